@@ -1,0 +1,112 @@
+"""Changes (one act of a plan, with its undo) and steps (one move of a drill). Plain data, shown before anything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A line that must stand in a file owned by Wardkeep alone (a drop-in folder's file).
+
+    The planner gathers all settings of one `path`, keeps those already there under other keys, and writes the file as a whole.
+    `check` validates the new state before `activate` puts it into force; both are POSIX sh, "" for none.
+    """
+
+    path: str  # "/etc/ssh/sshd_config.d/00-wardkeep.conf"
+    key: str  # one line per key: "PermitRootLogin"
+    line: str  # "PermitRootLogin no"
+    why: str  # rule id
+    subject: str = ""
+    check: str = ""  # "sshd -t"
+    activate: str = ""  # "systemctl reload ssh"
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Packages to move from one version to another. `restarts` names units that will restart."""
+
+    packages: tuple[tuple[str, str, str], ...]  # (name, from, to)
+    why: str
+    subject: str = ""
+    restarts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A command with its undo. `undo` may be "" only if `says` states why there is nothing to undo."""
+
+    says: str  # "Lock the account `guest`"
+    script: str  # POSIX sh, run as root, idempotent: it may run again after a kill
+    undo: str
+    why: str
+    subject: str = ""
+    cuts_access: bool = False  # could lock the operator out: commit-confirmed
+
+
+Change: TypeAlias = Setting | Upgrade | Act
+
+
+@dataclass(frozen=True, slots=True)
+class Cannot:
+    """A verb that does not exist for a rule or control, and why. The matrix shows the sentence."""
+
+    why: str
+
+
+def cannot(why: str) -> Cannot:
+    return Cannot(why)
+
+
+@dataclass(frozen=True, slots=True)
+class TryLogin:
+    """From the controller, over the network: try to log in to the host's own sshd in a forbidden way.
+
+    `method` is `password`, `keyboard-interactive`, `none`, or `publickey` (with a new key nobody authorised).
+    Passes only if the server itself refuses this method; no connection at all is not a refusal.
+    """
+
+    user: str
+    method: str
+    proves: str  # rule id
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TryConnect:
+    """From the controller: open a TCP connection to `port` of the host and expect `open` or `closed`."""
+
+    port: int
+    expect: str
+    proves: str
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OnHost:
+    """Run `script` on the host as root, expect the exit status and a text in stdout; then `undo`, whatever happened."""
+
+    says: str
+    script: str
+    proves: str
+    expect_exit: int = 0
+    expect_text: str = ""
+    undo: str = ""
+    timeout: int = 60
+
+
+Step: TypeAlias = TryLogin | TryConnect | OnHost
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one step of a drill did and saw. `verdict` is unknown when the step could not be tried."""
+
+    step: str
+    proves: str
+    verdict: str
+    seen: str
+    seconds: float = 0.0
+    undone: bool = True
+    details: dict[str, str] = field(default_factory=dict)

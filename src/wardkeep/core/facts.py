@@ -1,0 +1,120 @@
+"""Questions put to a subject, the raw answers, and the facts that parsers read from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Protocol, Self, TypeVar, runtime_checkable
+
+from wardkeep.core.errors import NotUnderstood
+
+HOST = "host"
+PLATFORM = "platform"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question, as a POSIX shell script that only looks and never changes anything.
+
+    The collector runs it by `/bin/sh` with `LC_ALL=C` and the system's `sbin` folders on the PATH.
+    `ok` lists the exit statuses that make the output an answer; `tool` names the program that must exist
+    (its absence is exit status 127); `timeout` is seconds, `limit` the largest stdout in bytes: beyond either,
+    the answer is cut short and therefore no answer. `subject` is `HOST`, or `PLATFORM` for a question to Wardkeep itself.
+    """
+
+    id: str
+    script: str
+    tool: str = ""
+    ok: frozenset[int] = frozenset({0})
+    timeout: int = 20
+    limit: int = 8 << 20
+    subject: str = HOST
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a subject said to one question, exactly as it said it. Kept as evidence.
+
+    `whole` is true only if the frame's end mark arrived and its byte counts and digest agree.
+    `exit` is None when the script did not end by itself. `problem` says why an answer is not whole.
+    """
+
+    question: str
+    exit: int | None
+    stdout: bytes
+    stderr: bytes = b""
+    whole: bool = True
+    problem: str = ""
+    seconds: float = 0.0
+
+    def digest(self) -> str:
+        return "sha256:" + hashlib.sha256(self.stdout).hexdigest()
+
+    def text(self) -> str:
+        """stdout as UTF-8. Raises NotUnderstood where it is not."""
+        try:
+            return self.stdout.decode()
+        except UnicodeDecodeError as e:
+            raise NotUnderstood(f"the answer is not UTF-8 at byte {e.start}", where=self.question) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact we could not learn, and why. It can never count as a pass."""
+
+    reason: str
+
+
+@runtime_checkable
+class Fact(Protocol):
+    """Something a subject can be asked. `ask` is the question, `parse` reads the answer or raises NotUnderstood."""
+
+    ask: ClassVar[Question]
+
+    @classmethod
+    def parse(cls, answer: Answer) -> Self: ...
+
+
+F = TypeVar("F", bound=Fact)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All answers of one subject at one time. `problem` is set when the subject could not be asked at all."""
+
+    subject: str
+    at: datetime  # UTC, the controller's clock when the asking began
+    answers: Mapping[str, Answer]
+    problem: str = ""
+    _learned: dict[type, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def learn(self, kind: type[F]) -> F | Unknown:
+        """The fact, or why it is not known. Parsed once, however many controls want it."""
+        if kind not in self._learned:
+            self._learned[kind] = self._read(kind)
+        return self._learned[kind]  # type: ignore[return-value]
+
+    def _read(self, kind: type[F]) -> F | Unknown:
+        ask = kind.ask
+        if self.problem:
+            return Unknown(self.problem)
+        answer = self.answers.get(ask.id)
+        if answer is None:
+            return Unknown(f"{ask.id}: was not asked")
+        if not answer.whole:
+            return Unknown(f"{ask.id}: {answer.problem or 'the answer was cut short'}")
+        if answer.exit == 127 and 127 not in ask.ok:
+            return Unknown(f"{ask.id}: {ask.tool or 'a needed program'} is not installed there")
+        if answer.exit not in ask.ok:
+            said = " ".join(answer.stderr.decode(errors="replace").split())[:200]
+            return Unknown(f"{ask.id}: exit status {answer.exit}" + (f", said: {said}" if said else ""))
+        try:
+            return kind.parse(answer)
+        except NotUnderstood as e:
+            return Unknown(f"{ask.id}: cannot read the answer: {e.line()}")
+        # Any other exception of a parser is a defect of ours; on real input it must still not stop the other
+        # rules or pass for a clean look, so it becomes unknown and says that the defect is on our side.
+        except Exception as e:  # noqa: BLE001
+            return Unknown(f"{ask.id}: the parser failed ({type(e).__name__}); please report this as a defect")
