@@ -68,9 +68,7 @@ class Control:
     drill: Drill | Cannot = field(default=Cannot("not built"))
     drill_needs: Mapping[str, type[Fact]] = field(default_factory=dict)
 
-    def rule(
-        self, says: str, *, severity: Severity, serves: Mapping[str, str]
-    ) -> Callable[[Check], Rule]:
+    def rule(self, says: str, *, severity: Severity, serves: Mapping[str, str]) -> Callable[[Check], Rule]:
         """Decorator: add a rule. The function's name is the rule's; `serves` maps paragraph → because."""
 
         def add(check: Check) -> Rule:

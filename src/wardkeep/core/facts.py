@@ -117,4 +117,6 @@ class Snapshot:
         # Any other exception of a parser is a defect of ours; on real input it must still not stop the other
         # rules or pass for a clean look, so it becomes unknown and says that the defect is on our side.
         except Exception as e:  # noqa: BLE001
-            return Unknown(f"{ask.id}: the parser failed ({type(e).__name__}); please report this as a defect")
+            return Unknown(
+                f"{ask.id}: the parser failed ({type(e).__name__}); please report this as a defect"
+            )

@@ -1,0 +1,143 @@
+"""Hold a snapshot against the controls: no fact, no pass, by construction."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wardkeep.core.changes import Cannot, Change, Step
+from wardkeep.core.control import Control, Rule
+from wardkeep.core.facts import HOST, PLATFORM, Fact, Question, Snapshot, Unknown
+from wardkeep.core.findings import Finding, Seen, Severity, Verdict
+
+WHOLE_SUBJECT = "host"
+
+
+@dataclass(frozen=True)
+class Blind:
+    """Facts a function needed and did not get."""
+
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(self.reasons)
+
+
+def questions(controls: Iterable[Control], subject: str) -> tuple[Question, ...]:
+    """Every question the controls want put to this kind of subject, each once, in a stable order."""
+    asks = {kind.ask.id: kind.ask for c in controls for kind in c.facts() if kind.ask.subject == subject}
+    return tuple(asks[name] for name in sorted(asks))
+
+
+def subject_of(control: Control) -> frozenset[str]:
+    """The kinds of subject (`host`, `platform`) this control's facts are asked of."""
+    return frozenset(kind.ask.subject for kind in control.facts())
+
+
+def assess(control: Control, snapshot: Snapshot, policy: Any) -> list[Finding]:
+    """Every rule of the control held against one snapshot.
+
+    A rule whose facts are missing, whose check says nothing, or whose check breaks yields an *unknown* finding:
+    the author of a control cannot forget the case. Rules about another kind of subject are not spoken of here.
+    """
+    kind = PLATFORM if snapshot.subject == PLATFORM else HOST
+    found: list[Finding] = []
+    for rule in control.rules:
+        if any(fact.ask.subject != kind for fact in rule.needs.values()):
+            continue
+        found.extend(_finding(control, rule, snapshot.subject, seen) for seen in see(rule, snapshot, policy))
+    return found
+
+
+def see(rule: Rule, snapshot: Snapshot, policy: Any) -> list[Seen]:
+    """What one rule's check says, or one unknown `Seen` with the reason why it could not be checked."""
+    given = _arguments(rule.check, rule.needs, snapshot, policy)
+    if isinstance(given, Blind):
+        return [Seen(Verdict.UNKNOWN, WHOLE_SUBJECT, str(given), _look_again(snapshot))]
+    try:
+        seen = list(rule.check(**given))
+    # A defect in a check must cost only its own rule, and must be seen; it is never allowed to look clean.
+    except Exception as e:  # noqa: BLE001
+        why = f"the check itself failed ({type(e).__name__}); please report this as a defect"
+        return [Seen(Verdict.UNKNOWN, WHOLE_SUBJECT, why)]
+    if not seen:
+        return [
+            Seen(Verdict.UNKNOWN, WHOLE_SUBJECT, "the check said nothing; please report this as a defect")
+        ]
+    return seen
+
+
+def not_built(control: Control, host: str) -> Iterator[Finding]:
+    """One unknown finding for each promise of the row that nothing looks at yet."""
+    for number, promise in enumerate(control.missing, start=1):
+        yield Finding(
+            control.id,
+            f"{control.id}.not_built",
+            "Everything this row promises is looked at.",
+            host,
+            f"promise:{number}",
+            Verdict.UNKNOWN,
+            Severity.MEDIUM,
+            f"not built: {promise}",
+            "Keep your own proof for this part until Wardkeep looks at it.",
+        )
+
+
+def remedies(
+    control: Control, snapshot: Snapshot, policy: Any
+) -> Iterator[tuple[Rule, list[Seen], list[Change] | Cannot | Blind]]:
+    """For each rule with failing subjects: the changes that mend it, or why there are none."""
+    for rule in control.rules:
+        failing = [seen for seen in see(rule, snapshot, policy) if seen.verdict is Verdict.FAIL]
+        if not failing:
+            continue
+        if isinstance(rule.remedy, Cannot):
+            yield rule, failing, rule.remedy
+            continue
+        given = _arguments(rule.remedy, rule.remedy_needs, snapshot, policy, failing)
+        yield rule, failing, given if isinstance(given, Blind) else list(rule.remedy(**given))
+
+
+def drill_steps(control: Control, snapshot: Snapshot, policy: Any) -> list[Step] | Cannot | Blind:
+    """The steps that exercise the control on this host, or why there are none."""
+    if isinstance(control.drill, Cannot):
+        return control.drill
+    given = _arguments(control.drill, control.drill_needs, snapshot, policy)
+    return given if isinstance(given, Blind) else list(control.drill(**given))
+
+
+def _arguments(
+    function: Callable[..., object],
+    needs: Mapping[str, type[Fact]],
+    snapshot: Snapshot,
+    policy: Any,
+    failing: list[Seen] | None = None,
+) -> dict[str, Any] | Blind:
+    facts = {name: snapshot.learn(kind) for name, kind in needs.items()}
+    blind = tuple(dict.fromkeys(fact.reason for fact in facts.values() if isinstance(fact, Unknown)))
+    if blind:
+        return Blind(blind)
+    extra = {"policy": policy, "failing": failing, "now": snapshot.at}
+    wanted = inspect.signature(function).parameters
+    return {**facts, **{name: value for name, value in extra.items() if name in wanted}}
+
+
+def _finding(control: Control, rule: Rule, host: str, seen: Seen) -> Finding:
+    return Finding(
+        control.id,
+        rule.id,
+        rule.says,
+        host,
+        seen.subject,
+        seen.verdict,
+        seen.severity or rule.severity,
+        seen.seen,
+        seen.todo,
+        seen.since,
+    )
+
+
+def _look_again(snapshot: Snapshot) -> str:
+    return f"Run `wardkeep check {snapshot.subject}` again once the cause is mended."
