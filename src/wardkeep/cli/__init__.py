@@ -1,0 +1,74 @@
+"""The command line: one file per command; this page is their table of contents.
+
+Every command has `--json`; results go to stdout, progress to stderr. Exit status: 0 all pass,
+1 failing findings, 2 wrong use or bad input, 3 something is unknown.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from wardkeep import __version__
+from wardkeep.core.errors import WardkeepError
+
+# name → (module in this folder, one line of help). A module holds either a function `command` or, for a group of
+# commands, a Typer object `app`. Only the command in use is imported: `--help` and `evidence verify` stay quick.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+def build(wanted: str) -> typer.Typer:
+    """The program with the command `wanted` loaded, the others as a line of help."""
+    program = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        epilog="Exit status: 0 all pass; 1 failing findings; 2 wrong use or bad input; 3 something is unknown.",
+    )
+    program.callback()(_root)
+    for name, (module_name, line) in COMMANDS.items():
+        if name != wanted:
+            program.command(name, help=line)(_not_loaded)
+            continue
+        module = importlib.import_module(f"wardkeep.cli.{module_name}")
+        if hasattr(module, "app"):
+            program.add_typer(module.app, name=name, help=line)
+        else:
+            program.command(name)(module.command)
+    return program
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wardkeep {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Turns ordinary Debian servers into a HIPAA-ready platform, and proves it."""
+
+
+def _not_loaded() -> None:
+    """Stands in the help for a command that this run does not use."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command. Errors meant for people become one line on stderr and their exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        build(next((word for word in words if not word.startswith("-")), ""))(
+            args=words, prog_name="wardkeep"
+        )
+    except WardkeepError as e:
+        sys.stderr.write(f"wardkeep: {e.line()}\n")
+        sys.exit(e.exit_status)
+    except KeyboardInterrupt:
+        sys.stderr.write("wardkeep: stopped by the keyboard\n")
+        sys.exit(130)
