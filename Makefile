@@ -1,0 +1,65 @@
+# make up: bring Wardkeep up on this machine. make test: the tests. Each installs what it needs and says so.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+# Debian packages, each list with what it is for.
+RUN_PACKAGES := python3-venv
+# PostgreSQL, sshd, namespaces with nftables and a browser: the tests run the real thing.
+TEST_PACKAGES := python3-venv openssh-server openssh-client sudo nftables iptables iproute2 postgresql chromium fonts-dejavu-core
+# Live Debian hosts for the scenarios.
+E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns
+BENCH_PACKAGES := $(TEST_PACKAGES)
+
+.PHONY: help up test lint e2e bench lock wheel docs screenshots clean
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+up: .venv/.run ## bring Wardkeep up here (read-only look at this machine) and serve the console
+	@exec .venv/bin/wardkeep up
+
+test: .venv/.dev ## run the tests
+	@scripts/packages.sh $(TEST_PACKAGES)
+	$(PY) -m pytest
+
+lint: .venv/.dev ## ruff and mypy --strict
+	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+e2e: .venv/.dev ## scenarios on live Debian hosts (containers)
+	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
+	$(PY) -m pytest -m e2e --durations=0 tests/e2e
+
+bench: .venv/.dev ## measure, each figure with its yardstick in the same run
+	@scripts/packages.sh $(BENCH_PACKAGES)
+	@for b in ledger fleet assess console; do echo "== $$b"; $(PY) -m bench.$$b; done
+
+lock: .venv/.dev ## renew the locked dependencies
+	$(PY) -m pip install -q pip-tools
+	scripts/lock.sh
+
+wheel: .venv/.dev ## build the wheel into dist/
+	$(PY) -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	@ls dist/*.whl
+
+screenshots: .venv/.dev ## renew the pictures in docs/images from the running console
+	@scripts/packages.sh $(TEST_PACKAGES)
+	$(PY) -m tests.console.screenshots
+
+clean: ## remove what make made (never the platform's state)
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/.made:
+	@scripts/packages.sh $(RUN_PACKAGES)
+	@echo "wardkeep: making the Python environment .venv"
+	python3 -m venv .venv
+	@touch $@
+.venv/.run: .venv/.made requirements.lock pyproject.toml
+	@echo "wardkeep: installing the locked Python packages (about a minute the first time)"
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+.venv/.dev: .venv/.run requirements-dev.lock
+	@echo "wardkeep: installing the locked tools for tests and lint"
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
