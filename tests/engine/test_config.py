@@ -1,0 +1,105 @@
+"""One readable file; a wrong key or value is one line with file, line and the nearest valid name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from wardkeep.core.control import Control
+from wardkeep.core.errors import BadInput
+from wardkeep.engine.config import Config, read_config
+
+
+@dataclass(frozen=True)
+class DoorPolicy:
+    allow: tuple[str, ...] = ("22/tcp from anywhere",)
+    dormant_days: int = field(default=90, metadata={"number": "access_review", "unit": "d"})
+    keep: timedelta = field(default=timedelta(days=1), metadata={"number": "records_kept"})
+    owners: dict[str, str] = field(default_factory=dict)
+    strict: bool = True
+
+
+CONTROLS = (Control("door", policy=DoorPolicy), Control("window"))
+
+
+def read(folder: Path, text: str, **more: object) -> Config:
+    path = folder / "wardkeep.toml"
+    path.write_text(text)
+    return read_config(path, CONTROLS, **more)  # type: ignore[arg-type]
+
+
+def test_a_missing_file_is_the_default_profile(tmp_path: Path) -> None:
+    config = read_config(tmp_path / "none.toml", CONTROLS)
+    assert config.profile.name == "hipaa"
+    assert config.policy(CONTROLS[0]) == DoorPolicy(keep=config.numbers.records_kept)
+    assert config.set_by_operator == {}
+
+
+def test_numbers_of_the_profile_feed_the_policies_that_name_them(tmp_path: Path) -> None:
+    config = read(tmp_path, 'profile = "hipaa-proposed-2025"\n')
+    assert config.policy(CONTROLS[0]).dormant_days == 366
+    config = read(tmp_path, '[numbers]\naccess_review = "30 d"\n')
+    assert config.policy(CONTROLS[0]).dormant_days == 30
+    assert config.set_by_operator == {"numbers.access_review": 2}
+
+
+def test_a_host_may_have_its_own_policy_and_keeps_the_rest(tmp_path: Path) -> None:
+    text = """
+[policy.door]
+strict = false
+[host.app-1.policy.door]
+allow = ["443/tcp from anywhere"]
+"""
+    config = read(tmp_path, text, known_hosts=["app-1", "db-1"])
+    assert config.policy(CONTROLS[0], "app-1").allow == ("443/tcp from anywhere",)
+    assert config.policy(CONTROLS[0], "app-1").strict is False
+    assert config.policy(CONTROLS[0], "db-1").allow == DoorPolicy().allow
+
+
+def test_the_digest_follows_what_decides_a_verdict(tmp_path: Path) -> None:
+    plain = read(tmp_path, "").digest()
+    assert read(tmp_path, '[console]\nlisten = "127.0.0.1:9000"').digest() == plain
+    assert read(tmp_path, "[policy.door]\nstrict = false").digest() != plain
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said", "nearest"),
+    [
+        ('profil = "hipaa"', 1, "profil", "profile"),
+        ('\n\nprofile = "hippa"', 3, "hippa", "`hipaa`"),
+        ('[numbers]\n# a note\npatch_critcal = "9 d"', 3, "patch_critcal", "`patch_critical`"),
+        ('[numbers]\npatch_critical = "soon"', 2, "soon", "15 d"),
+        ("[policy.dor]\nstrict = true", 1, "dor", "`door`"),
+        ("[policy.door]\nstrict = true\nalow = []", 3, "alow", "`allow`"),
+        ("[policy.door]\nallow = [\n  'a', # x = 1\n]\nstrict = 'yes'", 5, "strict", "true or false"),
+        ("[policy.door]\nallow = [1]", 2, "allow", "list of texts"),
+        ("[policy.door]\ndormant_days = true", 2, "dormant_days", "whole number"),
+        ("policy.door.keep = 7", 1, "keep", "15 d"),
+        ("policy = 3", 1, "policy", "[policy]"),
+        ("[host.web.policy.door]\nstrict = true", 1, "web", "`webb`"),
+        ('[cadence.door]\nobserv = "1 h"', 2, "observ", "`observe`"),
+        ('[console]\nlisten = "8420"', 2, "listen", "127.0.0.1:8420"),
+        ('[alerts]\nleast_severity = "loud"', 2, "least_severity", "medium"),
+        ("[window]\n", 1, "window", "Valid:"),
+        ("a = = 1", 1, "TOML", "Mend"),
+    ],
+)
+def test_a_fault_is_one_line_with_its_place_and_the_nearest_name(
+    tmp_path: Path, text: str, line: int, said: str, nearest: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        read(tmp_path, text, known_hosts=["webb"])
+    told = caught.value.line()
+    assert "\n" not in told
+    assert said in told
+    assert nearest in told
+    assert f"wardkeep.toml:{line}:" in told or f"line {line}" in told
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "wardkeep.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_config(tmp_path / "wardkeep.toml", CONTROLS)
