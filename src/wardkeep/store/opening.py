@@ -1,0 +1,176 @@
+"""Opening the state: one code path, the difference between SQLite and PostgreSQL is the URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from wardkeep.core.errors import BadInput, Unavailable
+from wardkeep.store.migrating import migrate
+
+BUSY_SECONDS = 10  # a writer waits this long for another before it says so
+_FULL, _NORMAL = "FULL", "NORMAL"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The state. `begin` for writing, `read` for looking; both give a SQLAlchemy Connection.
+
+    Every database fault leaves here as `Unavailable`, one line that names the database and never its password.
+    """
+
+    engine: Engine
+
+    @property
+    def where(self) -> str:
+        """The database's name for people: a path, or a URL without its password."""
+        return self.engine.url.database or "" if self.is_sqlite else self.engine.url.render_as_string()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def begin(self, *, rebuildable: bool = False) -> Iterator[Connection]:
+        """One writing transaction: all of it or nothing.
+
+        `rebuildable` is for what the ledger already holds safely on disk (assessments, the entry index): the commit
+        does not wait for its own fsync. After a power cut such a commit may be missing, never half there, and is made
+        again from the ledger. Everything else is on disk when this returns.
+        """
+        with self._faults_said(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection = connection.execution_options(
+                    wardkeep_begin="IMMEDIATE", wardkeep_sync=_NORMAL if rebuildable else _FULL
+                )
+            with connection.begin():
+                if rebuildable and not self.is_sqlite:
+                    connection.execute(text("SET LOCAL synchronous_commit = off"))
+                yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of everything, however many queries are asked of it. Writers are not kept waiting."""
+        with self._faults_said(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                yield connection
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Until the end of this transaction, nobody else holds the lock `name` (SQLite has one writer anyway)."""
+        if not self.is_sqlite:
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 2547))"), {"name": name}
+            )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _faults_said(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as e:
+            raise said(e, self.where) from e
+
+
+def said(error: DBAPIError, where: str) -> Exception:
+    """The fault in one line for a person. A broken constraint is a defect of ours and stays as it is."""
+    cause = " ".join(str(error.orig).split())
+    lower = cause.lower()
+    if "locked" in lower or "lock timeout" in lower:
+        return Unavailable(
+            f"the database stayed locked for {BUSY_SECONDS} s",
+            where=where,
+            todo="Another program is writing to it; end it, or try again. Nothing was lost.",
+        )
+    if "disk is full" in lower or "no space left" in lower or "could not extend file" in lower:
+        return Unavailable(
+            "the disk is full", where=where, todo="Free some space and try again. Nothing was lost."
+        )
+    if "malformed" in lower or "not a database" in lower:
+        return Unavailable(
+            "the database is damaged", where=where, todo="Run `wardkeep state rebuild`, or restore a backup."
+        )
+    # `OperationalError`, `InterfaceError`: the driver's names (PEP 249) for a database that cannot be used now.
+    if error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}:
+        return Unavailable(
+            f"the database cannot be used: {cause[:200]}", where=where, todo="Start it, then try again."
+        )
+    return error
+
+
+def open_store(url: str, *, backups: Path | None = None) -> Store:
+    """Open (and when needed create or migrate) the state at `url`.
+
+    `url` is `sqlite:////path/to/file.db` or `postgresql://user@host/name`. Before an older state is migrated, a copy
+    goes into `backups` (default: beside a SQLite file). Raises BadInput for a URL that cannot be one, Unavailable when
+    the database cannot be reached or is newer than this program.
+    """
+    parsed = _parse(url)
+    store = Store(_make_engine(parsed))
+    try:
+        with store._faults_said():
+            migrate(store.engine, backups or _beside(parsed))
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _parse(url: str) -> URL:
+    todo = "Give sqlite:////path/to/file.db or postgresql://user@host/name."
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise BadInput("this is not the URL of a database", where="state", todo=todo) from None
+    if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite"} and parsed.database not in {None, "", ":memory:"}:
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise BadInput(f"{parsed.drivername} databases are not supported", where="state", todo=todo)
+
+
+def _beside(url: URL) -> Path | None:
+    return Path(url.database or "").parent if url.drivername.startswith("sqlite") else None
+
+
+def _make_engine(url: URL) -> Engine:
+    if url.drivername.startswith("postgresql"):
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=15)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=5, max_overflow=15)
+
+    @event.listens_for(engine, "connect")
+    def prepare(raw: Any, _record: object) -> None:
+        raw.isolation_level = None  # the driver must not begin transactions by itself; `begin` below does
+        for pragma in (
+            "journal_mode=WAL",  # readers never wait for a writer
+            "foreign_keys=ON",
+            # FULL: who was told "revoked" or "signed out" is told the truth even after a power cut.
+            # `begin(rebuildable=True)` lowers it for what the ledger holds anyway.
+            "synchronous=FULL",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+            "mmap_size=1073741824",
+            "trusted_schema=OFF",
+        ):
+            raw.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if "wardkeep_begin" in options:
+            connection.exec_driver_sql(f"PRAGMA synchronous={options['wardkeep_sync']}")
+        connection.exec_driver_sql(f"BEGIN {options.get('wardkeep_begin', 'DEFERRED')}")
+
+    return engine

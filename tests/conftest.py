@@ -1,0 +1,82 @@
+"""Fixtures of the whole suite. Every test that takes `store` or `store_url` runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from postgres_server import running_postgres
+from wardkeep.store import Store, open_store
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The socket folder of a running PostgreSQL."""
+    with running_postgres() as folder:
+        yield folder
+
+
+def make_database(folder: str, template: str = "template1") -> tuple[str, str]:
+    """A new database from `template`: its name and its URL."""
+    name = f"wk{next(_numbers)}"
+    with psycopg.connect(host=folder, user="wardkeep", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    return name, f"postgresql://wardkeep@/{name}?host={folder}"
+
+
+def drop_database(folder: str, name: str) -> None:
+    with psycopg.connect(host=folder, user="wardkeep", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("state") / "state.db"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: str) -> str:
+    name, url = make_database(postgres)
+    open_store(url).close()
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    folder = request.getfixturevalue("postgres")
+    name, url = make_database(folder)
+    yield url
+    drop_database(folder, name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a state with all tables and no rows."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "state.db")
+        yield f"sqlite:///{tmp_path / 'state.db'}"
+        return
+    folder = request.getfixturevalue("postgres")
+    name, url = make_database(folder, request.getfixturevalue("migrated_database"))
+    yield url
+    drop_database(folder, name)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    opened = open_store(store_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,124 @@
+"""Opening, migrating and the faults of a database, on both databases."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, select, text
+
+from wardkeep.core.errors import BadInput, Unavailable
+from wardkeep.store import Store, open_store
+from wardkeep.store.migrating import HEAD, MIGRATIONS
+from wardkeep.store.schema import hosts, metadata, settings
+
+NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+HOST = {"name": "app-1", "url": "ssh://root@192.0.2.1", "added": NOW}
+
+
+def test_an_empty_database_gets_every_table(empty_store_url: str) -> None:
+    store = open_store(empty_store_url)
+    with store.read() as connection:
+        assert connection.execute(select(hosts)).all() == []
+        context = MigrationContext.configure(
+            connection, opts={"include_object": lambda _o, name, *_: "words" not in (name or "")}
+        )
+        differences = [d for d in compare_metadata(context, metadata) if "findings_text" not in str(d)]
+    assert differences == []
+    store.close()
+
+
+def test_the_newest_migration_is_the_head() -> None:
+    assert max(path.name[:4] for path in (MIGRATIONS / "versions").glob("*.py")) == HEAD
+
+
+def test_a_time_comes_back_exactly(store: Store) -> None:
+    with store.begin() as connection:
+        connection.execute(
+            insert(hosts).values(**HOST, labels={"tier": "web"}, host_keys=["ssh-ed25519 AAAA"])
+        )
+    with store.read() as connection:
+        row = connection.execute(select(hosts)).one()
+    assert (row.added, row.labels, row.host_keys) == (NOW, {"tier": "web"}, ["ssh-ed25519 AAAA"])
+
+
+def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
+    def fail_halfway() -> None:
+        with store.begin() as connection:
+            connection.execute(insert(hosts).values(**HOST))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_halfway()
+    with store.read() as connection:
+        assert connection.execute(select(hosts)).all() == []
+
+
+def test_a_read_sees_one_moment(store: Store) -> None:
+    with store.read() as reading:
+        assert reading.execute(select(hosts)).all() == []
+        with store.begin() as connection:
+            connection.execute(insert(hosts).values(**HOST))
+        assert reading.execute(select(hosts)).all() == []
+    with store.read() as connection:
+        assert len(connection.execute(select(hosts)).all()) == 1
+
+
+def test_a_rebuildable_commit_is_seen_and_later_ones_are_durable(store: Store) -> None:
+    with store.begin(rebuildable=True) as connection:
+        connection.execute(insert(hosts).values(**HOST))
+    with store.begin() as connection:
+        connection.execute(insert(settings).values(key="a", value=1, changed=NOW))
+        if store.is_sqlite:
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        else:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar() == "on"
+    with store.read() as connection:
+        assert len(connection.execute(select(hosts)).all()) == 1
+
+
+def test_an_older_state_is_copied_before_it_is_migrated(empty_store_url: str, tmp_path: Path) -> None:
+    store = open_store(empty_store_url)
+    undo_0002 = ["ALTER TABLE findings DROP COLUMN words"]
+    if store.is_sqlite:
+        undo_0002 = [f"DROP TRIGGER findings_text_{event}" for event in ("insert", "update", "delete")]
+        undo_0002.extend(("DROP TABLE findings_text", "DROP VIEW findings_text_rows"))
+    with store.begin() as connection:
+        connection.execute(insert(hosts).values(**HOST))
+        for statement in undo_0002:
+            connection.execute(text(statement))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    store.close()
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    store = open_store(empty_store_url, backups=copies)
+    with store.read() as connection:
+        assert connection.execute(select(hosts.c.name)).scalar_one() == "app-1"
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == HEAD
+    store.close()
+    (copy,) = copies.iterdir()
+    assert "from-0001" in copy.name
+    assert copy.stat().st_mode & 0o777 == 0o600
+    if copy.suffix == ".db":
+        old = sqlite3.connect(copy)
+        assert old.execute("SELECT name FROM hosts").fetchall() == [("app-1",)]
+        old.close()
+
+
+def test_a_newer_state_is_refused(store_url: str) -> None:
+    store = open_store(store_url)
+    with store.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.close()
+    with pytest.raises(Unavailable, match="newer Wardkeep"):
+        open_store(store_url)
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://a/b", "sqlite://", "sqlite:///:memory:"])
+def test_a_url_that_cannot_be_a_state_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="sqlite:////path"):
+        open_store(url)
