@@ -22,6 +22,8 @@ class Question:
     `ok` lists the exit statuses that make the output an answer; `tool` names the program that must exist
     (its absence is exit status 127); `timeout` is seconds, `limit` the largest stdout in bytes: beyond either,
     the answer is cut short and therefore no answer. `subject` is `HOST`, or `PLATFORM` for a question to Wardkeep itself.
+    `root` says that only root sees the whole truth: asked without privilege, the answer is not whole. Only a question whose
+    output is the same for every user may set it to false. `id` is letters, digits and `._:@+-` (it names a file).
     """
 
     id: str
@@ -31,6 +33,7 @@ class Question:
     timeout: int = 20
     limit: int = 8 << 20
     subject: str = HOST
+    root: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,16 @@ F = TypeVar("F", bound=Fact)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All answers of one subject at one time. `problem` is set when the subject could not be asked at all."""
+    """All answers of one subject at one time. `problem` is set when the subject could not be asked at all.
+
+    `run` is what the collector said of itself: version, time (epoch seconds of the host's clock), boot, kernel, uid, sudo.
+    """
 
     subject: str
     at: datetime  # UTC, the controller's clock when the asking began
     answers: Mapping[str, Answer]
     problem: str = ""
+    run: Mapping[str, str] = field(default_factory=dict)
     _learned: dict[type, object] = field(default_factory=dict, repr=False, compare=False)
 
     def learn(self, kind: type[F]) -> F | Unknown:

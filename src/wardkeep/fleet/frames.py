@@ -1,0 +1,223 @@
+"""The frames of a collector run: an incremental parser that believes nothing it cannot check.
+
+A run looks like this (N is the nonce, D are SHA-256 digests in hex):
+
+    wardkeep N D-of-next-line
+    version=1 time=... boot=... kernel=... uid=0 sudo=no folder=/dev/shm questions=2
+    answer N D-of-next-line D-of-stdout D-of-stderr
+    id=sshd exit=0 ended=0 from=10.01 to=10.05 out=120 err=0
+    <120 bytes of stdout><0 bytes of stderr>
+    end N
+    done N 2
+
+Whatever is cut, flipped, missing or too long makes that answer not whole, with the reason; the parser then looks
+for the next mark that carries the nonce, so the other answers stay good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wardkeep.core.facts import Answer, Question
+from wardkeep.fleet.collector import STDERR_LIMIT, VERSION
+
+_LINE_LIMIT = 4096  # bytes; no line of the protocol is longer
+_META = re.compile(
+    rb"id=([A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}) exit=(-|\d{1,3}) ended=(\d{1,3}) "
+    rb"from=(-|[\d.]{1,20}) to=(-|[\d.]{1,20}) out=(\d{1,12}) err=(\d{1,12})"
+)
+_DIGEST = rb"[0-9a-f]{64}"
+
+
+def _seconds(start: bytes, end: bytes) -> float:
+    try:
+        return max(0.0, round(float(end) - float(start), 2))
+    except ValueError:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class _Head:
+    """An answer's head, checked: what must follow it."""
+
+    question: Question
+    exit: int | None
+    ended: int
+    seconds: float
+    out: int
+    err: int
+    out_digest: str
+    err_digest: str
+
+
+@dataclass
+class FrameReader:
+    """Reads one run. Feed it with `push` as bytes come; ask `answers()` at the end, whenever that is.
+
+    Memory stays below the largest single answer allowed plus its buffer, whatever the other side sends. `overflow` becomes
+    true once more has come than all questions together may say: the caller should cut the connection then.
+    """
+
+    questions: Sequence[Question]
+    nonce: str
+    run: dict[str, str] = field(default_factory=dict)
+    problem: str = ""  # why the run as a whole gave nothing
+    done: bool = False
+    received: int = 0
+    _got: dict[str, Answer] = field(default_factory=dict)
+    _buffer: bytearray = field(default_factory=bytearray)
+    _head: _Head | None = None
+    _first: bytes = b""  # the first bytes that were no frame: they tell a person what is wrong there
+
+    def __post_init__(self) -> None:
+        self._asked = {question.id: question for question in self.questions}
+        mark = self.nonce.encode()
+        self._start = re.compile(
+            rb"(?:\A|(?<=\n))(?:(wardkeep) %s (%s)\n|(answer) %s (%s) (%s) (%s)\n|(done) %s (\d{1,6})\n|"
+            rb"(missing) %s ([a-z0-9 ]{1,200})\n)"
+            % (mark, _DIGEST, mark, _DIGEST, _DIGEST, _DIGEST, mark, mark)
+        )
+        self._end = b"\nend " + mark + b"\n"
+        self._limit = sum(question.limit + STDERR_LIMIT + _LINE_LIMIT for question in self.questions) + 65536
+
+    @property
+    def overflow(self) -> bool:
+        return self.received > self._limit
+
+    def push(self, data: bytes) -> None:
+        """Take the next bytes of the stream, in pieces of any size."""
+        self.received += len(data)
+        if self.done or self.overflow:
+            return
+        self._buffer += data
+        while not self.done and (self._content() if self._head else self._mark()):
+            pass
+
+    def _mark(self) -> bool:
+        """Find the next mark and its line. True if something was taken from the buffer."""
+        found = self._start.search(self._buffer)
+        if found is None:
+            if len(self._first) < 200:
+                self._first = bytes(self._buffer[:200])
+            # A mark may have begun in the last bytes; everything before them is noise.
+            keep = self._buffer.rfind(b"\n", max(0, len(self._buffer) - _LINE_LIMIT))
+            if keep > 0:
+                del self._buffer[:keep]
+            elif len(self._buffer) > _LINE_LIMIT:
+                del self._buffer[:-_LINE_LIMIT]
+            return False
+        start, run, run_digest, answer, *digests, done, count, lack, tools = found.span(), *found.groups()
+        if done:
+            self.done = int(count) == len(self._asked)
+            del self._buffer[: start[1]]
+            return True
+        if lack:
+            self.problem = f"coreutils are not complete there: {' '.join(tools.decode().split())} missing"
+            self.done = True
+            return True
+        newline = self._buffer.find(b"\n", start[1])
+        if newline < 0:
+            if len(self._buffer) - start[1] > _LINE_LIMIT:
+                del self._buffer[: start[1] - 1]
+                return True
+            return False
+        line = bytes(self._buffer[start[1] : newline + 1])
+        digest = hashlib.sha256(line).hexdigest().encode()
+        # On any doubt only the mark itself is dropped: what follows may hold the next one. The line break stays,
+        # because a mark begins a line.
+        if run and digest == run_digest and not self.run:
+            self.run = dict(
+                part.split("=", 1) for part in line.decode("ascii", "replace").split() if "=" in part
+            )
+            del self._buffer[:newline]
+        elif answer and digest == digests[0] and self.run and (head := self._read_head(line, digests)):
+            self._head = head
+            del self._buffer[: newline + 1]
+        else:
+            del self._buffer[: start[1] - 1]
+        return True
+
+    def _read_head(self, line: bytes, digests: Sequence[bytes]) -> _Head | None:
+        found = _META.fullmatch(line.rstrip(b"\n"))
+        question = self._asked.get(found[1].decode()) if found else None
+        if found is None or question is None or question.id in self._got:
+            return None
+        out, err = int(found[6]), int(found[7])
+        if out > question.limit + 1 or err > STDERR_LIMIT + 1:
+            return None  # the collector cannot say so: not to be believed, and not to be waited for
+        exit_status = None if found[2] == b"-" else int(found[2])
+        return _Head(
+            question, exit_status, int(found[3]), _seconds(found[4], found[5]), out, err,
+            digests[1].decode(), digests[2].decode(),
+        )  # fmt: skip
+
+    def _content(self) -> bool:
+        """Take the content of the answer whose head was read, once all of it is here."""
+        head = self._head
+        assert head is not None
+        total = head.out + head.err
+        if len(self._buffer) < total + len(self._end):
+            return False
+        self._head = None
+        stdout, stderr = bytes(self._buffer[: head.out]), bytes(self._buffer[head.out : total])
+        problem = self._doubt(head, stdout, stderr, bytes(self._buffer[total : total + len(self._end)]))
+        name = head.question.id
+        if problem.startswith("garbled"):
+            # The counts were signed by the digest of their line, so bytes were lost or added: search from here.
+            self._got[name] = Answer(name, None, b"", whole=False, problem=problem)
+            return True
+        self._got[name] = Answer(name, head.exit, stdout, stderr, not problem, problem, head.seconds)
+        del self._buffer[: total + len(self._end) - 1]
+        return True
+
+    def _doubt(self, head: _Head, stdout: bytes, stderr: bytes, end: bytes) -> str:
+        """Why the answer is not whole, or ""."""
+        if hashlib.sha256(stdout).hexdigest() != head.out_digest:
+            return "garbled on the way: the digest of stdout does not agree"
+        if hashlib.sha256(stderr).hexdigest() != head.err_digest:
+            return "garbled on the way: the digest of stderr does not agree"
+        if end != self._end:
+            return "garbled on the way: the end mark is missing"
+        if head.out > head.question.limit:
+            return f"longer than its limit of {head.question.limit} bytes"
+        if head.err > STDERR_LIMIT:
+            return f"its stderr is longer than {STDERR_LIMIT} bytes"
+        if head.ended == 127:
+            return "could not be asked: `timeout` (coreutils) is not installed there"
+        if head.ended in (124, 137, 143):
+            return f"did not end within {head.question.timeout} s"
+        if head.ended != 0 or head.exit is None:
+            return f"the collector could not run or keep it (status {head.ended})"
+        return needs_root(head.question, self.run)
+
+    def answers(self, *, cut: str = "") -> dict[str, Answer]:
+        """One answer for every question asked. `cut` says why the stream ended early, where the caller knows."""
+        version = self.run.get("version")
+        if version not in (None, str(VERSION)):
+            self.problem = f"the collector there speaks version {version}, this is version {VERSION}"
+        elif self.run and not self.problem and self.run.get("folder") == "-":
+            self.problem = "no folder to write to there (tried /dev/shm, /run, /tmp, /var/tmp)"
+        elif not self.run and not self.problem:
+            noise = " ".join(self._first.decode("ascii", "replace").split())[:120]
+            said = f"; it said: {noise}" if noise else ""
+            self.problem = f"the collector did not start there{': ' + cut if cut else ''}{said}"
+        why = (
+            self.problem
+            or cut
+            or ("lost on the way" if self.done else "the stream ended before its end mark")
+        )
+        got = self._got if not self.problem else {}
+        return {
+            name: got.get(name) or Answer(name, None, b"", whole=False, problem=why) for name in self._asked
+        }
+
+
+def needs_root(question: Question, run: Mapping[str, str]) -> str:
+    """Why an answer given without privilege is not the whole one, or ""."""
+    if run.get("uid") == "0" or not question.root:
+        return ""
+    refused = ": `sudo -n` was refused" if run.get("sudo") == "refused" else ""
+    return f"needs root, and was asked as uid {run.get('uid', 'unknown')}{refused}"

@@ -1,0 +1,73 @@
+"""One collector run over any transport: the transport moves bytes, this decides what they are worth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+
+from wardkeep.core.errors import WardkeepError
+from wardkeep.core.facts import Answer, Question, Snapshot
+from wardkeep.fleet.collector import LANES, compose, new_nonce
+from wardkeep.fleet.connector import unreachable
+from wardkeep.fleet.frames import FrameReader
+
+# Opens a session, sends the script to its standard input and yields its standard output as it comes.
+# Raises WardkeepError (its `what` becomes the problem) when there is no session.
+Transport = Callable[[bytes], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+START = 20.0  # seconds allowed for connecting and starting, on top of what the questions may take
+
+
+def deadline_of(questions: Sequence[Question], lanes: int = LANES) -> float:
+    """Seconds after which a run is cut: what its questions may take at worst in their lanes, and the start."""
+    longest = max((q.timeout for q in questions), default=0)
+    return START + max(longest, sum(q.timeout for q in questions) / lanes) + 5
+
+
+async def hold_session(
+    transport: Transport,
+    host: str,
+    questions: Sequence[Question],
+    at: datetime,
+    *,
+    deadline: float | None = None,
+    stdin: bytes = b"",
+    needs_root: bool = False,
+) -> Snapshot:
+    """Ask over the transport, within `deadline` seconds. What came before a fault is kept; the fault is said."""
+    nonce = new_nonce()
+    reader = FrameReader(questions, nonce)
+    script = compose(questions, nonce, stdin=stdin, needs_root=needs_root)
+    cut = ""
+    try:
+        async with asyncio.timeout(deadline or deadline_of(questions)), transport(script) as stream:
+            async for data in stream:
+                reader.push(data)
+                if reader.done:
+                    break
+                if reader.overflow:
+                    cut = "cut off: the host sent more than all questions together may say"
+                    break
+    except TimeoutError:
+        cut = f"cut off: the host did not finish within {deadline or deadline_of(questions):.0f} s"
+    except WardkeepError as e:
+        cut = e.line()
+    if needs_root and reader.run and reader.run.get("uid") != "0":
+        reader.problem = "needs root: the login is not root and `sudo -n` was refused there"
+    answers = reader.answers(cut=cut)
+    if not reader.run and cut:
+        return unreachable(host, at, questions, cut)
+    return Snapshot(host, at, answers, reader.problem, reader.run)
+
+
+async def run_script(
+    transport: Transport, host: str, script: str, at: datetime, *, stdin: bytes, timeout: float
+) -> Answer:
+    """Run one script as root over the transport, framed like a question."""
+    seconds = max(1, round(timeout))
+    question = Question("run", script, ok=frozenset(range(256)), timeout=seconds, limit=16 << 20)
+    snapshot = await hold_session(
+        transport, host, [question], at, deadline=START + seconds + 5, stdin=stdin, needs_root=True
+    )
+    return snapshot.answers["run"]
