@@ -45,7 +45,22 @@ class Act:
     cuts_access: bool = False  # could lock the operator out: commit-confirmed
 
 
-Change: TypeAlias = Setting | Upgrade | Act
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A change that is withheld because making it would do harm now, such as cutting the operator's own way in.
+
+    A plan shows it and does nothing for it; the finding stays failing. `reason` says what would happen, `todo` what
+    must be true first.
+    """
+
+    says: str  # "Turn password logins off"
+    reason: str  # "alice could then no longer log in: no key is authorised for this account"
+    todo: str
+    why: str  # rule id
+    subject: str = ""
+
+
+Change: TypeAlias = Setting | Upgrade | Act | Blocked
 
 
 @dataclass(frozen=True, slots=True)

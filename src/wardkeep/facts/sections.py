@@ -1,0 +1,58 @@
+"""Answers made of named sections, so that one question can show several files and commands and still be read exactly.
+
+A header line starts with `= `, a quoted line with `|`, and the last line is `= end`. Nothing a file contains can pass
+for a header, and an answer that was cut anywhere lacks its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wardkeep.core.errors import NotUnderstood
+from wardkeep.core.facts import Answer
+
+# POSIX sh: `quote` prints its standard input, each line behind a bar, and ends the last line if the file does not.
+QUOTE = """quote() { while IFS= read -r line || [ -n "$line" ]; do printf '|%s\\n' "$line"; done; }
+"""
+END = "printf '= end\\n'\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """`= name rest of the header`, and the quoted lines under it."""
+
+    name: str
+    about: str
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def words(self, count: int) -> list[str]:
+        """The header's words; the last keeps its spaces. Raises NotUnderstood if there are fewer."""
+        words = self.about.split(" ", count - 1)
+        if len(words) != count or not all(words):
+            raise NotUnderstood(f"the header `{self.name} {self.about}` lacks a word")
+        return words
+
+
+def sections(answer: Answer) -> Iterator[Section]:
+    """The sections of an answer, in order. Raises NotUnderstood for a cut answer or a line that is neither."""
+    lines = answer.text().split("\n")
+    if lines and lines[-1] == "":
+        lines.pop()
+    if not lines or lines[-1] != "= end":
+        raise NotUnderstood("the answer lacks its last line", where=answer.question)
+    name, about, quoted = "", "", list[str]()
+    for number, line in enumerate(lines, 1):
+        if line.startswith("|") and name:
+            quoted.append(line[1:])
+        elif line.startswith("= "):
+            if name:
+                yield Section(name, about, tuple(quoted))
+            name, _, about = line[2:].partition(" ")
+            quoted = []
+        else:
+            raise NotUnderstood(f"line {number} is neither a header nor quoted", where=answer.question)

@@ -1,0 +1,264 @@
+"""The SSH server's configuration as the server itself reports it (`sshd -T`), and every Match block that could change it.
+
+`sshd -T` speaks for a connection about which nothing is known. A `Match` block may allow for some users or addresses what the
+rest forbids, so the text of every file that sshd says it reads is brought along, and `SshServer.views` gives the whole
+effective configuration once for each combination of blocks that could apply. Not checked: whether the conditions of
+two blocks can hold at once (a view may then be impossible, never missing).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, combinations
+from typing import ClassVar, Self
+
+from wardkeep.core.errors import NotUnderstood
+from wardkeep.core.facts import Answer, Question
+from wardkeep.facts.sections import END, QUOTE, Section, sections
+from wardkeep.facts.sshd_config import ALWAYS, NEVER, Block, Line, canonical, read
+
+MAIN = "/etc/ssh/sshd_config"
+COMBINED = (
+    8  # blocks that may or may not apply: up to this many in every combination, beyond that one at a time
+)
+# Asks every sshd that listens in this process namespace with the options it was started with (-f, -o, -p), or, if none
+# listens, the sshd that would be started. `-ddd` names the files it takes in. The listener writes its pid file whenever
+# it (re)reads its configuration, so the file's age tells which text it runs.
+SCRIPT = (
+    QUOTE
+    + r"""
+sshd=$(command -v sshd) || exit 127
+return=$(printf '\r')
+ask() {
+  told=$("$sshd" -T "$@" 2>/dev/null) || { "$sshd" -T "$@" >/dev/null; exit 255; }
+  trace=$("$sshd" -T -ddd "$@" 2>&1 >/dev/null)
+  printf '= told\n'; printf '%s\n' "$told" | quote
+  printf '= trace\n'
+  files= ; folders=
+  while IFS= read -r line; do
+    line=${line%"$return"}
+    case $line in
+      *'load_server_config: filename '*) printf '|%s\n' "$line"; files="$files
+${line##*load_server_config: filename }" ;;
+      *' line '*': including '*) printf '|%s\n' "$line" ;;
+      *' line '*': new include '*) printf '|%s\n' "$line"; folder=${line##*: new include }
+        case ${folder%/*} in /*) folders="$folders
+${folder%/*}" ;; esac ;;
+    esac
+  done <<TRACE
+$trace
+TRACE
+  while IFS= read -r file; do
+    [ -n "$file" ] || continue
+    changed=$(stat -c %Z "$file") || exit 3
+    printf '= file %s %s\n' "$changed" "$file"; quote <"$file"
+  done <<FILES
+$files
+FILES
+  while IFS= read -r folder; do
+    [ -d "$folder" ] && printf '= folder %s %s\n' "$(stat -c %Z "$folder")" "$folder"
+  done <<FOLDERS
+$folders
+FOLDERS
+}
+set -f
+seen= ; space=$(readlink /proc/self/ns/pid)
+for pid in $(cd /proc && set +f && echo [0-9]*); do
+  { read -r name <"/proc/$pid/comm"; } 2>/dev/null || continue
+  [ "$name" = sshd ] && [ "$(readlink "/proc/$pid/ns/pid")" = "$space" ] || continue
+  title=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)
+  case $title in
+    *' -R '*) continue ;;
+    'sshd: /'*' [listener] '*) title=${title#sshd: }; title=${title%% \[listener\]*} ;;
+    */sshd\ *) [ "${title#sshd:}" = "$title" ] || continue ;;
+    *) continue ;;
+  esac
+  set -- $title; shift; options=
+  while [ $# -gt 0 ]; do
+    case $1 in
+      -f | -p) options="$options $1 $2"; shift ;;
+      -o) case $2 in *=*) options="$options -o $2"; shift ;; *) options="$options -o $2=$3"; shift; [ $# -gt 0 ] && shift ;; esac ;;
+      -f* | -o* | -p*) options="$options $1" ;;
+    esac
+    [ $# -gt 0 ] && shift
+  done
+  case "$seen" in *"<$options>"*) continue ;; esac
+  seen="$seen<$options>"
+  printf '= server %s%s\n' "$pid" "$options"
+  ask $options
+  file=$(printf '%s\n' "$told" | while read -r key value; do [ "$key" = pidfile ] && echo "$value"; done)
+  { read -r written <"$file"; } 2>/dev/null || written=
+  [ "$written" = "$pid" ] && printf '= loaded %s\n' "$(stat -c %Z "$file")"
+done
+[ -n "$seen" ] || { printf '= server 0\n'; ask; }
+"""
+    + END
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """One whole effective configuration: what holds for one user under one combination of Match blocks."""
+
+    options: Mapping[str, tuple[str, ...]]
+    lines: Mapping[str, Line]  # where a Match block speaks, the line that decided
+    blocks: tuple[Block, ...]
+
+    def get(self, keyword: str) -> str:
+        """The value in sshd's own words, `prohibit-password` for its old name. Raises NotUnderstood if sshd named none."""
+        try:
+            return canonical(self.options[keyword.lower()][0])
+        except (KeyError, IndexError):
+            raise NotUnderstood(f"sshd -T does not report {keyword}") from None
+
+    def all(self, keyword: str) -> tuple[str, ...]:
+        """Every value of a keyword that may stand several times; empty if sshd names none."""
+        return self.options.get(keyword.lower(), ())
+
+    def quote(self, keyword: str) -> str:
+        """`PermitRootLogin yes (Match Address 10.0.0.0/8, /etc/ssh/sshd_config:120)`."""
+        line = self.lines.get(keyword.lower())
+        said = f"{keyword} {self.get(keyword)}"
+        if line is None:
+            return said
+        block = next(block for block in self.blocks if line in block.lines)
+        return f"{said} ({block}, {line.where})"
+
+
+@dataclass(frozen=True)
+class SshServer:
+    """One configuration that an sshd runs, or would run. `options` are those of the start line, "" for the usual one.
+
+    `loaded` and `changed` are Unix times: when the server last read its configuration (None: not known), and the
+    newest change of a file or folder that makes it up.
+    """
+
+    pid: int  # 0: none is running
+    options: str
+    told: Mapping[str, tuple[str, ...]]
+    plain: tuple[Line, ...]
+    blocks: tuple[Block, ...]
+    includes: tuple[
+        tuple[str, str], ...
+    ]  # (where, pattern): ("/etc/ssh/sshd_config:12", "/etc/ssh/sshd_config.d/*.conf")
+    changed: int
+    loaded: int | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"sshd {self.options}" if self.options else "sshd"
+
+    def views(self, user: str | None = None, groups: frozenset[str] | None = None) -> Iterator[View]:
+        """Every effective configuration `user` can meet; None: whoever it is. Never empty; the plainest comes first."""
+        certain = [block.applies(user, groups) for block in self.blocks]
+        maybe = [i for i, sure in enumerate(certain) if sure not in (NEVER, ALWAYS)]
+        sizes = range(len(maybe) + 1) if len(maybe) <= COMBINED else (0, 1, len(maybe))
+        shown: set[tuple[int, ...]] = set()
+        for chosen in chain.from_iterable(combinations(maybe, size) for size in sizes):
+            if chosen in shown:
+                continue
+            shown.add(chosen)
+            applied = tuple(
+                block for i, block in enumerate(self.blocks) if certain[i] == ALWAYS or i in chosen
+            )
+            options, lines = dict(self.told), dict[str, Line]()
+            for block in applied:
+                for line in block.lines:
+                    if line.keyword not in lines:
+                        lines[line.keyword] = line
+                        options[line.keyword] = (line.value,)
+            yield View(options, lines, applied)
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """The SSH servers of a host, at least one."""
+
+    ask: ClassVar[Question] = Question("sshd", SCRIPT, tool="sshd")
+    servers: tuple[SshServer, ...]
+
+    @property
+    def running(self) -> bool:
+        return any(server.pid for server in self.servers)
+
+    @classmethod
+    def parse(cls, answer: Answer) -> Self:
+        """Raises NotUnderstood where a section is missing or sshd's words are not of the known form."""
+        groups: list[list[Section]] = []
+        for section in sections(answer):
+            if section.name == "server":
+                groups.append([])
+            if not groups:
+                raise NotUnderstood(f"section {section.name} belongs to no server")
+            groups[-1].append(section)
+        if not groups:
+            raise NotUnderstood("no server was asked")
+        return cls(tuple(_server(group) for group in groups))
+
+
+def _server(group: list[Section]) -> SshServer:
+    pid, _, options = group[0].about.partition(" ")
+    told: dict[str, tuple[str, ...]] = {}
+    trace: tuple[str, ...] = ()
+    files: dict[str, str] = {}
+    times: list[int] = []
+    loaded = None
+    for section in group[1:]:
+        match section.name:
+            case "told":
+                told = _told(section.lines)
+            case "trace":
+                trace = section.lines
+            case "file":
+                changed, name = section.words(2)
+                files[name] = section.text
+                times.append(_seconds(changed))
+            case "folder":
+                times.append(_seconds(section.words(2)[0]))
+            case "loaded":
+                loaded = _seconds(section.about)
+            case _:
+                raise NotUnderstood(f"an unknown section {section.name}")
+    if "permitrootlogin" not in told or not files:
+        raise NotUnderstood("sshd -T did not tell its configuration")
+    start, includes, patterns = _trace(trace)
+    plain, blocks = read(start, files, includes)
+    return SshServer(_seconds(pid), options, told, plain, blocks, patterns, max(times), loaded)
+
+
+def _told(lines: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    told: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        keyword, space, value = line.partition(" ")
+        if not space or not re.fullmatch("[a-z0-9]+", keyword):
+            raise NotUnderstood(f"sshd -T said `{line[:60]}`")
+        told[keyword] = (*told.get(keyword, ()), value)
+    return told
+
+
+def _trace(
+    lines: tuple[str, ...],
+) -> tuple[str, dict[tuple[str, int], list[str]], tuple[tuple[str, str], ...]]:
+    start = ""
+    includes: dict[tuple[str, int], list[str]] = {}
+    patterns: list[tuple[str, str]] = []
+    for line in lines:
+        if found := re.fullmatch(r"debug2: load_server_config: filename (.+)", line):
+            start = start or found[1]
+        elif found := re.fullmatch(r"debug2: (.+) line (\d+): including (.+)", line):
+            includes.setdefault((found[1], int(found[2])), []).append(found[3])
+        elif found := re.fullmatch(r"debug2: (.+) line (\d+): new include (.+)", line):
+            patterns.append((f"{found[1]}:{found[2]}", found[3]))
+        else:
+            raise NotUnderstood(f"sshd's trace said `{line[:80]}`")
+    if not start:
+        raise NotUnderstood("sshd did not say which file it reads")
+    return start, includes, tuple(patterns)
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit():
+        raise NotUnderstood(f"`{text[:40]}` is no number")
+    return int(text)
