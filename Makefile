@@ -42,6 +42,9 @@ wheel: .venv/.dev ## build the wheel into dist/
 	$(PY) -m pip wheel -q --no-deps --no-build-isolation -w dist .
 	@ls dist/*.whl
 
+docs: .venv/.dev ## renew what docs/controls say of rules and gaps from the code
+	$(PY) scripts/control_pages.py
+
 screenshots: .venv/.dev ## renew the pictures in docs/images from the running console
 	@scripts/packages.sh $(TEST_PACKAGES)
 	$(PY) -m tests.console.screenshots
