@@ -245,6 +245,14 @@ users = Table(
     Column("last_sign_in", Moment),
     Column("totp_sealed", LargeBinary),  # encrypted with the platform's key, which is not in this database
     Column("totp_last_step", RowId, nullable=False, default=0),  # a code is good once
+    Column("password_hash", Text),  # argon2id; NULL for people without one
+)
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user", ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("used", Moment),
 )
 sessions = Table(
     "sessions",
