@@ -1,0 +1,17 @@
+"""The evidence ledger: append, prove, take away, and verify without us. See docs/ledger.md and docs/trust.md."""
+
+from wardkeep.ledger.canonical import canonical, parse_canonical
+from wardkeep.ledger.ledger import Ledger
+from wardkeep.ledger.note import Checkpoint, Malformed, Signer, Verifier
+from wardkeep.ledger.tamper import Tampered
+
+__all__ = [
+    "Checkpoint",
+    "Ledger",
+    "Malformed",
+    "Signer",
+    "Tampered",
+    "Verifier",
+    "canonical",
+    "parse_canonical",
+]

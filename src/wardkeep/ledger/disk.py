@@ -1,0 +1,101 @@
+"""Every act on the disk that the ledger relies on, in one small class: the seam at which the tests let disks fail."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from wardkeep.core.errors import Unavailable
+
+
+class Disk:
+    """Plain acts. Each raises OSError when it did not succeed; what it left behind is then undefined."""
+
+    def write(self, path: Path, data: bytes, mode: int = 0o644) -> None:
+        """A new file (or a new content of an old one) whose bytes are on the disk when this returns."""
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Rename over whatever is there, in one act. Lasting only after `sync_folder`."""
+        os.replace(source, target)
+
+    def make_folder(self, path: Path) -> None:
+        path.mkdir()
+
+    def sync_folder(self, path: Path) -> None:
+        """Names made or replaced in the folder are on the disk when this returns."""
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def remove_folder(self, path: Path) -> None:
+        path.rmdir()
+
+
+def put_files(disk: Disk, files: Iterable[tuple[Path, bytes]], mode: int = 0o644) -> None:
+    """Write each file beside its place, move it there, and make contents and names last. Parents are made."""
+    touched: dict[Path, None] = {}
+    for path, data in files:
+        for folder in make_folders(disk, path.parent):
+            touched[folder.parent] = None
+        beside = path.with_name(path.name + ".new")
+        disk.write(beside, data, mode)
+        disk.replace(beside, path)
+        touched[path.parent] = None
+    for folder in touched:
+        disk.sync_folder(folder)
+
+
+def make_folders(disk: Disk, folder: Path) -> list[Path]:
+    """Make the folder and its parents; returns those that are new."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process was quicker
+            disk.make_folder(path)
+    return missing
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: float = 30.0) -> Iterator[None]:
+    """Hold the lock file against every other process and thread. Raises Unavailable after `wait` seconds."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise Unavailable(f"cannot open the lock: {e.strerror}", where=str(path)) from None
+    try:
+        give_up, pause = time.monotonic() + wait, 0.001
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise Unavailable(
+                        f"another process has held the ledger's lock for {wait:.0f} s",
+                        where=str(path),
+                        todo="See `fuser` on that file for which one",
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 2, 0.05)
+        yield
+    finally:
+        os.close(handle)
