@@ -83,12 +83,12 @@ def test_a_rebuildable_commit_is_seen_and_later_ones_are_durable(store: Store) -
 
 def test_an_older_state_is_copied_before_it_is_migrated(empty_store_url: str, tmp_path: Path) -> None:
     store = open_store(empty_store_url)
-    undo_newest = ("DROP TABLE recovery_codes", "ALTER TABLE users DROP COLUMN password_hash")
+    undo_newest = [f"DROP TABLE {name}" for name in ("applies", "plans", "fences", "workers")]
     with store.begin() as connection:
         connection.execute(insert(hosts).values(**HOST))
         for statement in undo_newest:
             connection.execute(text(statement))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
     store.close()
     copies = tmp_path / "copies"
     copies.mkdir()
@@ -98,7 +98,7 @@ def test_an_older_state_is_copied_before_it_is_migrated(empty_store_url: str, tm
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == HEAD
     store.close()
     (copy,) = copies.iterdir()
-    assert "from-0002" in copy.name
+    assert "from-0003" in copy.name
     assert copy.stat().st_mode & 0o777 == 0o600
     if copy.suffix == ".db":
         old = sqlite3.connect(copy)

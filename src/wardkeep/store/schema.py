@@ -181,6 +181,59 @@ drills = Table(  # the last result of each drill; the ledger has them all
     Column("summary", Text, nullable=False, default=""),
     Column("entry", RowId),
 )
+workers = Table(  # the processes that carry out work; one that stopped beating is declared dead and never comes back
+    "workers",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("role", String(16), nullable=False),  # service | command
+    Column("machine", String(80), nullable=False),  # boot id and pid namespace: where `pid` means something
+    Column("pid", Integer, nullable=False),
+    Column("born", String(24), nullable=False),  # start in clock ticks: a reused pid is another
+    Column("started", Moment, nullable=False),
+    Column("beat", RowId, nullable=False),  # milliseconds of the clock that all workers share
+    Column("lease", Integer, nullable=False),  # ms without a beat until others may declare it dead
+    Column("ended", Moment),  # left by itself, or declared dead
+    Column("ended_by", String(48), nullable=False, default=""),  # itself, or the worker that declared it dead
+    Index("ix_workers_ended", "ended"),
+)
+fences = Table(  # who may change a thing now; `token` only grows, and hosts refuse a lower one
+    "fences",
+    metadata,
+    Column("resource", String(280), primary_key=True),  # "host:app-1"
+    Column("token", RowId, nullable=False),
+    Column("worker", String(48), nullable=False),
+    Column("work", String(96), nullable=False),  # the durable workflow it is held for; "" when free
+    Column("since", Moment, nullable=False),
+)
+plans = Table(
+    "plans",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("host", String(253), nullable=False),
+    Column("digest", String(71), nullable=False),  # of `document`
+    Column("document", Text, nullable=False),  # canonical JSON, exactly what was shown
+    Column("actor", Text, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("entry", RowId),
+    Index("ix_plans_host", "host", "created"),
+)
+applies = Table(  # one carrying out (or taking back) of a plan; `begun` without end is an unfinished change
+    "applies",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("plan", ForeignKey("plans.id"), nullable=False, index=True),
+    Column("host", String(253), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("undoes", String(48), nullable=False, default=""),  # the apply that this one takes back
+    Column("state", String(16), nullable=False),  # begun | applied | undone | failed | refused
+    Column("summary", Text, nullable=False, default=""),
+    Column("begun", Moment, nullable=False),
+    Column("ended", Moment),
+    Column("entry_begun", RowId),
+    Column("entry_ended", RowId),
+    Index("ix_applies_state", "state", "begun"),
+    Index("ix_applies_host", "host", "begun"),
+)
 alerts = Table(  # one per stretch of a finding that is not pass
     "alerts",
     metadata,
