@@ -1,0 +1,187 @@
+"""The rules of the firewall row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from wardkeep.controls.firewall import from_nftables
+from wardkeep.controls.firewall.allowed import Permit, permit
+from wardkeep.controls.firewall.judge import Entrance, entrances, is_named, is_trusted
+from wardkeep.controls.firewall.program import Packet, Program, TooManyWays, Way, ways
+from wardkeep.core.control import Control
+from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
+from wardkeep.facts.listeners import Listener, Listeners
+from wardkeep.facts.nftables import Nftables
+
+FAMILIES = {"ip": "IPv4", "ip6": "IPv6"}
+EPHEMERAL = 32_768  # Linux' default first port of those it hands out itself
+UNDECIDED = "This version reads addresses, ports, interfaces and states; look at this rule yourself."
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What may come in from outside the host."""
+
+    allow: tuple[str, ...] = field(
+        default=("22/tcp",),
+        metadata={"doc": "ports open to the world or to networks: `443/tcp`, `22/tcp from 192.0.2.0/24`"},
+    )
+    trusted: tuple[str, ...] = field(
+        default=(),
+        metadata={"doc": "networks and interfaces from which everything may come: `10.9.0.0/24`, `wg0`"},
+    )
+
+    def __post_init__(self) -> None:
+        permit(self.allow, self.trusted)  # a sentence that says nothing clear is refused at once
+
+    @property
+    def permit(self) -> Permit:
+        return permit(self.allow, self.trusted)
+
+
+control = Control(
+    "firewall",
+    policy=Policy,
+    missing=(
+        "Whether the rules in force are loaded again after a reboot is not looked at yet.",
+        "Whether the filter really refuses strangers is not drilled yet.",
+    ),
+)
+
+
+@control.rule(
+    says="A packet from outside that no rule names is dropped, over IPv4 and over IPv6.",
+    severity=Severity.CRITICAL,
+    serves={
+        "164.312(a)(1)": "only what was granted access gets in when everything else is refused by default",
+        "164.312(e)(1)": "services nobody meant to offer cannot be reached over the network",
+        "164.308(a)(1)(ii)(B)": "a forgotten service is kept from being a way in",
+    },
+)
+def default_deny(rules: Nftables, policy: Policy) -> Iterator[Seen]:
+    program = from_nftables.program(rules)
+    for family, name in FAMILIES.items():
+        yield _default(program, family, name, policy.permit)
+
+
+def _default(program: Program, family: str, name: str, permit: Permit) -> Seen:
+    subject = name.lower()
+    bases = [b for b in program.bases if family in b.families]
+    if not bases:
+        return fails(
+            subject, f"no chain filters incoming {name}", "Run `wardkeep plan` to see our own table."
+        )
+    unnamed = next(p for p in range(65535, 0, -1) if p not in program.cuts() and p - 1 not in program.cuts())
+    packets = [Packet(family, "other"), Packet(family, "tcp", unnamed), Packet(family, "udp", unnamed)]
+    try:
+        accepted = [w for p in packets for w in ways(program, p) if w.accepted and not is_trusted(w, permit)]
+    except TooManyWays:
+        return unsure(subject, f"the {name} rules fork too often to be followed", UNDECIDED)
+    for way in accepted:
+        if way.decided:
+            seen = f"{name} packets that no rule names are let in: {way}"
+            return fails(subject, seen, "Run `wardkeep plan` to see the table that drops them.")
+    if accepted:
+        return unsure(subject, f"whether {name} is closed hangs on: {accepted[0]}", UNDECIDED)
+    chains = ", ".join(f"{b.scope} {b.name} (policy {b.policy})" for b in bases)
+    return passes(subject, f"{name} is closed by default: {chains}")
+
+
+@control.rule(
+    says="The packet filter opens only the ports that the policy names.",
+    severity=Severity.HIGH,
+    serves={
+        "164.312(a)(1)": "each opening of the filter was decided by somebody and written down",
+        "164.308(a)(4)(ii)(B)": "access over the network is granted by the policy, port by port",
+    },
+)
+def only_named_ports_open(rules: Nftables, policy: Policy) -> Iterator[Seen]:
+    program = from_nftables.program(rules)
+    permit = policy.permit
+    said = False
+    for protocol in ("tcp", "udp"):
+        for family, name in FAMILIES.items():
+            try:
+                found = list(entrances(program, family, protocol, permit.cuts()))
+            except TooManyWays:
+                yield unsure(
+                    f"{name.lower()}/{protocol}", "the rules fork too often to be followed", UNDECIDED
+                )
+                continue
+            for entrance in found:
+                said = True
+                yield _entrance(entrance, name, permit)
+    for redirect in program.redirects:
+        for protocol in sorted(redirect.protocols & {"tcp", "udp"}):
+            for low, high in redirect.spans:
+                said = True
+                yield _redirect(Entrance(protocol, low, high, ()), redirect.says, permit)
+    if not said:
+        yield passes("filter", "no port is open")
+
+
+def _entrance(entrance: Entrance, name: str, permit: Permit) -> Seen:
+    subject = f"open:{name.lower()}/{entrance}"
+    foreign = [way for way in entrance.accepted if not is_named(way, entrance, permit)]
+    if not foreign:
+        return passes(subject, f"{entrance} is open over {name} and named by the policy")
+    worst: Way = next((way for way in foreign if way.decided), foreign[0])
+    if not worst.decided:
+        return unsure(subject, f"whether {entrance} is open over {name} hangs on: {worst}", UNDECIDED)
+    return fails(
+        subject,
+        f"{entrance} is open over {name}, {worst}",
+        f"Close it, or name it in the policy: firewall.allow `{entrance}`.",
+    )
+
+
+def _redirect(entrance: Entrance, says: str, permit: Permit) -> Seen:
+    subject = f"redirect:{entrance}"
+    named = permit.for_port(entrance.protocol, entrance.low, entrance.high)
+    if any(not opening.sources for opening in named):
+        return passes(subject, f"{entrance} is sent on and named by the policy: {says}")
+    if named:
+        return unsure(
+            subject, f"{entrance} is sent on; from where, this version does not follow: {says}", UNDECIDED
+        )
+    return fails(
+        subject,
+        f"{entrance} is sent on past the input chains: {says}",
+        f"Publish it on 127.0.0.1 only, or name it in the policy: firewall.allow `{entrance}`.",
+    )
+
+
+@control.rule(
+    says="Every program that listens to the world is named by the policy.",
+    severity=Severity.HIGH,
+    serves={
+        "164.312(a)(1)": "a program that offers a port offers access, and each such offer was decided by somebody",
+        "164.308(a)(1)(ii)(B)": "services that nobody needs are found before somebody else finds them",
+    },
+)
+def only_named_listeners(listeners: Listeners, policy: Policy) -> Iterator[Seen]:
+    permit = policy.permit
+    gathered: dict[str, list[Listener]] = {}
+    for socket in listeners.to_the_world():
+        gathered.setdefault(_listener(socket), []).append(socket)
+    for subject, sockets in sorted(gathered.items()):
+        first = sockets[0]
+        where = ", ".join(sorted({str(s) for s in sockets}))
+        if all(permit.for_port(s.protocol, s.port, s.port) for s in sockets):
+            yield passes(subject, f"{first.programs} listens on {where}, as the policy names")
+        else:
+            yield fails(
+                subject,
+                f"{first.programs} listens on {where}",
+                f"Stop it, bind it to 127.0.0.1, or name it: firewall.allow `{first.port}/{first.protocol}`.",
+            )
+    if not gathered:
+        yield passes("listeners", "nothing listens to the world")
+
+
+def _listener(socket: Listener) -> str:
+    # A UDP client's port is another one at each start: such a socket is followed by its program.
+    if socket.protocol == "udp" and socket.port >= EPHEMERAL and socket.holders:
+        return f"listener:udp/{socket.holders[0][0]}"
+    return f"listener:{socket.protocol}/{socket.port}"

@@ -1,0 +1,69 @@
+"""The nftables fact, read from JSON that nft 1.0.6 really printed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wardkeep.core.errors import NotUnderstood
+from wardkeep.core.facts import Answer
+from wardkeep.facts.nftables import Nftables
+
+RULESETS = Path(__file__).parents[1] / "controls" / "firewall_rulesets"
+EMPTY = (RULESETS / "nothing.json").read_bytes()
+MANY = (RULESETS / "many_matches.json").read_bytes()
+
+
+def parse(text: bytes) -> Nftables:
+    return Nftables.parse(Answer("nftables", 0, text))
+
+
+def test_an_empty_rule_set_is_a_fact() -> None:
+    assert parse(EMPTY).chains == ()
+
+
+def test_reads_tables_chains_rules_and_sets() -> None:
+    rules = parse(MANY)
+    base = next(c for c in rules.chains if c.name == "input")
+    assert (base.hook, base.kind, base.priority, base.policy) == ("input", "filter", 0, "drop")
+    assert len(rules.rules_of(base)) == 16
+    admins, banned = (rules.find("inet", "filter", name) for name in ("admins", "banned"))
+    assert admins is not None
+    assert len(admins.elements) == 2
+    assert not admins.changes
+    assert banned is not None
+    assert banned.changes
+    assert rules.has_table("ip", "nat")
+    assert rules.find("inet", "filter", "nobody") is None
+
+
+def test_every_cut_is_refused() -> None:
+    for cut in range(0, len(MANY.rstrip()), 7):
+        with pytest.raises(NotUnderstood):
+            parse(MANY[:cut])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"flying": {}},
+        {"table": {"family": "decnet", "name": "x"}},
+        {"table": {"name": "x"}},
+        {"chain": {"family": "ip", "table": "t", "name": "c", "hook": "input", "type": "filter", "prio": 0}},
+        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": ["accept"]}},
+        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1}},
+        ["table"],
+    ],
+)
+def test_refuses_what_it_does_not_understand(entry: object) -> None:
+    whole = json.loads(EMPTY)
+    whole["nftables"].append(entry)
+    with pytest.raises(NotUnderstood):
+        parse(json.dumps(whole).encode())
+
+
+def test_refuses_another_schema() -> None:
+    whole = json.loads(EMPTY)
+    whole["nftables"][0]["metainfo"]["json_schema_version"] = 2
+    with pytest.raises(NotUnderstood, match="version 2"):
+        parse(json.dumps(whole).encode())
