@@ -162,7 +162,6 @@ def _make_engine(url: URL) -> Engine:
             "cache_size=-65536",
             "temp_store=MEMORY",
             "mmap_size=1073741824",
-            "trusted_schema=OFF",
         ):
             raw.execute(f"PRAGMA {pragma}").close()
 

@@ -57,9 +57,11 @@ findings = Table(
     Column("due", Deadline, nullable=False, default=None),
     Column("entry", RowId),  # ledger index of the assessment that last changed this row
     # Live findings are as fresh as row_states.at of their (host, control): one write a row, not one a finding.
-    Column("last_seen", Moment),  # only for gone ones
+    Column(
+        "last_seen", Moment
+    ),  # only for those not spoken of any more: gone, or failing and now out of sight
     Column("gone_at", Moment),
-    Index("ix_findings_pressing", "pressing", "due", "id"),
+    Index("ix_findings_pressing", "pressing", "due", "id", "control"),
     Index("ix_findings_control", "control", "pressing", "due", "id"),
     Index("ix_findings_host", "host", "control", "pressing", "due", "id"),
     Index("ix_findings_rule", "rule", "pressing", "due", "id"),
@@ -82,6 +84,7 @@ tallies = Table(  # how many live findings: the matrix and every count come from
     Column("control", String(64), primary_key=True),
     Column("pressing", Integer, primary_key=True),
     Column("n", Integer, nullable=False),
+    Index("ix_tallies_control", "control", "pressing", "n"),
     sqlite_with_rowid=False,
 )
 row_states = Table(  # one row of the matrix on one host, now

@@ -102,7 +102,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_findings_control", "findings", ["control", "pressing", "due", "id"])
     op.create_index("ix_findings_host", "findings", ["host", "control", "pressing", "due", "id"])
-    op.create_index("ix_findings_pressing", "findings", ["pressing", "due", "id"])
+    op.create_index("ix_findings_pressing", "findings", ["pressing", "due", "id", "control"])
     op.create_index("ix_findings_rule", "findings", ["rule", "pressing", "due", "id"])
     op.create_table(
         "hosts",
@@ -208,6 +208,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("host", "control", "pressing", name="pk_tallies"),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_tallies_control", "tallies", ["control", "pressing", "n"])
     op.create_table(
         "users",
         sa.Column("name", sa.String(length=64), nullable=False),

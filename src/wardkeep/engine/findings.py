@@ -1,0 +1,388 @@
+"""Recording what an assessment found: first and last seen, changes of verdict, deadlines, and what became of the rest.
+
+The state keeps one row for each fingerprint. A row is written only when something about it changed, so a quiet
+cycle costs a few small writes a host, however many findings it has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from wardkeep.core.findings import Finding, Severity, Verdict
+from wardkeep.core.profiles import Numbers, months
+from wardkeep.store import Store
+from wardkeep.store.browse import VERDICTS, pressing
+from wardkeep.store.columns import Moment
+from wardkeep.store.schema import GONE, finding_history, findings, row_days, row_states, strips, tallies
+
+WHOLE_HOST = "host"  # the subject of the one unknown finding that a blind rule yields (engine.assess)
+Deadlines = Mapping[Severity, timedelta]
+_TICK = timedelta(microseconds=1)
+
+
+def deadlines(numbers: Numbers) -> Deadlines:
+    """How long a finding may stay open, by severity. Critical and high come from the profile's numbers; medium and low,
+    where no rule-making names a number, are a quarter and a year."""
+    return {
+        Severity.CRITICAL: numbers.patch_critical,
+        Severity.HIGH: numbers.patch_high,
+        Severity.MEDIUM: months(3),
+        Severity.LOW: months(12),
+    }
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Everything one cycle said about the rows `controls` on one host. `entry` is its index in the ledger."""
+
+    host: str
+    at: datetime
+    controls: frozenset[str]
+    found: Sequence[Finding]
+    entry: int | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A finding that began to need somebody (`fail`, `unknown`), or ceased to (`resolved`)."""
+
+    kind: str
+    finding: Finding
+    at: datetime
+    opened: datetime  # start of the stretch that began or ended
+    due: datetime | None = None
+
+
+@dataclass
+class Recorded:
+    """What recording changed. `turns` are what alerts are made of."""
+
+    turns: list[Turn] = field(default_factory=list)
+    written: int = 0
+    unchanged: int = 0
+    gone: int = 0
+
+
+def record(store: Store, assessments: Iterable[Assessment], limits: Deadlines) -> Recorded:
+    """Take assessments into the state, all of them in one transaction.
+
+    A subject that a rule no longer speaks of is gone (a deleted account is no finding). A rule that could not look
+    says nothing about its subjects: those that failed stay open as last seen, since nobody saw them mended.
+    The ledger holds these assessments already; the commit need not wait for the disk.
+    """
+    recorded = Recorded()
+    with store.begin(rebuildable=True) as connection:
+        for assessment in assessments:
+            store.lock(connection, f"host:{assessment.host}")
+            _Recording(connection, assessment, limits, recorded).write()
+    return recorded
+
+
+class _Recording:
+    def __init__(self, connection: Connection, given: Assessment, limits: Deadlines, to: Recorded) -> None:
+        self.connection, self.given, self.limits, self.to = connection, given, limits, to
+        self.controls = sorted(given.controls)
+        self.inserts: list[dict[str, Any]] = []
+        self.updates: list[dict[str, Any]] = []
+        self.history: list[dict[str, Any]] = []
+        self.open: Counter[tuple[str, int]] = Counter()
+
+    def write(self) -> None:
+        self.at = self._later_than_the_last()
+        found = _worst_of_each(self.given.found)
+        blind = {f.rule for f in found.values() if _is_blind(f)} - {
+            f.rule for f in found.values() if not _is_blind(f)
+        }
+        known = self._known()
+        for fingerprint, finding in found.items():
+            self._spoken_of(fingerprint, finding, known.pop(fingerprint, None))
+        for row in known.values():
+            self._silent(row, row["rule"] in blind)
+        self._send()
+        self._send_rows(found.values())
+
+    def _later_than_the_last(self) -> datetime:
+        """The ledger's order decides, not the clock: when that was set back, time stands still here, never runs back."""
+        last = self.connection.execute(
+            select(func.max(row_states.c.at, type_=row_states.c.at.type)).where(
+                row_states.c.host == self.given.host, row_states.c.control.in_(self.controls)
+            )
+        ).scalar()
+        return self.given.at if last is None or self.given.at > last else last + _TICK
+
+    def _known(self) -> dict[str, Mapping[str, Any]]:
+        rows = self.connection.execute(
+            select(findings).where(findings.c.host == self.given.host, findings.c.control.in_(self.controls))
+        )
+        return {row["fingerprint"]: dict(row) for row in rows.mappings()}
+
+    def _spoken_of(self, fingerprint: str, finding: Finding, old: Mapping[str, Any] | None) -> None:
+        band = pressing(finding.verdict, finding.severity)
+        self.open[finding.control, band] += 1
+        was_gone = old is not None and old["gone_at"] is not None
+        if old is not None and not was_gone and old["last_seen"] is None and _same(old, finding):
+            self.to.unchanged += 1
+            return
+        verdict_changed = old is None or was_gone or old["verdict"] != finding.verdict
+        stretch = None if old is None or was_gone else old["failing_since"]
+        passes = finding.verdict is Verdict.PASS
+        since = None if passes else stretch or self.at
+        due = None if since is None else self._due(finding, since)
+        values = {
+            "says": finding.says,
+            "verdict": str(finding.verdict),
+            "severity": str(finding.severity),
+            "pressing": band,
+            "seen": finding.seen,
+            "todo": finding.todo,
+            "since": finding.since,
+            "changed_at": self.at if old is None or verdict_changed else old["changed_at"],
+            "failing_since": since,
+            "due": due,
+            "entry": self.given.entry,
+            "last_seen": None,
+            "gone_at": None,
+        }
+        if old is None:
+            values |= {"fingerprint": fingerprint, "control": finding.control, "rule": finding.rule}
+            values |= {"host": finding.host, "subject": finding.subject, "first_seen": self.at}
+            self.inserts.append(values)
+        else:
+            self.updates.append({**values, "row": old["id"]})
+        if verdict_changed:
+            self._remember(fingerprint, str(finding.verdict), finding.severity, finding.seen)
+        if not passes and since is not None and (stretch is None or verdict_changed):
+            self.to.turns.append(Turn(str(finding.verdict), finding, self.at, since, due))
+        elif passes and stretch is not None:
+            self.to.turns.append(Turn("resolved", finding, self.at, stretch))
+
+    def _silent(self, old: Mapping[str, Any], blind: bool) -> None:
+        """A known finding that this assessment did not speak of."""
+        if old["gone_at"] is not None:
+            return
+        if blind and old["verdict"] == Verdict.FAIL:
+            self.open[old["control"], old["pressing"]] += 1
+            if old["last_seen"] is None:
+                self.updates.append(_unchanged(old) | {"last_seen": self._seen_before(old)})
+            return
+        self.to.gone += 1
+        self.updates.append(
+            _unchanged(old)
+            | {
+                "pressing": GONE,
+                "due": None,
+                "failing_since": None,
+                "changed_at": self.at,
+                "gone_at": self.at,
+            }
+            | {"last_seen": old["last_seen"] or self._seen_before(old), "entry": self.given.entry}
+        )
+        self._remember(old["fingerprint"], "gone", old["severity"], "no longer spoken of")
+        # A passing subject, or an unknown one that can be looked at again, just goes; a fault that went is news.
+        if old["failing_since"] is not None:
+            self.to.turns.append(Turn("resolved", _as_finding(old), self.at, old["failing_since"]))
+
+    def _seen_before(self, old: Mapping[str, Any]) -> datetime:
+        before: datetime | None = self.connection.execute(
+            select(row_states.c.at).where(
+                row_states.c.host == old["host"], row_states.c.control == old["control"]
+            )
+        ).scalar()
+        changed: datetime = old["changed_at"]
+        return before or changed
+
+    def _due(self, finding: Finding, since: datetime) -> datetime:
+        began = _day(finding.since)
+        return (min(began, since) if began else since) + self.limits[finding.severity]
+
+    def _remember(self, fingerprint: str, verdict: str, severity: str, seen: str) -> None:
+        self.history.append(
+            {"fingerprint": fingerprint, "at": self.at, "verdict": verdict, "severity": str(severity)}
+            | {"seen": seen, "entry": self.given.entry}
+        )
+
+    def _send(self) -> None:
+        self.to.written += len(self.inserts) + len(self.updates)
+        if self.inserts:
+            self.connection.execute(insert(findings), self.inserts)
+        if self.updates:
+            self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
+        if self.history:
+            self.connection.execute(insert(finding_history), self.history)
+
+    def _send_rows(self, found: Iterable[Finding]) -> None:
+        """The row's state on this host: as this assessment counted it, so that the ledger gives the same."""
+        host, day = self.given.host, self.at.astimezone(UTC).date().isoformat()
+        seen: dict[str, Counter[Verdict]] = {control: Counter() for control in self.controls}
+        for finding in found:
+            seen.setdefault(finding.control, Counter())[finding.verdict] += 1
+        states: list[dict[str, Any]] = []
+        days: list[dict[str, Any]] = []
+        for control, n in sorted(seen.items()):
+            worst = str(worst_of(n))
+            counts = {"passes": n[Verdict.PASS], "fails": n[Verdict.FAIL], "unknowns": n[Verdict.UNKNOWN]}
+            key = {"host": host, "control": control}
+            states.append({**key, "at": self.at, "worst": worst, "entry": self.given.entry, **counts})
+            days.append({**key, "day": day, "worst": worst, "closing": worst, "last_at": self.at, **counts})
+        self._upsert(row_states, states, ("at", "worst", "entry", "passes", "fails", "unknowns"))
+        worst_today = select(row_days.c.control, row_days.c.worst).where(
+            row_days.c.day == day, row_days.c.host == host, row_days.c.control.in_(self.controls)
+        )
+        before = {str(row.control): str(row.worst) for row in self.connection.execute(worst_today)}
+        for row in days:
+            if row["control"] in before:
+                row["worst"] = max(row["worst"], before[row["control"]], key=_badness)
+        self._upsert(row_days, days, ("worst", "closing", "last_at", "passes", "fails", "unknowns"))
+        self._mark_days(day, {row["control"]: row["worst"] for row in days})
+        where = (tallies.c.host == host, tallies.c.control.in_(self.controls))
+        now = {(control, band): n for (control, band), n in self.open.items()}
+        had = {
+            (control, band): n
+            for control, band, n in self.connection.execute(
+                select(tallies.c.control, tallies.c.pressing, tallies.c.n).where(*where)
+            )
+        }
+        if now != had:
+            self.connection.execute(delete(tallies).where(*where))
+            if now:
+                self.connection.execute(
+                    insert(tallies),
+                    [{"host": host, "control": c, "pressing": p, "n": n} for (c, p), n in now.items()],
+                )
+
+    def _mark_days(self, day: str, worst: Mapping[str, str]) -> None:
+        """The fleet's worst of the day: written only when it gets worse, so that hosts do not wait for each other."""
+        today = select(strips.c.control, strips.c.worst).where(strips.c.day == day)
+        marked = {str(row.control): str(row.worst) for row in self.connection.execute(today)}
+        worse = [
+            {"control": control, "day": day, "worst": verdict}
+            for control, verdict in sorted(worst.items())
+            if control not in marked or _badness(verdict) > _badness(marked[control])
+        ]
+        self._upsert(strips, worse, ("worst",))
+
+    def _upsert(self, table: Any, rows: list[dict[str, Any]], change: Sequence[str]) -> None:
+        if not rows:
+            return
+        make = sqlite.insert if self.connection.dialect.name == "sqlite" else postgresql.insert
+        statement = make(table)
+        keys = [column.name for column in table.primary_key.columns]
+        self.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=keys, set_={name: statement.excluded[name] for name in change}
+            ),
+            rows,
+        )
+
+
+def retire_host(store: Store, host: str, at: datetime) -> None:
+    """The host left the fleet: its findings are gone, its rows count no more. History and the ledger keep them."""
+    with store.begin() as connection:
+        store.lock(connection, f"host:{host}")
+        here = (findings.c.host == host, findings.c.gone_at.is_(None))
+        gone = select(
+            findings.c.fingerprint,
+            literal(at, Moment()),
+            literal("gone"),
+            findings.c.severity,
+            literal("host removed"),
+        )
+        connection.execute(
+            insert(finding_history).from_select(
+                ["fingerprint", "at", "verdict", "severity", "seen"], gone.where(*here)
+            )
+        )
+        left = {"pressing": GONE, "due": None, "failing_since": None, "changed_at": at, "gone_at": at}
+        last = select(row_states.c.at).where(
+            row_states.c.host == host, row_states.c.control == findings.c.control
+        )
+        seen = func.coalesce(findings.c.last_seen, last.scalar_subquery(), literal(at, Moment()))
+        connection.execute(update(findings).where(*here).values(**left, last_seen=seen))
+        connection.execute(delete(tallies).where(tallies.c.host == host))
+        connection.execute(delete(row_states).where(row_states.c.host == host))
+
+
+def worst_of(counts: Mapping[Verdict, int]) -> Verdict:
+    """Fail before unknown before pass; nothing said at all is unknown."""
+    return next((verdict for verdict in VERDICTS if counts.get(verdict)), Verdict.UNKNOWN)
+
+
+def _badness(verdict: str) -> int:
+    return -VERDICTS.index(Verdict(verdict))
+
+
+def _worst_of_each(found: Iterable[Finding]) -> dict[str, Finding]:
+    """By fingerprint. A rule that spoke twice of one subject is believed where it said worse."""
+    kept: dict[str, Finding] = {}
+    for finding in found:
+        other = kept.get(finding.fingerprint)
+        if other is None or _order(finding) < _order(other):
+            kept[finding.fingerprint] = finding
+    return kept
+
+
+def _order(finding: Finding) -> int:
+    return pressing(finding.verdict, finding.severity)
+
+
+def _is_blind(finding: Finding) -> bool:
+    return finding.subject == WHOLE_HOST and finding.verdict is Verdict.UNKNOWN
+
+
+def _same(old: Mapping[str, Any], new: Finding) -> bool:
+    return bool(
+        old["verdict"] == new.verdict
+        and old["seen"] == new.seen
+        and old["severity"] == new.severity
+        and old["todo"] == new.todo
+        and old["since"] == new.since
+        and old["says"] == new.says
+    )
+
+
+_CHANGING = (
+    "says",
+    "verdict",
+    "severity",
+    "pressing",
+    "seen",
+    "todo",
+    "since",
+    "changed_at",
+    "failing_since",
+)
+
+
+def _unchanged(old: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: old[name] for name in (*_CHANGING, "due", "entry", "last_seen", "gone_at")}
+    return kept | {"row": old["id"]}
+
+
+def _as_finding(row: Mapping[str, Any]) -> Finding:
+    return Finding(
+        row["control"],
+        row["rule"],
+        row["says"],
+        row["host"],
+        row["subject"],
+        Verdict(row["verdict"]),
+        Severity(row["severity"]),
+        row["seen"],
+        row["todo"],
+        row["since"],
+    )
+
+
+def _day(text: str) -> datetime | None:
+    """An ISO date (or the date of a time) as UTC midnight; None where a control gave none."""
+    try:
+        return datetime.combine(date.fromisoformat(text[:10]), time(), UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,276 @@
+"""Reading findings: pages by what needs somebody most, search by words, and the counts of the matrix.
+
+Every answer comes from an index, whatever the number of findings: a page is read band by band (`pressing`, a verdict
+and severity) in the order of the deadline; counts come from `tallies`, which are kept when findings are recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    func,
+    literal_column,
+    select,
+    text,
+    tuple_,
+)
+
+from wardkeep.core.errors import BadInput
+from wardkeep.core.findings import Severity, Verdict
+from wardkeep.store.columns import NEVER
+from wardkeep.store.schema import GONE, findings, row_states, strips, tallies, waivers
+
+VERDICTS = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
+COUNTED_AT_MOST = 1_000  # beyond it a search says "more than 1,000"
+
+
+def pressing(verdict: Verdict, severity: Severity) -> int:
+    """0 for a failing critical finding, 11 for a passing one of low severity."""
+    return VERDICTS.index(verdict) * 4 + severity.rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which findings. Empty fields do not filter. `words` finds those with every word (or beginning of one) given."""
+
+    verdicts: frozenset[Verdict] = frozenset()
+    severities: frozenset[Severity] = frozenset()
+    control: str = ""
+    host: str = ""
+    rule: str = ""
+    words: str = ""
+    waived: bool | None = None
+    overdue: bool | None = None
+    gone: bool = False  # only those no longer spoken of
+
+    def bands(self) -> list[int]:
+        if self.gone:
+            return [GONE]
+        return [
+            pressing(verdict, severity)
+            for verdict in VERDICTS
+            if not self.verdicts or verdict in self.verdicts
+            for severity in Severity
+            if not self.severities or severity in self.severities
+        ]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows of `findings` with `last_seen` made whole, and the cursor of the next page ("" at the end)."""
+
+    rows: Sequence[Row[Any]]
+    after: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many; `more` when counting stopped at COUNTED_AT_MOST."""
+
+    n: int
+    more: bool = False
+
+
+def page(connection: Connection, wanted: Wanted, now: datetime, *, after: str = "", limit: int = 50) -> Page:
+    """The next `limit` findings, most pressing first. Raises BadInput for a cursor that is none of ours."""
+    place = _read_cursor(after)
+    bands = [band for band in wanted.bands() if place is None or band >= place[0]]
+    if wanted.words.strip() and not _tokens(wanted.words):
+        return Page([], "")
+    rows: list[Row[Any]] = []
+    for band in bands:
+        query = _band(connection, wanted, now, band)
+        if place is not None and band == place[0]:
+            query = query.where(
+                findings.c.id > place[2]
+                if wanted.words
+                else tuple_(findings.c.due, findings.c.id) > tuple_(place[1], place[2])
+            )
+        rows.extend(connection.execute(query.limit(limit + 1 - len(rows))))
+        if len(rows) > limit:
+            break
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows, _cursor(rows[-1]) if more else "")
+
+
+def one(connection: Connection, fingerprint: str) -> Row[Any] | None:
+    """One finding, gone or not."""
+    return connection.execute(_columns().where(findings.c.fingerprint == fingerprint)).one_or_none()
+
+
+def count(connection: Connection, wanted: Wanted, now: datetime) -> Count:
+    """How many are wanted: exact from the tallies, or counted up to COUNTED_AT_MOST where those do not say."""
+    if not (wanted.words or wanted.rule or wanted.gone) and wanted.waived is None and wanted.overdue is None:
+        total = select(func.coalesce(func.sum(tallies.c.n), 0)).where(tallies.c.pressing.in_(wanted.bands()))
+        if wanted.control:
+            total = total.where(tallies.c.control == wanted.control)
+        if wanted.host:
+            total = total.where(tallies.c.host == wanted.host)
+        return Count(int(connection.execute(total).scalar_one()))
+    if wanted.words.strip() and not _tokens(wanted.words):
+        return Count(0)
+    n = 0
+    for band in wanted.bands():
+        inner = _band(connection, wanted, now, band).with_only_columns(findings.c.id).order_by(None)
+        inner = inner.limit(COUNTED_AT_MOST + 1 - n)
+        n += connection.execute(select(func.count()).select_from(inner.subquery())).scalar_one()
+        if n > COUNTED_AT_MOST:
+            return Count(COUNTED_AT_MOST, more=True)
+    return Count(n)
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """One row of the matrix over all hosts, now. `failing` is by severity; waived ones are still counted in it."""
+
+    control: str
+    passes: int = 0
+    unknowns: int = 0
+    failing: Mapping[Severity, int] = field(default_factory=dict)
+    overdue: int = 0
+    waived: int = 0
+    newest: datetime | None = None  # the last assessment of any host
+    oldest: datetime | None = None  # of the host that waits longest
+    hosts: int = 0
+
+    @property
+    def fails(self) -> int:
+        return sum(self.failing.values())
+
+    @property
+    def worst(self) -> Verdict:
+        """Nothing seen is unknown, never pass."""
+        if self.fails:
+            return Verdict.FAIL
+        return Verdict.UNKNOWN if self.unknowns or not self.passes else Verdict.PASS
+
+
+def matrix(connection: Connection, now: datetime, *, host: str = "") -> dict[str, RowCounts]:
+    """Control → counts, for every control that was ever assessed (on `host`, or anywhere)."""
+    sums = select(tallies.c.control, tallies.c.pressing, func.sum(tallies.c.n)).group_by(
+        tallies.c.control, tallies.c.pressing
+    )
+    seen = select(
+        row_states.c.control, func.max(row_states.c.at), func.min(row_states.c.at), func.count()
+    ).group_by(row_states.c.control)
+    late = (
+        select(findings.c.control, func.count())
+        .where(findings.c.pressing.in_(range(8)), findings.c.due < now)
+        .group_by(findings.c.control)
+    )
+    accepted = (
+        select(findings.c.control, func.count(findings.c.id.distinct()))
+        .join(waivers, and_(waivers.c.fingerprint == findings.c.fingerprint, in_force(now)))
+        .where(findings.c.pressing < 8)
+        .group_by(findings.c.control)
+    )
+    if host:
+        sums, seen = sums.where(tallies.c.host == host), seen.where(row_states.c.host == host)
+        late, accepted = late.where(findings.c.host == host), accepted.where(findings.c.host == host)
+    counts: dict[str, dict[int, int]] = {}
+    for control, band, n in connection.execute(sums):
+        counts.setdefault(control, {})[band] = int(n)
+    overdue = {control: n for control, n in connection.execute(late)}
+    waived = {control: n for control, n in connection.execute(accepted)}
+    found = {}
+    for control, newest, oldest, n_hosts in connection.execute(seen):
+        bands = counts.get(control, {})
+        found[control] = RowCounts(
+            control,
+            passes=sum(n for band, n in bands.items() if 8 <= band < 12),
+            unknowns=sum(n for band, n in bands.items() if 4 <= band < 8),
+            failing={severity: bands.get(severity.rank, 0) for severity in Severity},
+            overdue=overdue.get(control, 0),
+            waived=waived.get(control, 0),
+            newest=newest,
+            oldest=oldest,
+            hosts=n_hosts,
+        )
+    return found
+
+
+def in_force(now: datetime) -> ColumnElement[bool]:
+    """The condition on `waivers` for those that hold at `now`."""
+    return and_(waivers.c.created <= now, waivers.c.expires > now, waivers.c.revoked.is_(None))
+
+
+def _columns() -> Select[Any]:
+    shown = [c for c in findings.c if c.name != "last_seen"]
+    seen = func.coalesce(findings.c.last_seen, row_states.c.at, type_=findings.c.last_seen.type)
+    return select(*shown, seen.label("last_seen")).select_from(
+        findings.outerjoin(
+            row_states, and_(row_states.c.host == findings.c.host, row_states.c.control == findings.c.control)
+        )
+    )
+
+
+def _band(connection: Connection, wanted: Wanted, now: datetime, band: int) -> Select[Any]:
+    query = _columns().where(findings.c.pressing == band)
+    for column, value in (
+        (findings.c.control, wanted.control),
+        (findings.c.host, wanted.host),
+        (findings.c.rule, wanted.rule),
+    ):
+        if value:
+            query = query.where(column == value)
+    if wanted.overdue is not None:
+        late = findings.c.due < now
+        query = query.where(late if wanted.overdue else ~late)
+    if wanted.waived is not None:
+        accepted = findings.c.fingerprint.in_(select(waivers.c.fingerprint).where(in_force(now)))
+        query = query.where(accepted if wanted.waived else ~accepted)
+    if wanted.words.strip():
+        return _matching(connection, query, _tokens(wanted.words), band).order_by(findings.c.id)
+    return query.order_by(findings.c.due, findings.c.id)
+
+
+def _matching(connection: Connection, query: Select[Any], tokens: list[str], band: int) -> Select[Any]:
+    """Results of a search come in the order of their id within a band: both text indexes can give that without sorting
+    all that match."""
+    if connection.dialect.name == "sqlite":
+        match = (
+            f"band : b{band} AND {{host rule subject seen says}} : ("
+            + " AND ".join(f'"{token}"*' for token in tokens)
+            + ")"
+        )
+        return query.where(
+            text("findings.id IN (SELECT rowid FROM findings_text WHERE findings_text MATCH :words)")
+        ).params(words=match)
+    match = " & ".join(f"{token}:*" for token in tokens)
+    return query.where(text("findings.words @@ to_tsquery('simple', :words)")).params(words=match)
+
+
+def _tokens(words: str) -> list[str]:
+    """The words as both databases cut them: letters and digits, lower case."""
+    return re.findall(r"[^\W_]+", words.lower())[:8]
+
+
+def _cursor(row: Row[Any]) -> str:
+    due = NEVER if row.due is None else findings.c.due.type.process_bind_param(row.due, None)  # type: ignore[attr-defined]
+    return f"{row.pressing}.{due}.{row.id}"
+
+
+def _read_cursor(after: str) -> tuple[int, Any, int] | None:
+    if not after:
+        return None
+    if not re.fullmatch(r"\d{1,2}\.\d{1,18}\.\d{1,18}", after, re.ASCII):
+        raise BadInput("this is not a place in a list of findings", todo="Start from the first page.")
+    band, due, row = (int(part) for part in after.split("."))
+    return band, literal_column(str(due)), row
+
+
+def strip(connection: Connection, days: Iterable[str]) -> dict[tuple[str, str], str]:
+    """(control, day) → the worst verdict any host had that day. A day nobody looked is not in it."""
+    wanted = list(days)
+    return {(c, d): w for c, d, w in connection.execute(select(strips).where(strips.c.day.in_(wanted)))}
