@@ -17,7 +17,12 @@ from wardkeep.core.errors import WardkeepError
 
 # name → (module in this folder, one line of help). A module holds either a function `command` or, for a group of
 # commands, a Typer object `app`. Only the command in use is imported: `--help` and `evidence verify` stay quick.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "status": ("status", "The matrix: every row with its verdicts and last drill."),
+    "controls": ("status", "The same as `status`."),
+    "settings": ("settings", "Every number and policy in force, and where it comes from."),
+    "install": ("install", "Run Wardkeep as a hardened service of this machine."),
+}
 
 
 def build(wanted: str) -> typer.Typer:

@@ -165,6 +165,8 @@ class _Reader:
         if not isinstance(name, str):
             raise self._wrong(("profile",), "the profile is a name", 'Write profile = "hipaa".')
         chosen = profile(name, where=self._at(("profile",)))
+        if "profile" in self.data:
+            self._note("profile")
         numbers = chosen.numbers
         for key, value in self._table(self.data, "numbers").items():
             numbers = numbers.override({key: value}, where=self._at(("numbers", key)))
@@ -179,6 +181,7 @@ class _Reader:
             if self.known_hosts is not None and host not in (known := list(self.known_hosts)):
                 raise self._wrong(("host", host), f"no host is called `{host}`", did_you_mean(host, known))
             self._only(("policy",), about, ("host", host))
+            self._note("host", host)
             for control, made in self._policies(about, ("host", host), by_id, policies).items():
                 if made != policies[control]:
                     host_policies[host, control] = made

@@ -1,0 +1,65 @@
+"""Where the platform keeps its state, and who may hold it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from wardkeep.core.errors import Unavailable
+
+SYSTEM_FOLDER = Path("/var/lib/wardkeep")
+CONFIG = "wardkeep.toml"
+DATABASE = "state.sqlite3"
+LEDGER = "ledger"
+WITNESS = "witness"  # the last checkpoint seen, apart from the ledger's own folder
+KEYS = "keys"
+LOCK = "serving.lock"
+
+
+def find_folder(given: Path | None = None, env: Mapping[str, str] = os.environ) -> Path:
+    """The state folder: as given, else $WARDKEEP_STATE, else the system's when it holds a platform, else the user's."""
+    if given is not None:
+        return given.expanduser().absolute()
+    if env.get("WARDKEEP_STATE"):
+        return Path(env["WARDKEEP_STATE"]).expanduser().absolute()
+    # os.access as well: an unreadable system folder belongs to another user's platform.
+    if (SYSTEM_FOLDER / LEDGER).is_dir() and os.access(SYSTEM_FOLDER, os.R_OK | os.X_OK):
+        return SYSTEM_FOLDER
+    home = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME", "/")) / ".local/state")
+    return Path(home) / "wardkeep"
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Be the one server on this state folder until the end of the block. Raises Unavailable if another one is.
+
+    The kernel drops the lock when the process dies, however it dies: no stale lock can stand in the way.
+    """
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "another process"
+            raise Unavailable(
+                f"another Wardkeep is serving this state (process {holder})",
+                where=str(folder),
+                todo="Use that one, end it first, or give this one its own folder by --state.",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_served(folder: Path) -> bool:
+    """Whether a server holds this folder now."""
+    try:
+        with hold(folder):
+            return False
+    except Unavailable:
+        return True

@@ -1,0 +1,85 @@
+"""The inventory: which hosts there are, how they are reached, and the keys they are pinned to."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from wardkeep.core.errors import BadInput
+from wardkeep.core.facts import PLATFORM
+from wardkeep.core.profiles import did_you_mean
+from wardkeep.engine.platform import Platform
+from wardkeep.fleet import Host
+from wardkeep.store.schema import hosts
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+
+
+def list_hosts(platform: Platform) -> list[Host]:
+    """Every host of the inventory, by name."""
+    with platform.store.read() as connection:
+        rows = connection.execute(select(hosts).order_by(hosts.c.name)).mappings().all()
+    return [_host(row) for row in rows]
+
+
+def find_host(platform: Platform, name: str) -> Host:
+    """The host of that name. Raises BadInput naming the nearest one."""
+    with platform.store.read() as connection:
+        row = connection.execute(select(hosts).where(hosts.c.name == name)).mappings().first()
+    if row is None:
+        known = [host.name for host in list_hosts(platform)]
+        raise BadInput(
+            f"no host is called `{name}`",
+            todo=did_you_mean(name, known) if known else "Add one: `wardkeep host add`.",
+        )
+    return _host(row)
+
+
+def add_host(platform: Platform, host: Host, actor: str) -> None:
+    """Take a host into the inventory. Its keys must have been shown to a person before. Raises BadInput if it exists."""
+    if not NAME.fullmatch(host.name) or host.name == PLATFORM:
+        raise BadInput(
+            f"`{host.name}` cannot name a host",
+            todo="Use lower-case letters, digits, dots and dashes; `platform` is taken.",
+        )
+    if any(known.name == host.name for known in list_hosts(platform)):
+        raise BadInput(
+            f"a host is called `{host.name}` already",
+            todo=f"Remove it first: `wardkeep host remove {host.name}`.",
+        )
+    body = {"act": "added", "url": host.url, "jump": host.jump, "host_keys": list(host.host_keys)}
+    platform.record("host", actor, body, subject={"host": host.name})
+    with platform.store.begin() as connection:
+        connection.execute(
+            insert(hosts).values(
+                name=host.name,
+                url=host.url,
+                jump=host.jump,
+                identity=host.identity,
+                host_keys=list(host.host_keys),
+                labels=dict(host.labels),
+                added=datetime.now(UTC),
+            )
+        )
+
+
+def remove_host(platform: Platform, name: str, actor: str) -> None:
+    """Take a host out of the inventory. What the ledger holds of it stays."""
+    find_host(platform, name)
+    platform.record("host", actor, {"act": "removed"}, subject={"host": name})
+    with platform.store.begin() as connection:
+        connection.execute(delete(hosts).where(hosts.c.name == name))
+
+
+def _host(row: Any) -> Host:
+    return Host(
+        name=row["name"],
+        url=row["url"],
+        host_keys=tuple(row["host_keys"]),
+        jump=row["jump"],
+        identity=row["identity"],
+        labels=dict(row["labels"]),
+    )
