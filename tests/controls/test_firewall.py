@@ -11,12 +11,12 @@ from wardkeep.core.findings import Seen
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.nftables import Nftables
 
-RULESETS = Path(__file__).parent / "firewall_rulesets"
+ANSWERS = Path(__file__).parents[1] / "facts" / "answers"
 RULES = {rule.id.partition(".")[2]: rule for rule in control.rules}
 
 
 def nftables(name: str) -> Nftables:
-    return Nftables.parse(Answer("nftables", 0, (RULESETS / f"{name}.json").read_bytes()))
+    return Nftables.parse(Answer("nftables", 0, (ANSWERS / f"nftables-{name}.txt").read_bytes()))
 
 
 def look(rule: str, name: str, policy: Policy | None = None) -> dict[str, Seen]:
@@ -32,16 +32,16 @@ def verdicts(rule: str, name: str, policy: Policy | None = None) -> dict[str, st
     ("name", "v4", "v6"),
     [
         ("nothing", "fail", "fail"),
-        ("only_v4", "pass", "fail"),
-        ("debian_workstation", "pass", "pass"),
-        ("two_tables", "pass", "pass"),
+        ("only-v4", "pass", "fail"),
+        ("debian-workstation", "pass", "pass"),
+        ("two-tables", "pass", "pass"),
         ("docker", "pass", "pass"),
         ("marks", "unknown", "unknown"),
         ("dormant", "unknown", "unknown"),
-        ("everyone_by_source_port", "fail", "fail"),
-        ("trusted_zone", "fail", "fail"),
-        ("many_matches", "fail", "fail"),
-        ("iptables_nft", "unknown", "fail"),
+        ("everyone-by-source-port", "fail", "fail"),
+        ("trusted-zone", "fail", "fail"),
+        ("many-matches", "fail", "fail"),
+        ("iptables-nft", "unknown", "fail"),
     ],
 )
 def test_default_deny(name: str, v4: str, v6: str) -> None:
@@ -49,22 +49,22 @@ def test_default_deny(name: str, v4: str, v6: str) -> None:
 
 
 def test_default_deny_says_where_packets_get_in() -> None:
-    assert "udp sport 53" in look("default_deny", "everyone_by_source_port")["ipv4"].seen
+    assert "udp sport 53" in look("default_deny", "everyone-by-source-port")["ipv4"].seen
 
 
 def test_trusted_networks_and_interfaces_are_named_by_the_policy() -> None:
     policy = Policy(trusted=("wg0", "10.0.0.0/8", "fd00::/8"))
-    assert verdicts("default_deny", "trusted_zone", policy) == {"ipv4": "pass", "ipv6": "pass"}
+    assert verdicts("default_deny", "trusted-zone", policy) == {"ipv4": "pass", "ipv6": "pass"}
     narrower = Policy(trusted=("wg0", "10.0.0.0/9", "fd00::/8"))
-    assert verdicts("default_deny", "trusted_zone", narrower) == {"ipv4": "fail", "ipv6": "pass"}
+    assert verdicts("default_deny", "trusted-zone", narrower) == {"ipv4": "fail", "ipv6": "pass"}
 
 
 def test_only_the_named_ports_are_open() -> None:
-    assert verdicts("only_named_ports_open", "debian_workstation") == {
+    assert verdicts("only_named_ports_open", "debian-workstation") == {
         "open:ipv4/22/tcp": "pass",
         "open:ipv6/22/tcp": "pass",
     }
-    closed = verdicts("only_named_ports_open", "debian_workstation", Policy(allow=("443/tcp",)))
+    closed = verdicts("only_named_ports_open", "debian-workstation", Policy(allow=("443/tcp",)))
     assert closed == {"open:ipv4/22/tcp": "fail", "open:ipv6/22/tcp": "fail"}
 
 
@@ -72,11 +72,11 @@ def test_an_opening_wider_than_the_policy_fails() -> None:
     narrow = Policy(
         allow=("22/tcp from 192.0.2.0/24, 198.51.100.7",), trusted=("wg0", "10.0.0.0/8", "fd00::/8")
     )
-    seen = verdicts("only_named_ports_open", "trusted_zone", narrow)
+    seen = verdicts("only_named_ports_open", "trusted-zone", narrow)
     assert seen["open:ipv4/22/tcp"] == "pass"
     assert seen["open:ipv4/80/tcp"] == "fail"
     narrower = Policy(allow=("22/tcp from 192.0.2.0/24",), trusted=("wg0", "10.0.0.0/8", "fd00::/8"))
-    assert verdicts("only_named_ports_open", "trusted_zone", narrower)["open:ipv4/22/tcp"] == "fail"
+    assert verdicts("only_named_ports_open", "trusted-zone", narrower)["open:ipv4/22/tcp"] == "fail"
 
 
 def test_a_port_sent_on_by_dnat_must_be_named() -> None:
@@ -93,18 +93,8 @@ def test_a_policy_that_says_nothing_clear_is_refused(sentence: str) -> None:
         Policy(allow=(sentence,))
 
 
-SS = b"""\
-udp UNCONN 0 0 0.0.0.0:68 0.0.0.0:* users:(("dhclient",pid=300,fd=9))
-udp UNCONN 0 0 0.0.0.0:40123 0.0.0.0:* users:(("avahi-daemon",pid=77,fd=14))
-tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3),("systemd",pid=1,fd=66))
-tcp LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=1,fd=4))
-tcp LISTEN 0 244 127.0.0.1:5432 0.0.0.0:* users:(("postgres",pid=9,fd=5))
-tcp LISTEN 0 511 *:8443 *:*
-"""
-
-
 def test_every_listener_is_named() -> None:
-    listeners = Listeners.parse(Answer("listeners", 0, SS))
+    listeners = Listeners.parse(Answer("listeners", 0, (ANSWERS / "listeners-busy.txt").read_bytes()))
     seen = {s.subject: s for s in RULES["only_named_listeners"].check(listeners=listeners, policy=Policy())}
     assert {subject: str(s.verdict) for subject, s in seen.items()} == {
         "listener:tcp/22": "pass",

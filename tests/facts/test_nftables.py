@@ -9,9 +9,9 @@ from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer
 from wardkeep.facts.nftables import Nftables
 
-RULESETS = Path(__file__).parents[1] / "controls" / "firewall_rulesets"
-EMPTY = (RULESETS / "nothing.json").read_bytes()
-MANY = (RULESETS / "many_matches.json").read_bytes()
+ANSWERS = Path(__file__).parent / "answers"
+EMPTY = (ANSWERS / "nftables-nothing.txt").read_bytes()
+MANY = (ANSWERS / "nftables-many-matches.txt").read_bytes()
 
 
 def parse(text: bytes) -> Nftables:

@@ -29,6 +29,8 @@ ORDER_SPEAKS = {
     "Block.lines": "of two lines with one keyword sshd takes the first",
     "Block.conditions": "the innermost Match stands last",
     "Line.words": "the words of a line",
+    "Nftables.rules": "the kernel tries the rules of a chain in this order",
+    "Rule.expr": "what a rule asks before its verdict and after it",
     "View.lines": "of two lines with one keyword sshd takes the first",
 }
 

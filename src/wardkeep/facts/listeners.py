@@ -9,7 +9,12 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
+from wardkeep.facts.sections import END, sections
 
+SCRIPT = f"""out=$(ss -Hltnup) || exit $?
+printf '= sockets\\n'
+[ -z "$out" ] || printf '%s\\n' "$out" | sed 's/^/|/'
+{END}"""
 HOLDER = re.compile(r'\("((?:[^"\\]|\\.)*)",pid=(\d+),fd=\d+\)')
 STATES = {"tcp": "LISTEN", "udp": "UNCONN"}
 
@@ -49,19 +54,19 @@ class Listener:
 class Listeners:
     """Every listening TCP socket and every unconnected UDP socket, as the kernel lists them."""
 
-    ask: ClassVar[Question] = Question("listeners", "ss -Hltnup", tool="ss")
+    ask: ClassVar[Question] = Question("listeners", SCRIPT, tool="ss")
     sockets: tuple[Listener, ...]
 
     @classmethod
     def parse(cls, answer: Answer) -> Self:
         """Lines of `ss -Hltnup`: protocol, state, two queues, local, peer, holders.
 
-        An empty answer is a host where nothing listens. Not checked: raw, SCTP, DCCP and vsock sockets.
+        No line at all is a host where nothing listens. Not checked: raw, SCTP, DCCP and vsock sockets.
         """
-        text = answer.text()
-        if text and not text.endswith("\n"):
-            raise NotUnderstood("the last line is cut short", where=answer.question)
-        return cls(tuple(_socket(line, answer.question) for line in text.splitlines()))
+        told = list(sections(answer))
+        if [section.name for section in told] != ["sockets"]:
+            raise NotUnderstood("no section names the sockets", where=answer.question)
+        return cls(tuple(_socket(line, answer.question) for line in told[0].lines))
 
     def to_the_world(self) -> tuple[Listener, ...]:
         """Those that something outside the host could reach if no firewall stood before them."""

@@ -39,7 +39,7 @@ class Opaque(Exception):
 def program(rules: Nftables) -> Program:
     """All input chains of the families that carry IP, in the order of their priority."""
     doubts = {(t.family, t.name): _doubt(t) for t in rules.tables}
-    bases: list[Hooked] = []
+    hooked: list[Hooked] = []
     redirects: list[Redirect] = []
     chains: dict[tuple[str, str], tuple[Line, ...]] = {}
     for chain in rules.chains:
@@ -51,11 +51,16 @@ def program(rules: Nftables) -> Program:
         chains[(scope, chain.name)] = lines
         if chain.hook == "input" and chain.kind == "filter":
             reached = FAMILIES[chain.family]
-            bases.append(Hooked(scope, chain.name, reached, chain.priority, chain.policy, doubt))
+            hooked.append(Hooked(scope, chain.name, reached, chain.priority, chain.policy, doubt))
     for rule in rules.rules:
         redirects.extend(_redirects(rules, rule))
     untracked = any("notrack" in e for rule in rules.rules for e in rule.expr)
-    return Program(tuple(sorted(bases, key=lambda b: b.priority)), chains, tuple(redirects), untracked)
+    return Program(
+        tuple(sorted(hooked, key=lambda h: (h.priority, h.scope, h.name))),
+        chains,
+        tuple(redirects),
+        untracked,
+    )
 
 
 def _doubt(table: Table) -> str:

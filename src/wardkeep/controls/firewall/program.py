@@ -88,7 +88,7 @@ class Redirect:
 class Program:
     """All base chains of the input hook, in the order the kernel runs them, and the chains of each scope."""
 
-    bases: tuple[Hooked, ...]
+    hooked: tuple[Hooked, ...]
     chains: Mapping[tuple[str, str], tuple[Line, ...]]
     redirects: tuple[Redirect, ...] = ()
     untracked: bool = False  # a rule can take packets out of connection tracking
@@ -132,14 +132,14 @@ def ways(program: Program, packet: Packet) -> list[Way]:
     """Every way the packets can take. Accepted means accepted by *each* base chain; one drop is final."""
     open_ways: list[tuple[Condition, ...]] = [()]
     ended: list[Way] = []
-    for base in program.bases:
-        if packet.family not in base.families:
+    for hook in program.hooked:
+        if packet.family not in hook.families:
             continue
         passed: list[tuple[Condition, ...]] = []
-        if base.doubt:
-            passed = [(*given, Condition(Kind.OPAQUE, base.doubt)) for given in open_ways]
+        if hook.doubt:
+            passed = [(*given, Condition(Kind.OPAQUE, hook.doubt)) for given in open_ways]
         for given in open_ways:
-            for end, conditions in _through(program, base, packet, given):
+            for end, conditions in _through(program, hook, packet, given):
                 if end == "drop":
                     ended.append(Way(False, conditions))
                 elif conditions not in passed:
@@ -151,11 +151,11 @@ def ways(program: Program, packet: Packet) -> list[Way]:
 
 
 def _through(
-    program: Program, base: Hooked, packet: Packet, given: tuple[Condition, ...]
+    program: Program, hook: Hooked, packet: Packet, given: tuple[Condition, ...]
 ) -> Iterator[tuple[str, tuple[Condition, ...]]]:
-    for end, conditions in _chain(program, base.scope, base.name, packet, given, 0):
+    for end, conditions in _chain(program, hook.scope, hook.name, packet, given, 0):
         # The end of a base chain, and a `return` in it, are its policy.
-        yield (base.policy if end in ("end", "return") else end), conditions
+        yield (hook.policy if end in ("end", "return") else end), conditions
 
 
 def _chain(

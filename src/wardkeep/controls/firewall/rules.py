@@ -67,8 +67,8 @@ def default_deny(rules: Nftables, policy: Policy) -> Iterator[Seen]:
 
 def _default(program: Program, family: str, name: str, permit: Permit) -> Seen:
     subject = name.lower()
-    bases = [b for b in program.bases if family in b.families]
-    if not bases:
+    hooked = [h for h in program.hooked if family in h.families]
+    if not hooked:
         return fails(
             subject, f"no chain filters incoming {name}", "Run `wardkeep plan` to see our own table."
         )
@@ -84,7 +84,7 @@ def _default(program: Program, family: str, name: str, permit: Permit) -> Seen:
             return fails(subject, seen, "Run `wardkeep plan` to see the table that drops them.")
     if accepted:
         return unsure(subject, f"whether {name} is closed hangs on: {accepted[0]}", UNDECIDED)
-    chains = ", ".join(f"{b.scope} {b.name} (policy {b.policy})" for b in bases)
+    chains = ", ".join(f"{h.scope} {h.name} (policy {h.policy})" for h in hooked)
     return passes(subject, f"{name} is closed by default: {chains}")
 
 
@@ -165,15 +165,17 @@ def only_named_listeners(listeners: Listeners, policy: Policy) -> Iterator[Seen]
     gathered: dict[str, list[Listener]] = {}
     for socket in listeners.to_the_world():
         gathered.setdefault(_listener(socket), []).append(socket)
-    for subject, sockets in sorted(gathered.items()):
+    for subject, found in sorted(gathered.items()):
+        sockets = sorted(found, key=str)
         first = sockets[0]
+        programs = ", ".join(sorted({s.programs for s in sockets}))
         where = ", ".join(sorted({str(s) for s in sockets}))
         if all(permit.for_port(s.protocol, s.port, s.port) for s in sockets):
-            yield passes(subject, f"{first.programs} listens on {where}, as the policy names")
+            yield passes(subject, f"{where}: {programs}, named by the policy")
         else:
             yield fails(
                 subject,
-                f"{first.programs} listens on {where}",
+                f"{where}: {programs}",
                 f"Stop it, bind it to 127.0.0.1, or name it: firewall.allow `{first.port}/{first.protocol}`.",
             )
     if not gathered:
@@ -183,5 +185,5 @@ def only_named_listeners(listeners: Listeners, policy: Policy) -> Iterator[Seen]
 def _listener(socket: Listener) -> str:
     # A UDP client's port is another one at each start: such a socket is followed by its program.
     if socket.protocol == "udp" and socket.port >= EPHEMERAL and socket.holders:
-        return f"listener:udp/{socket.holders[0][0]}"
+        return f"listener:udp/{min(name for name, _ in socket.holders)}"
     return f"listener:{socket.protocol}/{socket.port}"
