@@ -1,0 +1,1 @@
+"""The pages: one module for each place, each a router of its own."""
