@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "The matrix: every row with its verdicts and last drill."),
     "controls": ("status", "The same as `status`."),
     "settings": ("settings", "Every number and policy in force, and where it comes from."),
+    "user": ("user", "Who may sign in to the console: add, link, role, disable, reset."),
+    "token": ("token", "API tokens for programs: issue, list, revoke."),
     "install": ("install", "Run Wardkeep as a hardened service of this machine."),
 }
 

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from wardkeep import __version__
 from wardkeep.console.auth.gate import Forbidden, SignInNeeded, Visitor, current_session, form_token
-from wardkeep.console.pages import enrol, matrix, signin
+from wardkeep.console.pages import account, enrol, matrix, signin
 from wardkeep.console.render import STATIC, json_answer, page
 from wardkeep.console.security import Guard
 from wardkeep.console.setting import Console
@@ -24,7 +24,12 @@ from wardkeep.engine.platform import Platform
 
 log = logging.getLogger("wardkeep.console")
 STATUS = {BadInput: 422, Refused: 409, Unavailable: 503, Forbidden: 403}
-TITLES = {403: "This is not for you to do", 404: "There is nothing here", 409: "Refused", 422: "That cannot be used"}
+TITLES = {
+    403: "This is not for you to do",
+    404: "There is nothing here",
+    409: "Refused",
+    422: "That cannot be used",
+}
 
 
 def create_app(platform: Platform, accounts: Accounts, *, origin: str = "http://localhost:8420") -> FastAPI:
@@ -33,12 +38,12 @@ def create_app(platform: Platform, accounts: Accounts, *, origin: str = "http://
     app = FastAPI(title="Wardkeep", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.console = place
     app.mount("/static", Assets(directory=STATIC), name="static")
-    for part in (matrix, signin, enrol):
+    for part in (matrix, account, signin, enrol):
         app.include_router(part.router)
     app.add_exception_handler(SignInNeeded, to_sign_in)
     for kind in (WardkeepError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, explain)
-    app.add_middleware(Guard, hosts=[place.host], https=place.https)  # type: ignore[arg-type]
+    app.add_middleware(Guard, hosts=[place.host], https=place.https)
     return app
 
 
@@ -48,7 +53,9 @@ class Assets(StaticFiles):
     def file_response(self, *args: object, **kwargs: object) -> Response:
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         scope: Scope = next(a for a in args if isinstance(a, dict))
-        kept = "public, max-age=31536000, immutable" if b"v=" in scope.get("query_string", b"") else "no-cache"
+        kept = (
+            "public, max-age=31536000, immutable" if b"v=" in scope.get("query_string", b"") else "no-cache"
+        )
         response.headers["Cache-Control"] = kept
         return response
 

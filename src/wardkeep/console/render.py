@@ -44,7 +44,9 @@ def shape(state: str) -> Markup:
 def state(word: str, text: str = "") -> Markup:
     """Shape and word of a state."""
     known = word if word in SHAPES else "none"
-    return Markup('<span class="state s-{}">{}{}</span>').format(known, shape(known), text or WORDS.get(word, word))
+    return Markup('<span class="state s-{}">{}{}</span>').format(
+        known, shape(known), text or WORDS.get(word, word)
+    )
 
 
 def exact(at: datetime) -> str:
@@ -54,7 +56,13 @@ def exact(at: datetime) -> str:
 def relative(at: datetime, now: datetime) -> str:
     """`3 minutes ago`, `in 2 days`; the exact time is a hover away."""
     seconds = (now - at).total_seconds()
-    for unit, length in (("year", 31_557_600), ("month", 2_629_800), ("day", 86400), ("hour", 3600), ("minute", 60)):
+    for unit, length in (
+        ("year", 31_557_600),
+        ("month", 2_629_800),
+        ("day", 86400),
+        ("hour", 3600),
+        ("minute", 60),
+    ):
         n = int(abs(seconds) // length)
         if n:
             text = f"{n} {unit}{'s' if n > 1 else ''}"
@@ -67,13 +75,16 @@ def when(context: Context, at: datetime | None, absent: str = "never") -> Markup
     if at is None:
         return Markup('<span class="quiet">{}</span>').format(absent)
     iso = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, exact(at), relative(at, context["now"]))
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        iso, exact(at), relative(at, context["now"])
+    )
 
 
 def strip(days: tuple[tuple[str, str], ...] | list[tuple[str, str]], last: date, width: int = 90) -> Markup:
     """One bar a day, the newest on the right. Height says the state too: low pass, half unknown, full fail."""
     known, tops = dict(days), {"pass": 12, "unknown": 6, "fail": 0}
-    bars, count = [], {"pass": 0, "fail": 0, "unknown": 0}
+    bars: list[tuple[str, int, int, int]] = []
+    count = {"pass": 0, "fail": 0, "unknown": 0}
     for back in range(width - 1, -1, -1):
         worst = known.get((last - timedelta(days=back)).isoformat(), "none")
         if worst in count:
@@ -81,9 +92,10 @@ def strip(days: tuple[tuple[str, str], ...] | list[tuple[str, str]], last: date,
         top, x = tops.get(worst, 18), (width - 1 - back) * 2
         # Neighbours of one state are drawn as one bar: a page of 25 strips stays small.
         if bars and bars[-1][0] == worst:
-            bars[-1][2] += 2
+            word, start, span, height = bars[-1]
+            bars[-1] = (word, start, span + 2, height)
         else:
-            bars.append([worst, x, 2, top])
+            bars.append((worst, x, 2, top))
     rects = Markup("").join(
         Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>').format(w, x, y, span, 20 - y)
         for w, x, span, y in bars
@@ -123,7 +135,9 @@ def environment() -> Environment:
         auto_reload=False,
     )
     env.filters["when"] = when
-    env.globals.update(shape=shape, state=state, strip=strip, plural=plural, asset=asset, query=query, exact=exact)
+    env.globals.update(
+        shape=shape, state=state, strip=strip, plural=plural, asset=asset, query=query, exact=exact
+    )
     return env
 
 
@@ -145,7 +159,13 @@ def json_answer(value: Any, status: int = 200, kind: str = "application/json") -
 
 
 def answer(
-    request: Request, visitor: Visitor, template: str, data: Mapping[str, Any], *, status: int = 200, **more: Any
+    request: Request,
+    visitor: Visitor,
+    template: str,
+    data: Mapping[str, Any],
+    *,
+    status: int = 200,
+    **more: Any,
 ) -> Response:
     """The page, or its `.json` twin with exactly `data`. `more` is for the page alone."""
     if request.url.path.endswith(".json"):

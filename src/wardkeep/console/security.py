@@ -82,7 +82,10 @@ class Guard:
     def _refuse(self, method: str, headers: Headers) -> tuple[int, str] | None:
         host = host_name(headers.get("host", ""))
         if host not in self.hosts and not is_loopback(host):
-            return 421, "This console does not answer to that host name. Open it under the address it printed."
+            return (
+                421,
+                "This console does not answer to that host name. Open it under the address it printed.",
+            )
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > LARGEST_BODY:
             return 413, f"A request may carry at most {LARGEST_BODY} bytes."

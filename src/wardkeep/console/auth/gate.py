@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
@@ -89,9 +90,11 @@ async def read_form(request: Request) -> None:
         fields = dict(form)
     request.state.form = {k: v for k, v in fields.items() if isinstance(v, str)}
     given = request.headers.get("x-csrf-token") or str(request.state.form.get("csrf", ""))
-    secret = form_secret(request)
+    secret = await run_in_threadpool(form_secret, request)  # looks into the database
     if not secret or not same(csrf_token(secret), given):
-        raise Forbidden("this form is out of date or not ours", todo="Go back, reload the page and send it again.")
+        raise Forbidden(
+            "this form is out of date or not ours", todo="Go back, reload the page and send it again."
+        )
 
 
 def field(request: Request, name: str, *, limit: int = 2000) -> str:
@@ -111,7 +114,8 @@ def allow(roles: frozenset[Role]) -> Callable[[Request], Visitor]:
         if session.user.role not in roles:
             names = ", ".join(sorted(roles))
             raise Forbidden(
-                f"this needs the role {names}, and you are {session.user.role}", todo="Ask an operator to do it."
+                f"this needs the role {names}, and you are {session.user.role}",
+                todo="Ask an operator to do it.",
             )
         return Visitor(session.user, session, csrf_token(form_secret(request)))
 
@@ -132,14 +136,18 @@ def sign_in_browser(request: Request, response: Response, user: str, strength: s
     agent = request.headers.get("user-agent", "")
     cookie = place.accounts.sessions.start(user, strength, address=address(request), agent=agent)
     set_cookie(place, response, place.session_cookie, cookie, int(ABSOLUTE.total_seconds()))
-    response.delete_cookie(place.visitor_cookie, path="/", secure=place.https, httponly=True, samesite="strict")
+    response.delete_cookie(
+        place.visitor_cookie, path="/", secure=place.https, httponly=True, samesite="strict"
+    )
 
 
 def sign_out_browser(request: Request, response: Response) -> None:
     place, session = console(request), current_session(request)
     if session is not None:
         place.accounts.sessions.end(session.id, user=session.user.name)
-    response.delete_cookie(place.session_cookie, path="/", secure=place.https, httponly=True, samesite="strict")
+    response.delete_cookie(
+        place.session_cookie, path="/", secure=place.https, httponly=True, samesite="strict"
+    )
 
 
 def set_cookie(place: Console, response: Response, name: str, value: str, seconds: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from markupsafe import Markup
@@ -38,6 +38,9 @@ def enrolling(request: Request) -> Session:
     return session
 
 
+Enrolling = Annotated[Session, Depends(enrolling)]
+
+
 def enrol_page(request: Request, session: Session, error: str = "", status: int = 200) -> Response:
     """The secret of the app stays the same while the page is shown again, sealed in the session."""
     place = console(request)
@@ -46,7 +49,9 @@ def enrol_page(request: Request, session: Session, error: str = "", status: int 
         secret = place.accounts.books.seal.open(bytes.fromhex(sealed), about).decode()
     else:
         secret = place.accounts.factors.new_secret()
-        place.accounts.sessions.keep(session, totp=place.accounts.books.seal.close(secret.encode(), about).hex())
+        place.accounts.sessions.keep(
+            session, totp=place.accounts.books.seal.close(secret.encode(), about).hex()
+        )
     values: dict[str, Any] = {
         "user": session.user,
         "visitor": Visitor(session.user, session, form_token(request)) if session.full else None,
@@ -59,12 +64,12 @@ def enrol_page(request: Request, session: Session, error: str = "", status: int 
 
 
 @router.get("/enrol")
-def enrol(request: Request, session: Session = Depends(enrolling)) -> Response:
+def enrol(request: Request, session: Enrolling) -> Response:
     return enrol_page(request, session)
 
 
 @router.post("/enrol/totp")
-def enrol_totp(request: Request, session: Session = Depends(enrolling)) -> Response:
+def enrol_totp(request: Request, session: Enrolling) -> Response:
     place, user = console(request), session.user
     sealed = session.data.get("totp")
     if not sealed:
@@ -74,7 +79,9 @@ def enrol_totp(request: Request, session: Session = Depends(enrolling)) -> Respo
     secret = place.accounts.books.seal.open(bytes.fromhex(sealed), f"enrol:{session.id}").decode()
     if place.accounts.factors.matches(secret, field(request, "code", limit=12)) is None:
         place.accounts.limits.wrong("code-enrol", user.name)
-        return enrol_page(request, session, "Those six digits are not what the app shows for this key now.", 403)
+        return enrol_page(
+            request, session, "Those six digits are not what the app shows for this key now.", 403
+        )
     password = str(request.state.form.get("password", ""))
     try:
         if password:
@@ -91,13 +98,13 @@ def enrol_totp(request: Request, session: Session = Depends(enrolling)) -> Respo
 
 
 @router.post("/enrol/passkey/options")
-def passkey_options(request: Request, session: Session = Depends(enrolling)) -> Response:
+def passkey_options(request: Request, session: Enrolling) -> Response:
     place = console(request)
     return json_answer(place.accounts.passkeys.enrol_options(session.user, place.party, form_secret(request)))
 
 
 @router.post("/enrol/passkey")
-async def enrol_passkey(request: Request, session: Session = Depends(enrolling)) -> Response:
+async def enrol_passkey(request: Request, session: Enrolling) -> Response:
     from starlette.concurrency import run_in_threadpool
 
     sent = await request.json()
@@ -132,6 +139,14 @@ def draw_code(text: str) -> Markup:
 
     drawn = io.BytesIO()
     segno.make(text, error="m").save(
-        drawn, kind="svg", xmldecl=False, svgns=True, border=2, omitsize=True, dark="#000", light="#fff", title="QR code"
+        drawn,
+        kind="svg",
+        xmldecl=False,
+        svgns=True,
+        border=2,
+        omitsize=True,
+        dark="#000",
+        light="#fff",
+        title="QR code",
     )
     return Markup(drawn.getvalue().decode())  # noqa: S704  (made by segno from our own text)

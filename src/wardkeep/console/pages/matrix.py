@@ -42,7 +42,9 @@ def line(row: RowView) -> Line:
     mark = "none" if row.built == "none" else row.status.value
     word = {"none": "unknown: not built"}.get(mark, row.status.value)
     n = row.findings
-    counts = ", ".join(f"{n[v]:,} {v}" for v in ("fail", "unknown", "pass") if n.get(v)) if mark != "none" else ""
+    counts = (
+        ", ".join(f"{n[v]:,} {v}" for v in ("fail", "unknown", "pass") if n.get(v)) if mark != "none" else ""
+    )
     return Line(
         id=row.id,
         title=row.title,
@@ -92,5 +94,3 @@ def home(request: Request, visitor: Anyone, order: str = "") -> Response:
 def row_json(row: RowView) -> dict[str, object]:
     """A row under the names that `wardkeep controls --json` uses too."""
     return {**plain(row), "reason": row.reason}
-
-

@@ -25,7 +25,9 @@ from wardkeep.engine.accounts import Closed, Session, User
 
 router = APIRouter(dependencies=[Depends(read_form)], include_in_schema=False)
 NO_MATCH = "Name, password and code do not belong together. Check all three."
-DEAD_LINK = "This link was used already, or is older than 15 minutes. Run `wardkeep user link NAME` for a new one."
+DEAD_LINK = (
+    "This link was used already, or is older than 15 minutes. Run `wardkeep user link NAME` for a new one."
+)
 
 
 def passkeys_here(request: Request) -> bool:
@@ -50,7 +52,13 @@ def refuse(request: Request, closed: Closed, template: str = "signin.html", **va
 def sign_in_page(
     request: Request, template: str = "signin.html", error: str = "", *, status: int = 200, **values: Any
 ) -> Response:
-    filled = {"error": error, "link_user": "", "token": "", "next": "/", "passkeys_here": passkeys_here(request)}
+    filled = {
+        "error": error,
+        "link_user": "",
+        "token": "",
+        "next": "/",
+        "passkeys_here": passkeys_here(request),
+    }
     return page(request, template, {**filled, **values}, status=status)
 
 

@@ -1,0 +1,81 @@
+"""The accounts of an open platform: its state, its ledger, and a sealing key in the folder's `keys`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from wardkeep.core.errors import Unavailable
+from wardkeep.engine.accounts import Accounts, Factors, open_accounts
+from wardkeep.engine.accounts.books import Books, Seal, utc_now
+from wardkeep.engine.folder import KEYS
+from wardkeep.engine.platform import Platform
+
+FIRST_OPERATOR = "operator"  # the name of the first person; a name is no secret, and there is no password
+SEAL = "seal"  # 32 random bytes; opens the TOTP secrets in the database
+
+
+def accounts_of(
+    platform: Platform,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    factors: Callable[[Books], Factors] = Factors,
+) -> Accounts:
+    """Who may come in to this platform. Makes the sealing key at the first call. Raises Unavailable."""
+
+    def record(kind: str, actor: str, body: Mapping[str, Any]) -> object:
+        return platform.record(kind, actor, dict(body))
+
+    books = Books(platform.store, record, Seal(_seal_key(platform.folder / KEYS / SEAL)), clock)
+    return open_accounts(books, factors=factors(books))
+
+
+def origin_of(platform: Platform, port: int = 0) -> str:
+    """How browsers reach the console: as configured, else http on localhost (the name that passkeys work under)."""
+    settings = platform.config.settings
+    port = port or int(settings.console_listen.rpartition(":")[2])
+    return settings.console_url.rstrip("/") or f"http://localhost:{port}"
+
+
+def first_link(platform: Platform, accounts: Accounts, port: int = 0) -> str:
+    """A one-time link for the operator who has not enrolled yet; "" once somebody has. Makes the first operator."""
+    people = accounts.users.all()
+    if any(user.enrolled and user.role == "operator" and not user.disabled for user in people):
+        return ""
+    waiting = next((user for user in people if user.role == "operator" and not user.disabled), None)
+    name = waiting.name if waiting else accounts.users.add(FIRST_OPERATOR, "operator", by="engine").name
+    return link_for(platform, accounts, name, port, by="engine")
+
+
+def link_for(platform: Platform, accounts: Accounts, user: str, port: int = 0, *, by: str) -> str:
+    """A one-time sign-in link: single use, 15 minutes."""
+    return f"{origin_of(platform, port)}/sign-in/link?token={accounts.links.issue(user, by=by)}"
+
+
+def _seal_key(path: Path) -> bytes:
+    """Read the key, or make it. Two programs that start at once end up with the same one."""
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            made = os.open(path.with_suffix(f".{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(made, "wb") as file:
+                file.write(secrets.token_bytes(32))
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(
+                path.with_suffix(f".{os.getpid()}"), path
+            )  # fails if another was first, and then theirs holds
+        except FileExistsError:
+            pass
+        finally:
+            path.with_suffix(f".{os.getpid()}").unlink(missing_ok=True)
+        key = path.read_bytes()
+    except OSError as e:
+        raise Unavailable(f"the sealing key cannot be read ({e.strerror})", where=str(path)) from None
+    if len(key) != 32:
+        raise Unavailable("the sealing key is damaged", where=str(path), todo="Restore it from a backup.")
+    return key
