@@ -1,0 +1,302 @@
+"""Workflows that outlive their process: DBOS Transact behind a small interface of our own.
+
+A workflow is a function of a `Run` and JSON values. Each of its steps is recorded when done and not repeated; the one
+in flight when the process died runs again, so steps look before they act. What of DBOS must not reach us stays
+here: pickle, its console output, its cloud, its environment variables, its process-wide state.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from wardkeep.core.errors import Unavailable, WardkeepError
+from wardkeep.engine.leases import LEASE, Fence, Fenced, Worker, known_workers
+from wardkeep.store import Store
+
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
+Workflow: TypeAlias = "Callable[..., Json]"
+DATABASE = "durable.sqlite3"
+# Workflows are recovered only by the version that began them. Ours stay readable across releases: steps are only ever
+# added with new names, so one version is pinned and an update takes up what the old program left.
+VERSION = "1"
+QUEUE = "wardkeep"
+_PENDING = ("PENDING", "ENQUEUED", "DELAYED")
+_one = threading.Lock()  # the engine beneath is one per process
+_log = logging.getLogger("wardkeep.durable")
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a workflow stands: `waiting`, `running`, `done` (with its result) or `failed` (with why)."""
+
+    id: str
+    name: str
+    state: str
+    worker: str = ""
+    result: Json = None
+    why: str = ""
+
+
+@dataclass
+class Run:
+    """One execution of a workflow, given to its function."""
+
+    id: str
+    worker: Worker
+
+    def step(self, name: str, act: Callable[[], Json]) -> Json:
+        """Do `act` once: its result is recorded, and an execution that comes later gets it without doing it again.
+
+        If the process dies inside, the act runs again. Exceptions are not recorded as a result: raise only what ends
+        the workflow.
+        """
+        from dbos import DBOS
+
+        recorded: Json = DBOS.run_step({"name": name}, act)
+        return recorded
+
+    @contextmanager
+    def hold(self, resource: str) -> Iterator[Fence]:
+        """Hold the fence of a resource for this workflow. Kept when the process dies or is fenced: the next execution takes over."""
+        fence = self.worker.take(resource, self.id)
+        try:
+            yield fence
+        except Exception:
+            self.worker.release(fence)
+            raise
+        else:
+            self.worker.release(fence)
+
+
+@dataclass
+class Durable:
+    """The workflows of this process. Register them, `open`, start some, `close`. One at a time in a process.
+
+    While open it is a worker: every few seconds it declares dead those who stopped beating and takes up their work.
+    """
+
+    store: Store
+    folder: Path
+    role: str = "command"
+    lease: float = LEASE
+    listens: bool = True  # False: carry out only what is started here, adopt nothing
+    _made: dict[str, Workflow] = field(default_factory=dict)
+    _worker: Worker | None = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    @property
+    def worker(self) -> Worker:
+        if self._worker is None:
+            raise RuntimeError("open the durable engine first")
+        return self._worker
+
+    def workflow(self, name: str, function: Workflow) -> None:
+        """Register `function(run, *values)` under a name that stays the same for ever: unfinished work is found by it."""
+        self._made[name] = function
+
+    def open(self) -> None:
+        """Join the workers and begin to carry out. Raises Unavailable when another one is open in this process."""
+        if not _one.acquire(blocking=False):
+            raise Unavailable("the durable engine is already open in this process")
+        try:
+            dbos = _quiet_dbos()
+            self._worker = Worker(self.store, self.role, self.lease, on_lost=self._abandon)
+            dbos(config=self._settings())
+            registered = {
+                name: dbos.workflow(name=name)(self._wrap(made)) for name, made in self._made.items()
+            }
+            self._registered = registered
+            self._worker.join()
+            dbos.launch()
+            dbos.register_queue(QUEUE, polling_interval_sec=0.5)
+        except BaseException:
+            self.close()
+            raise
+        if self.listens:
+            self._thread = threading.Thread(target=self._adopt_always, name="wardkeep-adopt", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop carrying out and leave the workers. What is unfinished is taken up by another, or at the next start."""
+        from dbos import DBOS
+
+        self._stop.set()
+        if self._thread:
+            self._thread.join(10)
+        DBOS.destroy(destroy_registry=True)
+        if self._worker:
+            self._worker.leave()
+        with suppress(RuntimeError):
+            _one.release()
+
+    def __enter__(self) -> Durable:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, name: str, id: str, *values: Json) -> None:
+        """Start a workflow in this process. Starting an id a second time starts nothing."""
+        from dbos import DBOS, SetWorkflowID
+
+        with SetWorkflowID(id):
+            DBOS.start_workflow(self._registered[name], *values)
+
+    def enqueue(self, name: str, id: str, *values: Json) -> None:
+        """Leave a workflow for any worker that listens."""
+        from dbos import DBOS, SetWorkflowID
+
+        with SetWorkflowID(id):
+            DBOS.enqueue_workflow(QUEUE, self._registered[name], *values)
+
+    def look(self, id: str) -> State | None:
+        """Where the workflow stands now, or None if there is none of this id."""
+        from dbos import DBOS
+
+        found = DBOS.list_workflows(workflow_ids=[id])
+        return _state(found[0]) if found else None
+
+    def unfinished(self) -> list[State]:
+        """Every workflow that has not ended, wherever it runs."""
+        from dbos import DBOS
+
+        return [_state(row) for row in DBOS.list_workflows(status=list(_PENDING))]
+
+    def wait(self, id: str, timeout: float, poll: float = 0.05) -> Json:
+        """The result of a workflow, wherever it is carried out. Raises Unavailable when it takes longer, WardkeepError when it failed."""
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            seen = self.look(id)
+            if seen and seen.state == "done":
+                return seen.result
+            if seen and seen.state == "failed":
+                raise WardkeepError(seen.why or "the work failed", where=id)
+            time.sleep(poll)
+        raise Unavailable(
+            f"not finished after {timeout:.0f} s",
+            where=id,
+            todo="It goes on; look at it with `wardkeep status`.",
+        )
+
+    def adopt(self) -> list[str]:
+        """Declare the silent workers dead and make their unfinished workflows run again. Returns the ids taken up.
+
+        Safe to do twice and at the same time from several workers: a workflow is handed on only while it is still
+        marked with its dead worker, and exactly one worker then takes it from the queue.
+        """
+        from dbos import DBOS
+
+        self.worker.declare_dead()
+        rows = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        living = {known.id for known in known_workers(self.store)}
+        orphaned = {str(row.executor_id): row.workflow_id for row in rows if row.executor_id not in living}
+        if not orphaned:
+            return []
+        taken = DBOS._recover_pending_workflows(sorted(orphaned))
+        ids = [handle.get_workflow_id() for handle in taken]
+        _log.warning("took up unfinished work of dead workers: %s", ", ".join(ids))
+        return ids
+
+    def _adopt_always(self) -> None:
+        while not self._stop.is_set():
+            # Whatever goes wrong here (the database is away, say) is tried again at the next turn.
+            try:
+                self.adopt()
+            except Exception as e:  # noqa: BLE001
+                _log.warning("could not look for unfinished work: %s", type(e).__name__)
+            except Fenced:  # this worker is declared dead and takes up nothing any more
+                return
+            self._stop.wait(self.lease / 3)
+
+    def _abandon(self) -> None:
+        """Declared dead: stop taking work from the queue. Acts under way are refused by their fences."""
+        from dbos import DBOS
+
+        _log.error("this worker was declared dead and stops; its work is carried on by another")
+        self._stop.set()
+        threading.Thread(target=DBOS.destroy, name="wardkeep-abandon", daemon=True).start()
+
+    def _wrap(self, function: Workflow) -> Workflow:
+        worker = self.worker
+
+        def carry_out(*values: Json) -> Json:
+            from dbos import DBOS
+
+            return function(Run(str(DBOS.workflow_id), worker), *values)
+
+        return carry_out
+
+    def _settings(self) -> Any:
+        from dbos import DBOSConfig
+        from dbos._serialization import DBOSPortableJSON
+
+        if self.store.is_sqlite:
+            file = self.folder / DATABASE
+            with closing(sqlite3.connect(file)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            os.chmod(file, 0o600)
+            url = f"sqlite:///{file}"
+        else:
+            url = self.store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return DBOSConfig(
+            name="wardkeep",
+            system_database_url=url,
+            application_version=VERSION,
+            executor_id=self.worker.id,
+            serializer=DBOSPortableJSON,
+            log_level="ERROR",
+            enable_otlp=False,
+            sys_db_pool_size=5,
+            notification_listener_polling_interval_sec=0.5,
+        )
+
+
+def _state(row: Any) -> State:
+    words = {"SUCCESS": "done", "PENDING": "running", "ENQUEUED": "waiting", "DELAYED": "waiting"}
+    why = str(row.error) if row.error else ""
+    return State(
+        row.workflow_id,
+        row.name,
+        words.get(row.status, "failed"),
+        str(row.executor_id or ""),
+        row.output,
+        why,
+    )
+
+
+def _quiet_dbos() -> Any:
+    """DBOS without its environment, its console output, and its pickle."""
+    for name in [name for name in os.environ if name.startswith("DBOS_")]:
+        del os.environ[name]
+    logger = logging.getLogger("dbos")
+    if not logger.handlers:
+        logger.addHandler(
+            logging.NullHandler()
+        )  # with a handler present it does not add its own for the console
+        logger.propagate = True
+    from dbos import DBOS, _serialization
+
+    # Its tables say of each row how it is serialized, and it would follow a row that says "pickle" whatever serializer
+    # is set: then whoever can write the database could run code here.
+    _serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[assignment]
+    _serialization.DefaultSerializer.serialize = _refuse_pickle  # type: ignore[assignment]
+    return DBOS
+
+
+def _refuse_pickle(*_: object) -> Any:
+    raise WardkeepError(
+        "a pickled value is never read nor written",
+        where=DATABASE,
+        todo="Someone has written to it: look at who can.",
+    )

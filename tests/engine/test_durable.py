@@ -1,0 +1,205 @@
+"""Work outlives its process: killed, frozen and woken workers, on SQLite and on PostgreSQL, with real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from wardkeep.core.errors import Unavailable, WardkeepError
+from wardkeep.engine.durable import DATABASE, Durable, Json, Run
+from wardkeep.engine.leases import known_workers
+from wardkeep.store import Store, open_store
+
+LEASE = 2.0
+
+
+class Process:
+    """A worker process; its id once it has joined."""
+
+    def __init__(self, url: str, folder: Path, *start: str) -> None:
+        script = Path(__file__).with_name("worker_process.py")
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), url, str(folder), str(LEASE), *start],
+            stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        assert self.process.stdout
+        self.id = self.process.stdout.readline().strip()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+@pytest.fixture
+def begin(store_url: str, tmp_path: Path) -> Iterator[object]:
+    """`begin("start", "t1", "5")` begins a worker process; all are ended after the test."""
+    (tmp_path / "pace").write_text("0.4")
+    open_store(store_url).close()
+    begun: list[Process] = []
+
+    def one(*start: str) -> Process:
+        begun.append(Process(store_url, tmp_path, *start))
+        return begun[-1]
+
+    yield one
+    for process in begun:
+        process.end()
+
+
+def acts(folder: Path) -> list[list[str]]:
+    file = folder / "acts"
+    return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def until(claim: object, seconds: float = 30) -> float:
+    """Wait until `claim()` is true; how long it took. Fails after `seconds`."""
+    began = time.monotonic()
+    while time.monotonic() < began + seconds:
+        if claim():  # type: ignore[operator]
+            return time.monotonic() - began
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def test_a_killed_workers_work_is_adopted_by_a_living_one(begin, store_url: str, tmp_path: Path) -> None:
+    second = begin()
+    first = begin("start", "t1", "4")
+    until(lambda: len(acts(tmp_path)) == 2)
+    first.end()
+    took = until(lambda: len(acts(tmp_path)) >= 4)
+    assert took < 30
+    numbers = [int(number) for number, _, _ in acts(tmp_path)]
+    assert sorted(set(numbers)) == [0, 1, 2, 3]
+    assert len(numbers) <= 5  # only the step in flight may run twice
+    assert {worker for _, worker, _ in acts(tmp_path)[-2:]} == {second.id}
+    tokens = [int(token) for _, _, token in acts(tmp_path)]
+    assert tokens == sorted(tokens)
+
+
+def test_a_frozen_worker_that_wakes_up_cannot_act(begin, store_url: str, tmp_path: Path) -> None:
+    second = begin()
+    first = begin("start", "t1", "4")
+    until(lambda: len(acts(tmp_path)) == 1)
+    first.signal(signal.SIGSTOP)
+    until(lambda: any(worker == second.id for _, worker, _ in acts(tmp_path)))
+    first.signal(signal.SIGCONT)
+    assert first.process.stdout
+    assert first.process.stdout.readline() == "lost\n"
+    until(lambda: acts(tmp_path)[-1][0] == "3")
+    workers = [worker for _, worker, _ in acts(tmp_path)]
+    taken_over = workers.index(second.id)
+    assert set(workers[:taken_over]) == {first.id}
+    assert set(workers[taken_over:]) == {second.id}
+    assert [int(number) for number, _, _ in acts(tmp_path)] == [0, 1, 2, 3]
+
+
+def test_two_workers_share_the_queue_and_each_work_is_done_once(
+    begin, store_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pace").write_text("0")
+    begin()
+    begin("enqueue", "q1", "3")
+    until(lambda: len(acts(tmp_path)) == 3)
+    assert [int(number) for number, _, _ in acts(tmp_path)] == [0, 1, 2]
+
+
+def test_the_next_start_takes_up_what_a_killed_process_left(begin, store_url: str, tmp_path: Path) -> None:
+    first = begin("start", "t1", "3")
+    until(lambda: len(acts(tmp_path)) == 1)
+    first.end()
+    second = begin()
+    assert until(lambda: len(acts(tmp_path)) >= 3) < 10
+    assert acts(tmp_path)[-1][1] == second.id
+
+
+@pytest.fixture
+def durable(store: Store, tmp_path: Path) -> Durable:
+    return Durable(store, tmp_path, lease=LEASE)
+
+
+def test_a_started_work_is_done_once_and_its_result_kept(durable: Durable) -> None:
+    done: list[int] = []
+
+    def count(run: Run, to: int) -> Json:
+        return [run.step(f"n{n}", lambda n=n: done.append(n) or n) for n in range(to)]
+
+    durable.workflow("count", count)
+    with durable:
+        durable.start("count", "c", 3)
+        assert durable.wait("c", 10) == [0, 1, 2]
+        durable.start("count", "c", 3)
+        assert durable.wait("c", 10) == [0, 1, 2]
+        assert durable.look("nothing") is None
+        assert durable.unfinished() == []
+    assert done == [0, 1, 2]
+    assert known_workers(durable.store) == []
+
+
+def test_a_failed_work_says_why_in_one_line(durable: Durable) -> None:
+    def fail(run: Run) -> Json:
+        raise WardkeepError("the disk is full", where="app-1", todo="Free some space.")
+
+    durable.workflow("fail", fail)
+    with durable:
+        durable.start("fail", "f")
+        with pytest.raises(WardkeepError, match=r"app-1: the disk is full\. Free some space"):
+            durable.wait("f", 10)
+
+
+def test_only_one_is_open_in_a_process(durable: Durable, store: Store, tmp_path: Path) -> None:
+    with durable, pytest.raises(Unavailable, match="already open"):
+        Durable(store, tmp_path).open()
+
+
+def test_nothing_is_pickled_and_a_pickled_row_is_never_read(
+    durable: Durable, store: Store, tmp_path: Path
+) -> None:
+    durable.workflow("echo", lambda run, value: run.step("say", lambda: value))
+    with durable:
+        durable.start("echo", "e", {"a": [1, "b", None, True]})
+        assert durable.wait("e", 10) == {"a": [1, "b", None, True]}
+        if store.is_sqlite:
+            with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as raw, raw:
+                formats = {row[0] for row in raw.execute("SELECT serialization FROM workflow_status")}
+        else:
+            with store.read() as connection:
+                formats = set(
+                    connection.execute(text("SELECT serialization FROM dbos.workflow_status")).scalars()
+                )
+        assert formats == {"portable_json"}
+        from dbos import _serialization
+
+        with pytest.raises(WardkeepError, match="pickled value is never read"):
+            _serialization.deserialize_value("gASV", "py_pickle", _serialization.DBOSPortableJSON)
+
+
+def test_nothing_is_written_to_the_terminal(
+    durable: Durable, capfd: pytest.CaptureFixture[str], caplog
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    durable.workflow("echo", lambda run: run.step("say", lambda: 1))
+    with durable:
+        durable.start("echo", "e")
+        durable.wait("e", 10)
+    out = capfd.readouterr()
+    assert out.out == ""
+    assert out.err == ""
+    assert "dbos.dev" not in caplog.text

@@ -1,0 +1,46 @@
+"""A worker as its own process, for tests that kill and freeze it: `worker_process.py STORE_URL FOLDER LEASE [START ID N]`.
+
+Its one workflow takes the fence of `host:toy` and adds a line `number worker token` to FOLDER/acts for each of N steps,
+after waiting as long as FOLDER/pace says between the check of the fence and the act.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from wardkeep.engine.durable import Durable, Json, Run
+from wardkeep.engine.leases import Fence
+from wardkeep.store import open_store
+
+
+def main() -> None:
+    url, folder, lease, *start = sys.argv[1:]
+    place = Path(folder)
+    durable = Durable(open_store(url), place, role="test", lease=float(lease))
+
+    def act(number: int, fence: Fence) -> Json:
+        time.sleep(float((place / "pace").read_text()))
+        durable.worker.check(fence)
+        with (place / "acts").open("a") as acts:
+            acts.write(f"{number} {durable.worker.id} {fence.token}\n")
+        return number
+
+    def toy(run: Run, count: int) -> Json:
+        with run.hold("host:toy") as fence:
+            return [run.step(f"act {n}", lambda n=n: act(n, fence)) for n in range(count)]
+
+    durable.workflow("toy", toy)
+    with durable:
+        print(durable.worker.id, flush=True)
+        if start:
+            verb, id, count = start
+            (durable.start if verb == "start" else durable.enqueue)("toy", id, int(count))
+        while not durable.worker.lost.wait(0.2):
+            pass
+    print("lost", flush=True)
+
+
+if __name__ == "__main__":
+    main()
