@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,6 +38,17 @@ def assess(
 ) -> Recorded:
     controls = frozenset({"system_access"}) | {f.control for f in found}
     return record(store, [Assessment(host, at, controls, found, **more)], LIMITS)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def words_agree(store: Store) -> Iterator[None]:
+    """After every test, SQLite's text index holds exactly the words of the findings."""
+    yield
+    if store.is_sqlite:
+        with store.begin() as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO findings_text(findings_text, rank) VALUES ('integrity-check', 1)"
+            )
 
 
 def the(store: Store, given: Finding) -> dict[str, object]:

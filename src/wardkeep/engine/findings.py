@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.core.profiles import Numbers, months
-from wardkeep.store import Store
+from wardkeep.store import Store, textindex
 from wardkeep.store.browse import VERDICTS, pressing
 from wardkeep.store.columns import Moment
 from wardkeep.store.schema import GONE, finding_history, findings, row_days, row_states, strips, tallies
@@ -211,9 +211,14 @@ class _Recording:
     def _send(self) -> None:
         self.to.written += len(self.inserts) + len(self.updates)
         if self.inserts:
+            before = textindex.newest(self.connection)
             self.connection.execute(insert(findings), self.inserts)
+            textindex.learn_since(self.connection, before)
         if self.updates:
+            ids = [row["row"] for row in self.updates]
+            textindex.forget(self.connection, ids)
             self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
+            textindex.learn(self.connection, ids)
         if self.history:
             self.connection.execute(insert(finding_history), self.history)
 
@@ -304,7 +309,10 @@ def retire_host(store: Store, host: str, at: datetime) -> None:
             row_states.c.host == host, row_states.c.control == findings.c.control
         )
         seen = func.coalesce(findings.c.last_seen, last.scalar_subquery(), literal(at, Moment()))
+        ids = list(connection.execute(select(findings.c.id).where(*here)).scalars())
+        textindex.forget(connection, ids)
         connection.execute(update(findings).where(*here).values(**left, last_seen=seen))
+        textindex.learn(connection, ids)
         connection.execute(delete(tallies).where(tallies.c.host == host))
         connection.execute(delete(row_states).where(row_states.c.host == host))
 

@@ -218,7 +218,7 @@ def _columns() -> Select[Any]:
 def _band(connection: Connection, wanted: Wanted, now: datetime, band: int) -> Select[Any]:
     query = _columns().where(findings.c.pressing == band)
     for column, value in (
-        (findings.c.control, wanted.control),
+        (findings.c.control, wanted.control or wanted.rule.partition(".")[0]),
         (findings.c.host, wanted.host),
         (findings.c.rule, wanted.rule),
     ):

@@ -64,7 +64,6 @@ findings = Table(
     Index("ix_findings_pressing", "pressing", "due", "id", "control"),
     Index("ix_findings_control", "control", "pressing", "due", "id"),
     Index("ix_findings_host", "host", "control", "pressing", "due", "id"),
-    Index("ix_findings_rule", "rule", "pressing", "due", "id"),
 )
 finding_history = Table(
     "finding_history",

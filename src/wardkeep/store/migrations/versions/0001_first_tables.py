@@ -103,7 +103,6 @@ def upgrade() -> None:
     op.create_index("ix_findings_control", "findings", ["control", "pressing", "due", "id"])
     op.create_index("ix_findings_host", "findings", ["host", "control", "pressing", "due", "id"])
     op.create_index("ix_findings_pressing", "findings", ["pressing", "due", "id", "control"])
-    op.create_index("ix_findings_rule", "findings", ["rule", "pressing", "due", "id"])
     op.create_table(
         "hosts",
         sa.Column("name", sa.String(length=253), nullable=False),
