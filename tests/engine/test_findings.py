@@ -226,7 +226,7 @@ def test_pages_come_most_pressing_first_and_none_twice(store: Store) -> None:
         ("OPENSS", {"package:openssl"}),
         ("libc6:amd64", {"package:libc6:amd64"}),
         ("app-1 root package", {"package:openssl", "package:libc6:amd64"}),
-        ("no_root_login user", {"user:müller"}),
+        ("no_root_login use", {"user:müller"}),
         ("müll", {"user:müller"}),
         ('"; DROP TABLE findings; --', set()),
         ("* OR NEAR(", set()),
