@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, select, text
+from sqlalchemy import create_engine, insert, select, text
 
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.store import Store, open_store
-from wardkeep.store.migrating import HEAD, MIGRATIONS
+from wardkeep.store.migrating import HEAD, MIGRATIONS, migrate
 from wardkeep.store.schema import hosts, metadata, settings
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -82,14 +84,11 @@ def test_a_rebuildable_commit_is_seen_and_later_ones_are_durable(store: Store) -
 
 
 def test_an_older_state_is_copied_before_it_is_migrated(empty_store_url: str, tmp_path: Path) -> None:
-    store = open_store(empty_store_url)
-    undo_newest = [f"DROP TABLE {name}" for name in ("applies", "plans", "fences", "workers")]
-    with store.begin() as connection:
+    old = create_engine(empty_store_url.replace("postgresql:", "postgresql+psycopg:"))
+    migrate(old, None, to="0001")
+    with old.begin() as connection:
         connection.execute(insert(hosts).values(**HOST))
-        for statement in undo_newest:
-            connection.execute(text(statement))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
-    store.close()
+    old.dispose()
     copies = tmp_path / "copies"
     copies.mkdir()
     store = open_store(empty_store_url, backups=copies)
@@ -98,12 +97,13 @@ def test_an_older_state_is_copied_before_it_is_migrated(empty_store_url: str, tm
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == HEAD
     store.close()
     (copy,) = copies.iterdir()
-    assert "from-0003" in copy.name
+    assert "from-0001" in copy.name
     assert copy.stat().st_mode & 0o777 == 0o600
     if copy.suffix == ".db":
-        old = sqlite3.connect(copy)
-        assert old.execute("SELECT name FROM hosts").fetchall() == [("app-1",)]
-        old.close()
+        with closing(sqlite3.connect(copy)) as copied:
+            assert copied.execute("SELECT name FROM hosts").fetchall() == [("app-1",)]
+    else:
+        assert b'"app-1"' in gzip.decompress(copy.read_bytes())
 
 
 def test_a_newer_state_is_refused(store_url: str) -> None:

@@ -21,13 +21,13 @@ HEAD = "0004"  # the newest file in migrations/versions; a test keeps it true
 _LOCK = 2_547_001  # any constant: PostgreSQL's advisory lock for migrating
 
 
-def migrate(engine: Engine, backups: Path | None) -> None:
+def migrate(engine: Engine, backups: Path | None, *, to: str = HEAD) -> None:
     """Create or upgrade the tables. Two programs that start at once take turns; the second finds nothing to do."""
-    if _version(engine) == HEAD:
+    if _version(engine) == to:
         return
     with _alone(engine):
         found = _version(engine)
-        if found == HEAD:
+        if found == to:
             return
         # Imported here: half of Alembic's weight is needed once in the life of a version, not at every command.
         from alembic import command
@@ -47,7 +47,7 @@ def migrate(engine: Engine, backups: Path | None) -> None:
             _copy(engine, backups, found)
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
 
 
 def _version(engine: Engine) -> str:
