@@ -31,7 +31,8 @@ def test_a_fresh_debian_12_is_read() -> None:
     assert view.get("PasswordAuthentication") == "yes"
     assert view.all("AcceptEnv") == ("LANG", "LC_*")
     assert server.includes == (("/etc/ssh/sshd_config:12", "/etc/ssh/sshd_config.d/*.conf"),)
-    assert server.pid == 0
+    assert server.pid == 49
+    assert (server.loaded or 0) > server.changed
 
 
 def test_every_cut_of_an_answer_is_refused() -> None:

@@ -31,6 +31,10 @@ ORDER_SPEAKS = {
     "Line.words": "the words of a line",
     "Nftables.rules": "the kernel tries the rules of a chain in this order",
     "Rule.expr": "what a rule asks before its verdict and after it",
+    "Stack.modules": "PAM runs the modules of a stack one after the other",
+    "Sudoers.grants": "of two sudo rules that match the later one holds",
+    "Grant.who": "a negation takes back what stood before it",
+    "Grant.commands": "a negation takes back what stood before it",
     "View.lines": "of two lines with one keyword sshd takes the first",
 }
 

@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
 from wardkeep.facts.sections import END, QUOTE, Section, sections
-from wardkeep.facts.sshd_config import ALWAYS, NEVER, Block, Line, canonical, read
+from wardkeep.facts.sshd_config import ALWAYS, GATHERED, NEVER, Block, Line, canonical, matches, read
 
 MAIN = "/etc/ssh/sshd_config"
 COMBINED = (
@@ -117,6 +117,25 @@ class View:
         """Every value of a keyword that may stand several times; empty if sshd names none."""
         return self.options.get(keyword.lower(), ())
 
+    def admits(self, user: str, groups: frozenset[str] | None = None) -> bool:
+        """Do AllowUsers, DenyUsers and their like let `user` in from somewhere? Without groups their lists are ignored."""
+
+        def listed(keyword: str, names: frozenset[str]) -> bool:
+            patterns = [pattern for value in self.all(keyword) for pattern in value.split()]
+            return any(
+                matches(name, pattern.rpartition("@")[0] or pattern) for name in names for pattern in patterns
+            )
+
+        always_denied = [p for value in self.all("denyusers") for p in value.split() if "@" not in p]
+        if any(matches(user, pattern) for pattern in always_denied):
+            return False
+        if self.all("allowusers") and not listed("allowusers", frozenset({user})):
+            return False
+        if groups is None:
+            return True
+        allowed = not self.all("allowgroups") or listed("allowgroups", groups)
+        return allowed and not listed("denygroups", groups)
+
     def quote(self, keyword: str) -> str:
         """`PermitRootLogin yes (Match Address 10.0.0.0/8, /etc/ssh/sshd_config:120)`."""
         line = self.lines.get(keyword.lower())
@@ -165,10 +184,13 @@ class SshServer:
             )
             options, lines = dict(self.told), dict[str, Line]()
             for block in applied:
+                spoken = frozenset(lines)  # by blocks before this one
                 for line in block.lines:
                     if line.keyword not in lines:
                         lines[line.keyword] = line
                         options[line.keyword] = (line.value,)
+                    elif line.keyword in GATHERED and line.keyword not in spoken:
+                        options[line.keyword] += (line.value,)
             yield View(options, lines, applied)
 
 

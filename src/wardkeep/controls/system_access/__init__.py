@@ -5,7 +5,9 @@ One module for each family of rules; importing them fills `control`, in the orde
 
 from __future__ import annotations
 
-from wardkeep.controls.system_access import ssh_server
+# isort: off
 from wardkeep.controls.system_access.row import Policy, control
+from wardkeep.controls.system_access import ssh_server, factors, accounts, keys, sudo, sessions, drill
+# isort: on
 
-__all__ = ["Policy", "control", "ssh_server"]
+__all__ = ["Policy", "accounts", "control", "drill", "factors", "keys", "sessions", "ssh_server", "sudo"]

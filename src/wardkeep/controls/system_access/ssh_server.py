@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatch
 
+from wardkeep.controls.system_access.authentication import chains, password_alone
+from wardkeep.controls.system_access.drop_in import CHECK, RELOAD, SEE, settings
 from wardkeep.controls.system_access.row import Policy, control
-from wardkeep.core.changes import Act, Blocked, Change, Setting, Step, TryLogin
+from wardkeep.controls.system_access.ways_in import Doors, Without, cut
+from wardkeep.core.changes import Act, Change
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
-from wardkeep.facts.sshd import Sshd, SshServer, View
+from wardkeep.facts.accounts import Accounts
+from wardkeep.facts.authorized_keys import AuthorizedKeys
+from wardkeep.facts.sshd import Sshd
+from wardkeep.facts.sudoers import Sudoers
+from wardkeep.facts.way_in import WayIn
 
-DROP_IN = "/etc/ssh/sshd_config.d/00-wardkeep.conf"
-OVERRIDE = "/etc/ssh/sshd_config.d/00-wardkeep-match.conf"
-CHECK = "sshd -t"
-RELOAD = "systemctl reload ssh"
-SEE = "Run `wardkeep plan` for this host to see the change."
-
-
-def keyboard(view: View) -> bool:
-    """Can PAM ask for a password (or a code) at the keyboard?"""
-    return view.get("KbdInteractiveAuthentication") == "yes" and view.get("UsePAM") == "yes"
-
-
-def password_alone(view: View, *, root: bool = False) -> str:
-    """The setting that lets somebody in with nothing but what they type, quoted; "" if there is none."""
-    if root and view.get("PermitRootLogin") != "yes":
-        return ""
-    enabled = {
-        "password": view.get("PasswordAuthentication") == "yes",
-        "keyboard-interactive": keyboard(view),
-    }
-    keywords = {"password": "PasswordAuthentication", "keyboard-interactive": "KbdInteractiveAuthentication"}
-    chains = view.get("AuthenticationMethods").split()
-    for chain in (
-        [("password",), ("keyboard-interactive",)] if chains == ["any"] else [c.split(",") for c in chains]
-    ):
-        methods = [method.partition(":")[0] for method in chain]
-        if all(enabled.get(method, False) for method in methods):
-            return view.quote(keywords[methods[0]])
-    return ""
+RECORDING = frozenset({"INFO", "VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"})
+ELSEWHERE = "and no Match block says otherwise"
 
 
 @control.rule(
@@ -51,26 +30,36 @@ def password_alone(view: View, *, root: bool = False) -> str:
 )
 def no_root_login(sshd: Sshd, policy: Policy) -> Iterator[Seen]:
     for server in sshd.servers:
-        views = list(server.views("root", frozenset({"root"})))
+        views = [view for view in server.views("root") if view.admits("root")]
         for view in views:
+            value = view.get("PermitRootLogin")
             if typed := password_alone(view, root=True):
                 seen = f"{view.quote('PermitRootLogin')} and {typed}"
                 yield fails(server.subject, seen, SEE, severity=Severity.CRITICAL)
                 break
-            by_key = view.get("PermitRootLogin") == "prohibit-password"
-            if view.get("PermitRootLogin") == "yes" or (by_key and not policy.root_login_by_key):
+            if value != "no" and not (policy.root_login_by_key and value != "yes"):
                 yield fails(server.subject, view.quote("PermitRootLogin"), SEE)
                 break
         else:
-            yield passes(
-                server.subject, f"{views[0].quote('PermitRootLogin')}, and no Match block says otherwise"
-            )
+            said = views[0].quote("PermitRootLogin") if views else "AllowUsers or DenyUsers keeps root out"
+            yield passes(server.subject, f"{said}, {ELSEWHERE}")
 
 
 @no_root_login.mend
-def forbid_root_login(sshd: Sshd, failing: list[Seen], policy: Policy) -> Iterator[Change]:
+def forbid_root_login(
+    sshd: Sshd,
+    accounts: Accounts,
+    keys: AuthorizedKeys,
+    sudoers: Sudoers,
+    me: WayIn,
+    failing: list[Seen],
+    policy: Policy,
+) -> Iterator[Change]:
+    harm = ""
+    if not policy.root_login_by_key:
+        harm = cut(Doors(sshd, accounts, keys, sudoers), Without(root=True), me, policy.administrators)
     value = "prohibit-password" if policy.root_login_by_key else "no"
-    yield from settings(sshd, failing, no_root_login.id, {"PermitRootLogin": value})
+    yield from settings(sshd, failing, no_root_login.id, {"PermitRootLogin": value}, harm)
 
 
 @control.rule(
@@ -87,18 +76,30 @@ def no_password_login(sshd: Sshd) -> Iterator[Seen]:
         open_to = next((typed for view in views if (typed := password_alone(view))), "")
         if open_to:
             yield fails(server.subject, open_to, SEE)
-        else:
-            yield passes(
-                server.subject,
-                f"{views[0].quote('PasswordAuthentication')}, {views[0].quote('KbdInteractiveAuthentication')}, "
-                f"{views[0].quote('AuthenticationMethods')}, and no Match block says otherwise",
-            )
+            continue
+        keywords = ("PasswordAuthentication", "KbdInteractiveAuthentication", "AuthenticationMethods")
+        said = ", ".join(views[0].quote(keyword) for keyword in keywords)
+        yield passes(server.subject, f"{said}, {ELSEWHERE}")
 
 
 @no_password_login.mend
-def forbid_password_login(sshd: Sshd, failing: list[Seen]) -> Iterator[Change]:
+def forbid_password_login(
+    sshd: Sshd,
+    accounts: Accounts,
+    keys: AuthorizedKeys,
+    sudoers: Sudoers,
+    me: WayIn,
+    failing: list[Seen],
+    policy: Policy,
+) -> Iterator[Change]:
+    harm = cut(Doors(sshd, accounts, keys, sudoers), Without(passwords=True), me, policy.administrators)
     wanted = {"PasswordAuthentication": "no", "KbdInteractiveAuthentication": "no"}
-    yield from settings(sshd, failing, no_password_login.id, wanted)
+    for server in sshd.servers:
+        if any(len(chain) > 1 and "publickey" in chain for view in server.views() for chain in chains(view)):
+            harm = (
+                "passwords or codes typed in are a second factor beside keys here: without them nobody enters"
+            )
+    yield from settings(sshd, failing, no_password_login.id, wanted, harm)
 
 
 @control.rule(
@@ -113,7 +114,7 @@ def no_empty_password(sshd: Sshd) -> Iterator[Seen]:
                 yield fails(server.subject, view.quote("PermitEmptyPasswords"), SEE)
                 break
         else:
-            yield passes(server.subject, "PermitEmptyPasswords no, and no Match block says otherwise")
+            yield passes(server.subject, f"PermitEmptyPasswords no, {ELSEWHERE}")
 
 
 @no_empty_password.mend
@@ -125,7 +126,7 @@ def forbid_empty_password(sshd: Sshd, failing: list[Seen]) -> Iterator[Change]:
     says="The SSH server runs the configuration that is on disk.",
     severity=Severity.MEDIUM,
     serves={
-        "164.312(a)(1)": "A rule that was written but never loaded keeps nobody out, and every other look here reads the files.",
+        "164.312(a)(1)": "A rule that was written and never loaded keeps nobody out.",
     },
 )
 def configuration_in_force(sshd: Sshd) -> Iterator[Seen]:
@@ -145,7 +146,7 @@ def configuration_in_force(sshd: Sshd) -> Iterator[Seen]:
 def load_configuration(failing: list[Seen]) -> Iterator[Change]:
     for seen in failing:
         yield Act(
-            "Reload the SSH server",
+            "Reload the SSH server (open sessions stay; there is nothing to undo: it reads the files as they stand)",
             f"{CHECK} && {RELOAD}",
             undo="",
             why=configuration_in_force.id,
@@ -154,44 +155,52 @@ def load_configuration(failing: list[Seen]) -> Iterator[Change]:
         )
 
 
-def settings(sshd: Sshd, failing: list[Seen], rule: str, wanted: dict[str, str]) -> Iterator[Change]:
-    """The lines of our drop-in files that bring about `wanted`, whatever stands elsewhere.
-
-    A plain line does where nothing else names the keyword. Otherwise the line stands under a `Match all` of its own,
-    which beats global lines before it and Match blocks after it (and our files come first in their folder).
-    """
-    servers = {server.subject: server for server in sshd.servers}
-    for seen in failing:
-        server = servers[seen.subject]
-        for keyword, value in wanted.items():
-            line = f"{keyword} {value}"
-            if obstacle := _obstacle(server):
-                todo = f"Set `{line}` by hand in the configuration that server reads."
-                yield Blocked(f"Set {line}", obstacle, todo, rule, seen.subject)
-            elif _named_elsewhere(server, keyword.lower()):
-                line = f"Match all\n    {line}"
-                yield Setting(OVERRIDE, keyword, line, rule, seen.subject, CHECK, RELOAD)
-            else:
-                yield Setting(DROP_IN, keyword, line, rule, seen.subject, CHECK, RELOAD)
-
-
-def _obstacle(server: SshServer) -> str:
-    if server.options:
-        return f"this server was started with `{server.options}`, which may come before any file of ours"
-    if not any(fnmatch(DROP_IN, pattern) for _, pattern in server.includes):
-        return f"the server does not include the files of {DROP_IN.rpartition('/')[0]}"
-    return ""
+@control.rule(
+    says="Connections that went dead are closed.",
+    severity=Severity.LOW,
+    serves={
+        "164.312(a)(2)(iii)": "A session whose other end vanished would stay open for whoever finds the way back to it.",
+    },
+)
+def dead_connections_end(sshd: Sshd, policy: Policy) -> Iterator[Seen]:
+    limit = int(policy.idle_after.total_seconds())
+    for server in sshd.servers:
+        for view in server.views():
+            every, count = int(view.get("ClientAliveInterval")), int(view.get("ClientAliveCountMax"))
+            quoted = f"{view.quote('ClientAliveInterval')}, {view.quote('ClientAliveCountMax')}"
+            if not 0 < every * count <= limit:
+                yield fails(server.subject, f"{quoted}: wanted a product of 1 to {limit} s", SEE)
+                break
+        else:
+            yield passes(server.subject, f"{quoted}: closed after {every * count} s")
 
 
-def _named_elsewhere(server: SshServer, keyword: str) -> bool:
-    lines = (*server.plain, *(line for block in server.blocks for line in block.lines))
-    ours = (DROP_IN + ":", OVERRIDE + ":")
-    return any(line.keyword == keyword and not line.where.startswith(ours) for line in lines)
+@dead_connections_end.mend
+def close_dead_connections(sshd: Sshd, failing: list[Seen], policy: Policy) -> Iterator[Change]:
+    every = max(1, int(policy.idle_after.total_seconds()) // 3)
+    wanted = {"ClientAliveInterval": str(every), "ClientAliveCountMax": "3"}
+    yield from settings(sshd, failing, dead_connections_end.id, wanted)
 
 
-@control.drilled_by
-def try_forbidden_logins(sshd: Sshd) -> Iterator[Step]:
-    yield TryLogin("root", "password", no_root_login.id, "Log in as root with a password")
-    yield TryLogin("root", "none", no_empty_password.id, "Log in as root with nothing at all")
-    yield TryLogin("root", "publickey", no_root_login.id, "Log in as root with a key nobody authorised")
-    yield TryLogin("nobody", "password", no_password_login.id, "Log in with a password")
+@control.rule(
+    says="The SSH server records who logs in and who fails to.",
+    severity=Severity.HIGH,
+    serves={
+        "164.312(b)": "The server's own lines are the record of who entered the host.",
+        "164.308(a)(5)(ii)(C)": "Failed attempts can only be noticed if they are written down.",
+    },
+)
+def logins_recorded(sshd: Sshd) -> Iterator[Seen]:
+    for server in sshd.servers:
+        for view in server.views():
+            # sshd -T calls the level QUIET by its inner name SILENT: only levels known to record log-ins count.
+            if view.get("LogLevel").upper() not in RECORDING:
+                yield fails(server.subject, view.quote("LogLevel"), SEE)
+                break
+        else:
+            yield passes(server.subject, f"{view.quote('LogLevel')}, {ELSEWHERE}")
+
+
+@logins_recorded.mend
+def record_logins(sshd: Sshd, failing: list[Seen]) -> Iterator[Change]:
+    yield from settings(sshd, failing, logins_recorded.id, {"LogLevel": "VERBOSE"})

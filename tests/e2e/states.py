@@ -1,0 +1,61 @@
+"""States that a lab host is brought into: shell scripts for `LabHost.stage`. The recorded hosts were made by the same scripts."""
+
+from __future__ import annotations
+
+# Every rule of system_access broken at once, as it is met in the field.
+ACCESS_BROKEN = r"""
+cat > /etc/ssh/sshd_config.d/50-site.conf <<'C'
+PermitRootLogin no
+LogLevel QUIET
+Match Address 10.0.0.0/8,127.0.0.0/8
+    PermitRootLogin yes
+    PasswordAuthentication yes
+    PermitEmptyPasswords yes
+C
+echo 'root:correct horse battery' | chpasswd
+useradd -m -s /bin/bash -c 'Alice Doe' alice
+useradd -m -s /bin/bash bob; chage -d 2024-01-01 bob; usermod -p '$y$j9T$0123456789abcdefghijkl$0123456789abcdefghijklmnopqrstuvwxyz0123456' bob; chage -d 2024-01-01 bob
+useradd -m -s /bin/bash guest; passwd -d guest >/dev/null
+useradd -o -u 0 -g 0 -M -s /bin/bash toor 2>/dev/null
+useradd -m -s /bin/bash -o -u "$(id -u alice)" alias
+useradd -m -s /bin/bash temp
+for name in alice bob; do
+  install -d -m 700 -o "$name" /home/$name/.ssh
+  [ -e /root/weak ] || ssh-keygen -q -t rsa -b 1024 -N '' -C shared -f /root/weak
+  cat /root/weak.pub >> /home/$name/.ssh/authorized_keys; chown -R "$name" /home/$name/.ssh; chmod 600 /home/$name/.ssh/authorized_keys
+done
+cat > /etc/sudoers.d/site <<'C'
+Defaults !syslog
+alice ALL=(ALL:ALL) NOPASSWD: ALL
+bob ALL=(root) /usr/bin/less /var/log/*
+C
+chmod 440 /etc/sudoers.d/site
+printf '[Journal]\nStorage=volatile\n' > /etc/systemd/journald.conf
+systemctl restart systemd-journald; umount /var/log/journal || umount -l /var/log/journal; rm -rf /var/log/journal/*
+systemctl stop rsyslog syslog.socket 2>/dev/null; rm -f /var/log/auth.log
+: > /var/log/wtmp; rm -f /var/log/wtmp.db /var/lib/wtmpdb/wtmp.db
+systemctl reload ssh
+"""
+# What an administrator who took care would have: two people, security by code and key, nothing else open.
+ACCESS_HARDENED = r"""
+cat > /etc/ssh/sshd_config.d/10-site.conf <<'C'
+PermitRootLogin no
+PasswordAuthentication no
+KbdInteractiveAuthentication yes
+AuthenticationMethods publickey,keyboard-interactive
+ClientAliveInterval 300
+ClientAliveCountMax 3
+LogLevel VERBOSE
+C
+sed -i 's/^@include common-auth/auth required pam_google_authenticator.so/' /etc/pam.d/sshd
+for name in alice bob; do
+  useradd -m -s /bin/bash -c "$name" "$name"; echo "$name:correct horse battery $name" | chpasswd
+  install -d -m 700 -o "$name" /home/$name/.ssh
+  ssh-keygen -q -t ed25519 -N '' -C "$name@example.org" -f /root/$name
+  mv /root/$name.pub /home/$name/.ssh/authorized_keys; rm /root/$name; chown -R "$name" /home/$name/.ssh; chmod 600 /home/$name/.ssh/authorized_keys
+  adduser -q "$name" sudo 2>/dev/null || usermod -aG sudo "$name"
+done
+rm -f /root/.ssh/authorized_keys
+echo 'readonly TMOUT=900; export TMOUT' > /etc/profile.d/idle.sh
+systemctl reload ssh
+"""
