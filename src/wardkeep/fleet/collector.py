@@ -107,12 +107,14 @@ main() {
   for tool in cat date head id mktemp rm sha256sum timeout wc; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
   done
-  if [ "$missing" ]; then echo "missing $N$missing"; exit 70; fi
+  if [ "$missing" ]; then printf '\nmissing %s%s\n' "$N" "$missing"; exit 70; fi
+  now=$(date +%s)
   for base in /dev/shm /run /tmp /var/tmp -; do
     for old in "$base"/wardkeep.*.*; do
       p=${old#"$base"/wardkeep.} p=${p%%.*}
       case $p in *[!0-9]* | '') continue ;; esac
-      [ -d "/proc/$p" ] || rm -rf "$old"
+      # Left by a run that was killed. Its age counts too: other containers may share this folder.
+      [ -d "/proc/$p" ] || [ $((now - $(date -r "$old" +%s))) -lt 3600 ] || rm -rf "$old"
     done 2>/dev/null
     [ "$base" != - ] && d=$(mktemp -d "$base/wardkeep.$$.XXXXXX" 2>/dev/null) && break
   done
@@ -122,12 +124,13 @@ main() {
   read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
   read -r kernel 2>/dev/null </proc/sys/kernel/osrelease
   uid=$(id -u)
-  h="version=@VERSION@ time=$(date +%s) boot=$boot kernel=$kernel uid=$uid sudo=$sudo folder=$base questions=$n"
+  h="version=@VERSION@ time=$now boot=$boot kernel=$kernel uid=$uid sudo=$sudo folder=$base questions=$n"
   set -- $(echo "$h" | sha256sum)
-  printf 'wardkeep %s %s\n%s\n' "$N" "$1" "$h"
+  printf '\nwardkeep %s %s\n%s\n' "$N" "$1" "$h"
   [ "$base" != - ] || exit 70
   if [ "$uid" != 0 ] && [ "@NEEDS@" = root ]; then exit 70; fi
   input
+  exec 2>/dev/null # stderr may be the same stream: from here on it carries frames only
   { @LANES@ wait; } | emit
   echo "done $N $n"
   exit 0

@@ -25,6 +25,7 @@ from wardkeep.core.facts import Answer, Question
 from wardkeep.fleet.collector import STDERR_LIMIT, VERSION
 
 _LINE_LIMIT = 4096  # bytes; no line of the protocol is longer
+_MARK_LIMIT = 512  # bytes; no mark is longer
 _META = re.compile(
     rb"id=([A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}) exit=(-|\d{1,3}) ended=(\d{1,3}) "
     rb"from=(-|[\d.]{1,20}) to=(-|[\d.]{1,20}) out=(\d{1,12}) err=(\d{1,12})"
@@ -76,8 +77,8 @@ class FrameReader:
         self._asked = {question.id: question for question in self.questions}
         mark = self.nonce.encode()
         self._start = re.compile(
-            rb"(?:\A|(?<=\n))(?:(wardkeep) %s (%s)\n|(answer) %s (%s) (%s) (%s)\n|(done) %s (\d{1,6})\n|"
-            rb"(missing) %s ([a-z0-9 ]{1,200})\n)"
+            rb"(wardkeep) %s (%s)\n|(answer) %s (%s) (%s) (%s)\n|(done) %s (\d{1,6})\n|"
+            rb"(missing) %s ([a-z0-9 ]{1,200})\n"
             % (mark, _DIGEST, mark, _DIGEST, _DIGEST, _DIGEST, mark, mark)
         )
         self._end = b"\nend " + mark + b"\n"
@@ -99,15 +100,11 @@ class FrameReader:
     def _mark(self) -> bool:
         """Find the next mark and its line. True if something was taken from the buffer."""
         found = self._start.search(self._buffer)
+        if not self.run and len(self._first) < 200:
+            self._first = bytes(self._buffer[: min(200, found.start() if found else 200)])
         if found is None:
-            if len(self._first) < 200:
-                self._first = bytes(self._buffer[:200])
             # A mark may have begun in the last bytes; everything before them is noise.
-            keep = self._buffer.rfind(b"\n", max(0, len(self._buffer) - _LINE_LIMIT))
-            if keep > 0:
-                del self._buffer[:keep]
-            elif len(self._buffer) > _LINE_LIMIT:
-                del self._buffer[:-_LINE_LIMIT]
+            del self._buffer[:-_MARK_LIMIT]
             return False
         start, run, run_digest, answer, *digests, done, count, lack, tools = found.span(), *found.groups()
         if done:
@@ -121,23 +118,23 @@ class FrameReader:
         newline = self._buffer.find(b"\n", start[1])
         if newline < 0:
             if len(self._buffer) - start[1] > _LINE_LIMIT:
-                del self._buffer[: start[1] - 1]
+                del self._buffer[: start[1]]
                 return True
             return False
         line = bytes(self._buffer[start[1] : newline + 1])
         digest = hashlib.sha256(line).hexdigest().encode()
-        # On any doubt only the mark itself is dropped: what follows may hold the next one. The line break stays,
-        # because a mark begins a line.
+        # On any doubt only the mark itself is dropped: what follows may hold the next one. Marks need no line of
+        # their own, so a lost line break costs nothing: nobody but the collector knows the nonce.
         if run and digest == run_digest and not self.run:
             self.run = dict(
                 part.split("=", 1) for part in line.decode("ascii", "replace").split() if "=" in part
             )
-            del self._buffer[:newline]
+            del self._buffer[: newline + 1]
         elif answer and digest == digests[0] and self.run and (head := self._read_head(line, digests)):
             self._head = head
             del self._buffer[: newline + 1]
         else:
-            del self._buffer[: start[1] - 1]
+            del self._buffer[: start[1]]
         return True
 
     def _read_head(self, line: bytes, digests: Sequence[bytes]) -> _Head | None:
@@ -170,7 +167,7 @@ class FrameReader:
             self._got[name] = Answer(name, None, b"", whole=False, problem=problem)
             return True
         self._got[name] = Answer(name, head.exit, stdout, stderr, not problem, problem, head.seconds)
-        del self._buffer[: total + len(self._end) - 1]
+        del self._buffer[: total + len(self._end)]
         return True
 
     def _doubt(self, head: _Head, stdout: bytes, stderr: bytes, end: bytes) -> str:

@@ -53,7 +53,7 @@ class LocalConnector:
                 *self._shell,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,  # so that all of it can be ended together
             )
         except OSError as e:

@@ -1,0 +1,180 @@
+"""A real sshd (Debian's) for tests: own keys, own accounts, on loopback, without touching the system's.
+
+It runs in a mount and PID namespace of its own: /run is an empty one, /etc a copy with the test's users added (if any),
+and when the process that started it dies, however it dies, the kernel ends everything in the namespace.
+Needs root, openssh-server and openssh-client; nothing of /etc/ssh is read or written.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wardkeep.fleet.inventory import Host
+
+SSHD = "/usr/sbin/sshd"
+
+# Every mount is seen in this namespace only. `exec` keeps sshd process 1 of its PID namespace. /etc is copied as a whole:
+# a mount over one file is undone when anybody on the system replaces that file.
+_START = """
+set -e
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/sshd
+[ ! -e "$1/etc" ] || mount --bind "$1/etc" /etc
+exec /usr/sbin/sshd -D -f "$1/sshd_config" -E "$1/log"
+"""
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """A running server. `identity` opens root and every user made for it; `host_key` is its public key."""
+
+    folder: Path
+    address: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def host_key(self) -> str:
+        return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
+
+    @property
+    def identity(self) -> Path:
+        return self.folder / "id"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def host(self, name: str = "box", user: str = "root", **more: str) -> Host:
+        """This server as a host of the inventory, its key pinned."""
+        url = f"ssh://{user}@{self.address}:{self.port}"
+        return Host(name, url, (self.host_key,), identity=str(self.identity), **more)
+
+    def authorise(self, identity: Path) -> None:
+        """Let the owner of this key in, as any user."""
+        with (self.folder / "authorized_keys").open("a") as keys:
+            keys.write(identity.with_name(identity.name + ".pub").read_text())
+
+    def stop(self) -> None:
+        """End the server and every session it serves."""
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self) -> None:
+        """Freeze server and sessions: a host that hangs."""
+        for pid in self._inside():
+            os.kill(pid, 19)
+
+    def resume(self) -> None:
+        for pid in self._inside():
+            os.kill(pid, 18)
+
+    def _inside(self) -> list[int]:
+        found, waiting = [], [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            try:
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            except OSError:
+                continue
+            found += map(int, children)
+            waiting += map(int, children)
+        return found
+
+
+def make_key(path: Path, *, passphrase: str = "", kind: str = "ed25519") -> Path:
+    """A new private key at `path`, its public half beside it."""
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "made-for-a-test", "-f", str(path)],
+        check=True,
+    )
+    return path
+
+
+def _write_accounts(folder: Path, users: Sequence[str], sudoers: str) -> None:
+    """A copy of /etc with `users` added: a shell, no password, a home in the folder."""
+    etc = folder / "etc"
+    subprocess.run(["cp", "-a", "/etc", str(etc)], check=True)
+    for number, user in enumerate(users, 61000):
+        home = folder / "home" / user
+        home.mkdir(parents=True)
+        os.chown(home, number, number)
+        for name, line in (
+            ("passwd", f"{user}:x:{number}:{number}::{home}:/bin/sh"),
+            ("shadow", f"{user}:*:19000:0:99999:7:::"),
+            ("group", f"{user}:x:{number}:"),
+        ):
+            with (etc / name).open("a") as file:
+                file.write(line + "\n")
+    if sudoers:
+        (etc / "sudoers").write_text(sudoers)
+        (etc / "sudoers").chmod(0o440)
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    with socket.create_server((address, 0)) as s:
+        return int(s.getsockname()[1])
+
+
+@contextmanager
+def running_sshd(
+    folder: Path,
+    *,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    config: str = "",
+    users: Sequence[str] = (),
+    sudoers: str = "",
+) -> Iterator[Sshd]:
+    """Start a server and end it afterwards. `config` lines come first, so they win over the defaults below."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for above in (folder, *folder.parents):  # the accounts made here must be able to reach their homes
+        if os.stat(above).st_uid == os.getuid() and str(above).startswith(("/tmp/", "/var/tmp/")):
+            above.chmod(above.stat().st_mode | 0o711)
+    make_key(folder / "host_key")
+    make_key(folder / "id")
+    keys = folder / "authorized_keys"
+    keys.write_text((folder / "id.pub").read_text())
+    if users or sudoers:
+        _write_accounts(folder, users, sudoers)
+    port = port or free_port(address)
+    (folder / "sshd_config").write_text(
+        f"{config}\nListenAddress {address}\nPort {port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {keys}\n"
+        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
+        "PermitRootLogin prohibit-password\nPidFile none\nLogLevel VERBOSE\n"
+        "MaxStartups 200:30:400\nPrintMotd no\nUseDNS no\n"
+    )
+    with (folder / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child",
+             "--mount-proc", "--propagation", "private", "/bin/sh", "-c", _START, "sshd", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )  # fmt: skip
+    sshd = Sshd(folder, address, port, process)
+    try:
+        _wait_until_it_answers(sshd)
+        yield sshd
+    finally:
+        sshd.stop()
+
+
+def _wait_until_it_answers(sshd: Sshd, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and sshd.process.poll() is None:
+        try:
+            with socket.create_connection((sshd.address, sshd.port), timeout=1) as s:
+                if s.recv(4) == b"SSH-":
+                    return
+        except OSError:
+            time.sleep(0.02)
+    said = [path.read_text() for path in (sshd.folder / "stderr", sshd.folder / "log") if path.exists()]
+    raise RuntimeError(f"sshd did not start: {''.join(said).strip()[-500:]}")

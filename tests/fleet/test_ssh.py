@@ -1,0 +1,228 @@
+"""ssh with a real sshd: keys, sudo, jump hosts, and every fault a host may have."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.fleet.sshd import Sshd, make_key, running_sshd
+
+from wardkeep.core.errors import BadInput, Unavailable
+from wardkeep.core.facts import Question
+from wardkeep.fleet.connect import connect
+from wardkeep.fleet.fanout import observe_all
+from wardkeep.fleet.inventory import Host
+from wardkeep.fleet.ssh import SshConnector
+from wardkeep.fleet.ssh_keys import Keyring, fingerprint, scan_host_keys
+
+WHO = [Question("who", "id -u"), Question("name", "id -un", root=False)]
+
+
+async def problem_of(host: Host, keyring: Keyring | None = None) -> str:
+    connector = SshConnector(host, keyring=keyring, deadline=4)
+    snapshot = await connector.ask(WHO)
+    await connector.close()
+    assert not any(answer.whole for answer in snapshot.answers.values())
+    assert "\n" not in snapshot.problem
+    return snapshot.problem
+
+
+@pytest.mark.parametrize("user", ["ops", "limited"])
+async def test_a_login_that_is_not_root_uses_sudo_once(sshd: Sshd, user: str) -> None:
+    connector = SshConnector(sshd.host(user=user))
+    snapshot = await connector.ask(WHO)
+    assert snapshot.answers["who"].stdout == b"0\n"
+    assert snapshot.run["sudo"] == "yes"
+    answer = await connector.run("cat >&2; id -u", stdin=b"x\0y")
+    assert (answer.whole, answer.stdout, answer.stderr) == (True, b"0\n", b"x\0y")
+    await connector.close()
+
+
+async def test_without_sudo_it_says_so_for_each_question_that_needs_root(sshd: Sshd) -> None:
+    connector = SshConnector(sshd.host(user="guest"))
+    snapshot = await connector.ask(WHO)
+    assert snapshot.problem == ""
+    assert snapshot.answers["name"].stdout == b"guest\n"
+    assert snapshot.answers["who"].problem == "needs root, and was asked as uid 61002: `sudo -n` was refused"
+    answer = await connector.run("echo changed >/tmp/never")
+    assert not answer.whole
+    assert answer.problem == "needs root: the login is not root and `sudo -n` was refused there"
+    assert not Path("/tmp/never").exists()
+    await connector.close()
+
+
+async def test_one_connection_serves_several_rounds(sshd: Sshd) -> None:
+    connector = SshConnector(sshd.host())
+    for _ in range(3):
+        assert (await connector.ask(WHO)).answers["who"].whole
+    first = await connector.connect()
+    assert await connector.connect() is first
+    await connector.close()
+
+
+async def test_the_keys_are_shown_for_pinning(sshd: Sshd) -> None:
+    keys = await scan_host_keys(Host("box", f"ssh://root@{sshd.address}:{sshd.port}"))
+    assert [key.line for key in keys] == [sshd.host_key]
+    assert keys[0].fingerprint == fingerprint(sshd.host_key)
+    assert keys[0].fingerprint.startswith("SHA256:")
+
+
+async def test_a_changed_key_of_the_same_kind_never_connects(sshd: Sshd, tmp_path: Path) -> None:
+    other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
+    pinned = " ".join(other.split()[:2])
+    before = sshd.log.count("Accepted publickey")
+    problem = await problem_of(replace(sshd.host(), host_keys=(pinned,)))
+    assert (
+        f"the host key changed: pinned {fingerprint(pinned)}, offered {fingerprint(sshd.host_key)}" in problem
+    )
+    assert sshd.log.count("Accepted publickey") == before
+
+
+async def test_a_changed_key_of_another_kind_never_connects(sshd: Sshd, tmp_path: Path) -> None:
+    make_key(tmp_path / "other", kind="ecdsa")
+    pinned = " ".join((tmp_path / "other.pub").read_text().split()[:2])
+    problem = await problem_of(replace(sshd.host(), host_keys=(pinned,)))
+    assert (
+        f"the host key changed: pinned {fingerprint(pinned)}, offered {fingerprint(sshd.host_key)}" in problem
+    )
+
+
+async def test_no_pinned_key_or_a_broken_one_never_connects(sshd: Sshd) -> None:
+    assert "no host key is pinned" in await problem_of(replace(sshd.host(), host_keys=()))
+    assert "not a public host key" in await problem_of(replace(sshd.host(), host_keys=("ssh-ed25519 AAAA",)))
+
+
+async def test_a_key_nobody_authorised_is_refused_in_one_line(sshd: Sshd, tmp_path: Path) -> None:
+    host = replace(sshd.host(), identity=str(make_key(tmp_path / "stranger")))
+    assert "the login as root was refused. Put the public key into ~root/.ssh" in await problem_of(host)
+
+
+async def test_passphrases(sshd: Sshd, tmp_path: Path) -> None:
+    secret = "correct horse"
+    key = make_key(tmp_path / "locked", passphrase=secret)
+    sshd.authorise(key)
+    host = replace(sshd.host(), identity=str(key))
+    assert "needs a passphrase" in await problem_of(host)
+    wrong = await problem_of(host, Keyring(lambda path: "wrong horse"))
+    assert f"{key}: wrong passphrase" in wrong
+    assert "horse" not in wrong
+    asked: list[str] = []
+    keyring = Keyring(lambda path: asked.append(path) or secret)  # type: ignore[func-returns-value]
+    for _ in range(2):
+        connector = SshConnector(host, keyring=keyring)
+        assert (await connector.ask(WHO)).answers["who"].whole
+        await connector.close()
+    assert asked == [str(key)]
+    with pytest.raises(BadInput, match="No such file"):
+        keyring.key(str(tmp_path / "none"))
+    with pytest.raises(BadInput, match="not a private key"):
+        keyring.key("/etc/hostname")
+
+
+async def test_through_a_jump_host(sshd: Sshd, tmp_path: Path) -> None:
+    with running_sshd(tmp_path / "gate") as gate:
+        gate.authorise(sshd.identity)
+        host = replace(sshd.host(), jump=f"ssh://root@{gate.address}:{gate.port}", jump_keys=(gate.host_key,))
+        connector = SshConnector(host)
+        assert (await connector.ask(WHO)).answers["who"].whole
+        await connector.close()
+        assert "Accepted publickey" in gate.log
+        stolen = replace(host, jump_keys=(sshd.host_key,))
+        assert "the host key changed" in await problem_of(stolen)
+
+
+@asynccontextmanager
+async def serving(talk: bytes, *, hold: bool = False, flood: bool = False) -> AsyncIterator[int]:
+    """A server that is none, on the port yielded."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(talk)
+            while flood:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+            if hold:
+                await reader.read()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("talk", "more"),
+    [
+        (b"", {}),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", {}),
+        (b"SSH-2.0-x\r\n" + b"\0" * 500, {}),
+        (b"SSH-2.0-x\r\n" + bytes(range(256)) * 40, {"hold": True}),
+        (b"SSH-2.0-x\r\n", {"flood": True}),
+        (b"", {"flood": True}),
+    ],
+    ids=["closes", "http", "zeros", "garbage", "flood", "flood-at-once"],
+)
+async def test_what_is_no_ssh_server_is_a_problem_in_one_line(
+    sshd: Sshd, talk: bytes, more: dict[str, bool]
+) -> None:
+    async with serving(talk, **more) as port:
+        assert await problem_of(replace(sshd.host(), url=f"ssh://root@127.0.0.1:{port}"))
+
+
+async def test_nobody_listens_there(sshd: Sshd) -> None:
+    host = replace(sshd.host(), url="ssh://root@127.0.0.1:1")
+    assert "cannot connect" in await problem_of(host)
+    with pytest.raises(Unavailable, match="cannot read the host's key"):
+        await scan_host_keys(host)
+
+
+async def test_faulty_hosts_do_not_slow_or_spoil_the_others(sshd: Sshd, tmp_path: Path) -> None:
+    """One hangs from the start, one freezes in the middle, one dies in the middle, one sends without end."""
+    # Only where a fault is to come does the last question take long enough to be in the middle.
+    later = 'case $SSH_CONNECTION in *" $FREEZES" | *" $DIES") sleep 60 ;; esac; echo later'
+    flood = "ForceCommand exec cat /dev/zero"  # whatever is asked, it answers without end
+    async with serving(b"SSH-2.0-x\r\n", hold=True) as silent:
+        with (
+            running_sshd(tmp_path / "freezes") as freezes,
+            running_sshd(tmp_path / "dies") as dies,
+            running_sshd(tmp_path / "floods", config=flood) as floods,
+        ):
+            hosts = [
+                sshd.host("good-1"),
+                replace(sshd.host("silent"), url=f"ssh://root@127.0.0.1:{silent}"),
+                freezes.host("freezes"),
+                dies.host("dies"),
+                floods.host("floods"),
+                sshd.host("good-2"),
+            ]
+            script = later.replace("$FREEZES", str(freezes.port)).replace("$DIES", str(dies.port))
+            questions = [*WHO, Question("later", script, timeout=90)]
+            begun = time.monotonic()
+            asyncio.get_running_loop().call_later(3, freezes.pause)
+            asyncio.get_running_loop().call_later(3, dies.stop)
+            came = {}
+            async for snapshot in observe_all(hosts, questions, deadline=6):
+                came[snapshot.subject] = (snapshot, time.monotonic() - begun)
+            freezes.resume()
+    for name in ("good-1", "good-2"):
+        assert all(answer.whole for answer in came[name][0].answers.values())
+        assert came[name][1] < 5
+    assert came["silent"][0].problem == "cut off: the host did not finish within 6 s"
+    assert "more than all questions" in came["floods"][0].problem
+    for name in ("freezes", "dies"):
+        answers = came[name][0].answers
+        assert [a for a in answers if answers[a].whole] == ["who", "name"], answers
+        assert answers["later"].problem
+    assert max(seconds for _, seconds in came.values()) < 8
+
+
+async def test_the_scheme_decides_the_connector(sshd: Sshd) -> None:
+    assert isinstance(connect(sshd.host()), SshConnector)
