@@ -11,6 +11,8 @@ import psycopg
 import pytest
 
 from postgres_server import running_postgres
+from wardkeep.engine.folder import CONFIG
+from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.store import Store, open_store
 from wardkeep.store.migrating import HEAD
 from wardkeep.store.schema import metadata
@@ -93,3 +95,13 @@ def store(store_url: str) -> Iterator[Store]:
     opened = open_store(store_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def platform(store_url: str, tmp_path: Path) -> Iterator[Platform]:
+    """A new platform with an empty inventory, on each database."""
+    folder = tmp_path / "platform"
+    folder.mkdir(mode=0o700)
+    (folder / CONFIG).write_text(f'[database]\nurl = "{store_url}"\n')
+    with open_platform(folder, create=True) as opened:
+        yield opened
