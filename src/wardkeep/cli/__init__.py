@@ -18,11 +18,14 @@ from wardkeep.core.errors import WardkeepError
 # name → (module in this folder, one line of help). A module holds either a function `command` or, for a group of
 # commands, a Typer object `app`. Only the command in use is imported: `--help` and `evidence verify` stay quick.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("up", "Bring the platform up here: state, schedules, console."),
+    "check": ("check", "Observe and assess now."),
     "status": ("status", "The matrix: every row with its verdicts and last drill."),
     "controls": ("status", "The same as `status`."),
     "settings": ("settings", "Every number and policy in force, and where it comes from."),
     "user": ("user", "Who may sign in to the console: add, link, role, disable, reset."),
     "token": ("token", "API tokens for programs: issue, list, revoke."),
+    "doctor": ("doctor", "What is wrong with this installation, and what to do."),
     "install": ("install", "Run Wardkeep as a hardened service of this machine."),
 }
 

@@ -35,8 +35,8 @@ class Told(Protocol):
 RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
-def show_pressing(out: Console, found: Sequence[Told], limit: int = 8) -> None:
-    """The failing findings, the most severe first: what was seen, where, and what to do."""
+def show_pressing(out: Console, found: Sequence[Told], limit: int = 6) -> None:
+    """The failing rules, the most severe first: what was seen, where, and what to do. One paragraph a rule and host."""
     failing = sorted(
         (f for f in found if f.verdict == "fail"), key=lambda f: (RANK[f.severity], f.rule, f.host, f.subject)
     )
@@ -48,14 +48,21 @@ def show_pressing(out: Console, found: Sequence[Told], limit: int = 8) -> None:
         )
         return
     out.print(Text("Most pressing", style="bold"))
-    for finding in failing[:limit]:
+    groups: dict[tuple[str, str], list[Told]] = {}
+    for finding in failing:
+        groups.setdefault((finding.rule, finding.host), []).append(finding)
+    for alike in list(groups.values())[:limit]:
+        finding = alike[0]
         shape, colour = SHAPES["fail"]
         line = Text(f"{shape} ", style=colour)
         line.append(finding.says, style="bold")
-        line.append(f"  {finding.severity} · {finding.rule}", style="dim")
         out.print(line)
-        out.print(Text(f"  Fails on {finding.host}, {finding.subject}: {finding.seen}"))
+        out.print(Text(f"  {finding.severity} · {finding.rule}", style="dim"))
+        for one in alike[:3]:
+            out.print(Text(f"  Fails on {one.host}, {one.subject}: {one.seen}"))
+        if len(alike) > 3:
+            out.print(Text(f"  and on {len(alike) - 3} more subjects there", style="dim"))
         if finding.todo:
             out.print(Text(f"  {finding.todo}"))
-    if len(failing) > limit:
-        out.print(Text(f"  and {len(failing) - limit} more: wardkeep findings", style="dim"))
+    if len(groups) > limit:
+        out.print(Text(f"  and {len(groups) - limit} more rules: wardkeep findings", style="dim"))

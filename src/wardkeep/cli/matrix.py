@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from wardkeep.cli.terminal import ago, state, table
+from wardkeep.cli.terminal import SHAPES, ago, state, table
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.views import RowView, score
 
@@ -22,11 +22,9 @@ def show_matrix(out: Console, rows: list[RowView], profile: str) -> None:
     out.print()
     made = table(
         ("", {"no_wrap": True, "min_width": 11}),
-        ("row", {"overflow": "fold"}),
+        ("row", {"overflow": "fold", "ratio": 1}),
+        ("findings", {"no_wrap": True}),
         ("verbs", {"no_wrap": True}),
-        ("▲ fail", {"justify": "right", "no_wrap": True}),
-        ("? unkn.", {"justify": "right", "no_wrap": True}),
-        ("● pass", {"justify": "right", "no_wrap": True}),
         ("observed", {"no_wrap": True}),
         ("drilled", {"no_wrap": True}),
     )
@@ -38,15 +36,25 @@ def show_matrix(out: Console, rows: list[RowView], profile: str) -> None:
         if notes:
             title.append(" · " + ", ".join(notes), style="yellow")
         marks = "".join(verb[0] if verb in row.verbs else "·" for verb in VERBS)
-        counts = [
-            str(row.findings[name]) if row.findings[name] else "" for name in ("fail", "unknown", "pass")
-        ]
-        drilled = f"{row.last_drill.verdict} {ago(row.last_drill.at)}" if row.last_drill else "never"
+        drilled = state(row.last_drill.verdict) if row.last_drill else Text("never")
+        if row.last_drill:
+            drilled.append(f"\n{ago(row.last_drill.at)}", style="dim")
         made.add_row(
-            state(row.status.value, row.built), title, marks, *counts, ago(row.last_observed), drilled
+            state(row.status.value, row.built), title, _counts(row), marks, ago(row.last_observed), drilled
         )
+    made.expand = True
     out.print(made)
     out.print(Text("verbs: o observe, a assess, r remediate, d drill; · not there", style="dim"))
+
+
+def _counts(row: RowView) -> Text:
+    """`▲7 ?2 ●31`: only what there is."""
+    text = Text()
+    for verdict in ("fail", "unknown", "pass"):
+        if row.findings[verdict]:
+            shape, colour = SHAPES[verdict]
+            text.append(f"{shape}{row.findings[verdict]} ", style=colour)
+    return text
 
 
 def as_json(row: RowView) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from wardkeep.core.errors import BadInput
-from wardkeep.core.facts import PLATFORM
+from wardkeep.core.facts import PLATFORM, Snapshot
 from wardkeep.core.profiles import did_you_mean
+from wardkeep.engine.findings import retire_host
 from wardkeep.engine.platform import Platform
 from wardkeep.fleet import Host
 from wardkeep.store.schema import hosts
@@ -72,6 +75,39 @@ def remove_host(platform: Platform, name: str, actor: str) -> None:
     platform.record("host", actor, {"act": "removed"}, subject={"host": name})
     with platform.store.begin() as connection:
         connection.execute(delete(hosts).where(hosts.c.name == name))
+    retire_host(platform.store, name, datetime.now(UTC))
+
+
+def note_looks(platform: Platform, snapshots: Sequence[Snapshot]) -> None:
+    """Remember when each host was last asked, and whether it could be."""
+    seen = [
+        {"subject": s.subject, "when": s.at, "why": s.problem} for s in snapshots if s.subject != PLATFORM
+    ]
+    if not seen:
+        return
+    change = (
+        update(hosts)
+        .where(hosts.c.name == bindparam("subject"))
+        .values(last_observed=bindparam("when"), last_problem=bindparam("why"))
+    )
+    with platform.store.begin(rebuildable=True) as connection:
+        connection.execute(change, seen)
+
+
+@dataclass(frozen=True)
+class LastLook:
+    """When a host was last asked (None: never), and why it could not be ("" when it answered)."""
+
+    host: str
+    at: datetime | None
+    problem: str
+
+
+def last_looks(platform: Platform) -> list[LastLook]:
+    """For every host of the inventory, by name."""
+    wanted = select(hosts.c.name, hosts.c.last_observed, hosts.c.last_problem).order_by(hosts.c.name)
+    with platform.store.read() as connection:
+        return [LastLook(*row) for row in connection.execute(wanted).all()]
 
 
 def _host(row: Any) -> Host:

@@ -139,7 +139,8 @@ def _row(
         verbs=control.verbs,
         without=absent(control),
         findings={"pass": passes, "fail": fails, "unknown": unknowns},
-        last_observed=observed,
+        # An assessment that had nothing to look with did not observe the row.
+        last_observed=observed if control.rules else None,
         last_drill=drill,
         next_due=due,
         strip=strip,
@@ -206,7 +207,7 @@ class Pressing:
     todo: str
 
 
-def pressing(platform: Platform, limit: int = 10) -> list[Pressing]:
+def pressing(platform: Platform, limit: int = 50) -> list[Pressing]:
     """The failing findings that press most, waived ones left out (they are no news)."""
     now = datetime.now(UTC)
     f = findings.c

@@ -1,0 +1,74 @@
+"""`wardkeep up`: bring the platform up here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wardkeep.cli.options import State
+from wardkeep.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def command(
+    state: State = None,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="ADDRESS:PORT", help="Where the console listens.")
+    ] = "",
+    once: Annotated[
+        bool, typer.Option("--once", help="Look, print and end: no console, no schedules.")
+    ] = False,
+) -> None:
+    """Bring the platform up here: state, schedules, console. First time: this machine as its only host, read-only.
+
+    Example: wardkeep up --listen 127.0.0.1:8420. Ends by Ctrl-C. Exit status with --once: 0 all pass, 1 failing, 3 unknown.
+    """
+    from wardkeep.cli.findings import show_pressing
+    from wardkeep.cli.matrix import show_matrix
+    from wardkeep.cli.terminal import console, exit_status, progress
+    from wardkeep.engine.cycle import check
+    from wardkeep.engine.folder import find_folder, hold
+    from wardkeep.engine.platform import open_platform, operator
+    from wardkeep.engine.start import take_this_machine
+    from wardkeep.engine.views import matrix, pressing
+
+    out = console()
+    folder = find_folder(state)
+    with open_platform(folder, create=True) as platform, hold(folder):
+        new = take_this_machine(platform, operator())
+        if new:
+            out.print(
+                f"New platform in {folder}. This machine is its only host, as `{new}`. Nothing on it is changed."
+            )
+        if new or once:
+            with progress("looking") as step:
+                check(platform, operator(), progress=step)
+        rows = matrix(platform)
+        show_matrix(out, rows, platform.config.profile.title)
+        show_pressing(out, pressing(platform))
+        if once:
+            raise typer.Exit(exit_status(row.status.value for row in rows))
+        from wardkeep.console.serving import serve
+
+        address, _, port = (listen or platform.config.settings.console_listen).rpartition(":")
+        if not address or not port.isdigit():
+            raise BadInput(
+                f"`{listen}` is no address and port",
+                where="--listen",
+                todo="Write for example 127.0.0.1:8420.",
+            )
+        serve(
+            platform, address.strip("[]"), int(port), ready=lambda link: show_link(out, address, port, link)
+        )
+
+
+def show_link(out: Console, address: str, port: str, link: str) -> None:
+    """Where the console is. A link is there only while nobody has signed in yet."""
+    out.print(f"\nThe console is at http://{address}:{port}/   (Ctrl-C ends it)", markup=False)
+    if link:
+        out.print(f"Sign in once, within 15 minutes: {link}", markup=False, soft_wrap=True)
+    else:
+        out.print("Sign in with your passkey or code; a new link: wardkeep user link NAME", markup=False)

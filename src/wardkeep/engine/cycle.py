@@ -1,0 +1,206 @@
+"""One cycle: ask every host once, hold the answers against every control, put both on record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from wardkeep.core.control import Control
+from wardkeep.core.facts import HOST, PLATFORM, Snapshot
+from wardkeep.core.findings import Finding, Verdict
+from wardkeep.engine.assess import assess, not_built, questions
+from wardkeep.engine.findings import Assessment, Turn, deadlines, record
+from wardkeep.engine.hosts import list_hosts, note_looks
+from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.fleet import Host, observe_all, snapshot_bytes
+
+Progress = Callable[[str, int, int], None]  # the subject just done, how many are done, how many there are
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What one cycle saw of one subject. `entry` is the assessment's index in the ledger."""
+
+    subject: str
+    problem: str
+    findings: tuple[Finding, ...]
+    entry: int
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """All subjects of a cycle, and the findings that began or ceased to need somebody."""
+
+    checked: tuple[Checked, ...]
+    turns: tuple[Turn, ...]
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [finding for one in self.checked for finding in one.findings]
+
+
+def check(
+    platform: Platform,
+    actor: str,
+    hosts: Sequence[Host] | None = None,
+    controls: Sequence[Control] | None = None,
+    progress: Progress = lambda subject, done, of: None,
+    guard: Callable[[], None] | None = None,
+) -> Cycle:
+    """Observe and assess now: the given hosts (all of them, and the platform itself, when none are given).
+
+    Each subject's snapshot and assessment are in the ledger before its findings are in the state. A host that cannot be
+    asked is recorded as such: all its rules are unknown. `guard` is the fence of a worker (see engine.leases).
+    Raises only for faults of our own state.
+    """
+    return asyncio.run(_check(platform, actor, hosts, controls or platform.controls, progress, guard))
+
+
+async def _check(
+    platform: Platform,
+    actor: str,
+    hosts: Sequence[Host] | None,
+    controls: Sequence[Control],
+    progress: Progress,
+    guard: Callable[[], None] | None,
+) -> Cycle:
+    asked = list_hosts(platform) if hosts is None else list(hosts)
+    of = len(asked) + (hosts is None)
+    done: list[Checked] = []
+    turns: list[Turn] = []
+
+    def take(group: Sequence[Snapshot]) -> None:
+        looked, turned = record_looks(platform, actor, group, controls, guard)
+        turns.extend(turned)
+        for one in looked:
+            done.append(one)
+            progress(one.subject, len(done), of)
+
+    async for group in _groups(observe_all(asked, questions(controls, HOST))):
+        await asyncio.to_thread(take, group)
+    if hosts is None:
+        take([Snapshot(PLATFORM, datetime.now(UTC), {})])
+    return Cycle(tuple(done), tuple(turns))
+
+
+async def _groups(snapshots: AsyncIterator[Snapshot]) -> AsyncIterator[list[Snapshot]]:
+    """What has come in since the last group was taken, so that one write to the ledger serves all of it."""
+    waiting: asyncio.Queue[Snapshot | None] = asyncio.Queue()
+
+    async def collect() -> None:
+        try:
+            async for snapshot in snapshots:
+                waiting.put_nowait(snapshot)
+        finally:
+            waiting.put_nowait(None)
+
+    collecting = asyncio.create_task(collect())
+    more = True
+    while more:
+        group = [await waiting.get()]
+        while not waiting.empty():
+            group.append(waiting.get_nowait())
+        more = None not in group
+        if snapshots_in := [snapshot for snapshot in group if snapshot is not None]:
+            yield snapshots_in
+    await collecting
+
+
+def judge(platform: Platform, snapshot: Snapshot, controls: Sequence[Control]) -> list[Finding]:
+    """Every control's findings about one snapshot, what is not built yet included."""
+    found: list[Finding] = []
+    for control in controls:
+        found += assess(control, snapshot, platform.config.policy(control, snapshot.subject))
+        # What nothing looks at is said once, about the platform: it is Wardkeep's own gap, not a host's.
+        if snapshot.subject == PLATFORM:
+            found += not_built(control, PLATFORM)
+    return found
+
+
+def record_looks(
+    platform: Platform,
+    actor: str,
+    snapshots: Sequence[Snapshot],
+    controls: Sequence[Control],
+    guard: Callable[[], None] | None = None,
+) -> tuple[list[Checked], list[Turn]]:
+    """Assess snapshots and record them: all in one batch of the ledger, then all in one transaction of the state."""
+    digest = platform.config.digest()
+    rows_seen = frozenset(control.id for control in controls)
+    judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
+    entries: list[Mapping[str, Any]] = []
+    for snapshot, found in zip(snapshots, judged, strict=True):
+        entries += (
+            _observed(platform, actor, snapshot),
+            _assessed(platform, actor, snapshot, found, controls, digest),
+        )
+    assessed = platform.ledger.append(entries, guard=guard)[1::2]
+    given = [
+        Assessment(snapshot.subject, snapshot.at, rows_seen, found, entry)
+        for snapshot, found, entry in zip(snapshots, judged, assessed, strict=True)
+    ]
+    recorded = record(platform.store, given, deadlines(platform.config.numbers))
+    note_looks(platform, snapshots)
+    checked = [
+        Checked(one.host, snapshot.problem, tuple(one.found), one.entry or 0)
+        for snapshot, one in zip(snapshots, given, strict=True)
+    ]
+    return checked, recorded.turns
+
+
+def tally(found: Sequence[Finding]) -> dict[str, dict[str, int]]:
+    """Control id → how many findings of each verdict."""
+    counts: dict[str, Counter[str]] = {}
+    for finding in found:
+        counts.setdefault(finding.control, Counter())[finding.verdict.value] += 1
+    return {control: {v.value: count[v.value] for v in Verdict} for control, count in counts.items()}
+
+
+def _observed(platform: Platform, actor: str, snapshot: Snapshot) -> dict[str, Any]:
+    unanswered = sorted(name for name, answer in snapshot.answers.items() if not answer.whole)
+    return {
+        "kind": "observe",
+        "at": timestamp(snapshot.at),
+        "actor": actor,
+        "subject": {"host": snapshot.subject},
+        "body": {"questions": len(snapshot.answers), "unanswered": unanswered, "problem": snapshot.problem},
+        "blobs": [_blob(platform, "snapshot", snapshot_bytes(snapshot))],
+    }
+
+
+def _assessed(
+    platform: Platform,
+    actor: str,
+    snapshot: Snapshot,
+    found: Sequence[Finding],
+    controls: Sequence[Control],
+    digest: str,
+) -> dict[str, Any]:
+    rows = tally(found)
+    told = json.dumps([_plain(finding) for finding in found], sort_keys=True, separators=(",", ":")).encode()
+    return {
+        "kind": "assess",
+        "at": timestamp(snapshot.at),
+        "actor": actor,
+        "subject": {"host": snapshot.subject},
+        "body": {
+            "rows": {c.id: rows.get(c.id, {"pass": 0, "fail": 0, "unknown": 0}) for c in controls},
+            "profile": platform.config.profile.name,
+            "policy_digest": digest,
+        },
+        "blobs": [_blob(platform, "findings", told)],
+    }
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    told = {**asdict(finding), "verdict": finding.verdict.value, "severity": finding.severity.value}
+    return {"fingerprint": finding.fingerprint, **told}
+
+
+def _blob(platform: Platform, name: str, data: bytes) -> dict[str, Any]:
+    return {"name": name, "digest": platform.ledger.put_blob(data), "size": len(data)}

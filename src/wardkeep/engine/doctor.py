@@ -1,0 +1,169 @@
+"""What is wrong with an installation, and what to do. Every examination says something, good news too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wardkeep import controls
+from wardkeep.core.errors import WardkeepError
+from wardkeep.core.findings import Verdict
+from wardkeep.engine.config import read_config
+from wardkeep.engine.folder import CONFIG, KEYS, LEDGER, is_served
+from wardkeep.engine.hosts import last_looks, list_hosts
+from wardkeep.engine.platform import Platform, open_platform
+
+LEAST_FREE = 1 << 30  # bytes; a full disk stops the ledger, and with it everything that must be recorded
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One thing looked at. `todo` is empty when it is well."""
+
+    what: str
+    verdict: Verdict
+    seen: str
+    todo: str = ""
+
+
+def examine(folder: Path, hosts: bool = True) -> Iterator[Examined]:
+    """Look at the installation whose state is in `folder`, the cheap and fundamental things first.
+
+    Never raises for what is wrong with the installation: that is the answer. With `hosts`, says which ones did not
+    answer when they were last asked.
+    """
+    yield _python()
+    yield _program("ssh-keygen", "host keys are shown by it", needed=False)
+    if not (folder / LEDGER).is_dir():
+        yield Examined("state folder", Verdict.FAIL, f"no platform in {folder}", "Run `wardkeep up`.")
+        return
+    yield from _rights(folder)
+    yield _room(folder)
+    yield _config(folder)
+    yield Examined(
+        "server",
+        Verdict.PASS if is_served(folder) else Verdict.FAIL,
+        "serving: schedules run"
+        if is_served(folder)
+        else "no server holds this state: nothing is observed on schedule",
+        "" if is_served(folder) else "Run `wardkeep up`, or `wardkeep install` to have it always.",
+    )
+    try:
+        with open_platform(folder) as platform:
+            yield Examined(
+                "database", Verdict.PASS, f"{platform.store.where} answers, its tables are up to date"
+            )
+            yield from _ledger(platform)
+            if hosts:
+                yield from _hosts(platform)
+    except WardkeepError as e:
+        yield Examined("platform", Verdict.FAIL, e.line(), e.todo or "See docs/trust.md.")
+
+
+def _python() -> Examined:
+    return Examined("Python", Verdict.PASS, ".".join(str(part) for part in sys.version_info[:3]))
+
+
+def _program(name: str, why: str, *, needed: bool) -> Examined:
+    path = shutil.which(name)
+    if path:
+        return Examined(name, Verdict.PASS, path)
+    return Examined(name, Verdict.FAIL if needed else Verdict.UNKNOWN, "not installed", f"Install it: {why}.")
+
+
+def _rights(folder: Path) -> Iterator[Examined]:
+    for path in (folder, folder / KEYS, folder / LEDGER):
+        if not path.exists():
+            yield Examined(
+                "rights", Verdict.FAIL, f"{path} is missing", "Restore it: `wardkeep state restore`."
+            )
+            continue
+        found = path.stat()
+        if found.st_uid != os.geteuid():
+            yield Examined(
+                "rights", Verdict.FAIL, f"{path} belongs to user {found.st_uid}", "Run Wardkeep as that user."
+            )
+        elif path != folder / LEDGER and stat.S_IMODE(found.st_mode) & 0o077:
+            mode = stat.S_IMODE(found.st_mode)
+            yield Examined(
+                "rights", Verdict.FAIL, f"{path} is open to others ({mode:04o})", f"chmod 0700 {path}"
+            )
+        else:
+            yield Examined("rights", Verdict.PASS, f"{path} is for its owner alone")
+
+
+def _room(folder: Path) -> Examined:
+    free = shutil.disk_usage(folder).free
+    told = f"{free / (1 << 30):.1f} GiB free where the state is"
+    if free < LEAST_FREE:
+        return Examined("disk", Verdict.FAIL, told, "Free some space: a full disk stops the ledger.")
+    return Examined("disk", Verdict.PASS, told)
+
+
+def _config(folder: Path) -> Examined:
+    try:
+        config = read_config(folder / CONFIG, controls.all_controls())
+    except WardkeepError as e:
+        return Examined("configuration", Verdict.FAIL, e.line(), e.todo)
+    return Examined("configuration", Verdict.PASS, f"{config.path} is valid, profile {config.profile.name}")
+
+
+def _ledger(platform: Platform) -> Iterator[Examined]:
+    """Everything recorded is read once: the cost grows with the ledger, about a second for 100,000 entries."""
+
+    def read_all() -> str:
+        count = sum(1 for _ in platform.ledger.read())
+        return f"{count} entries, each under the signed checkpoint"
+
+    yield _tried("ledger", read_all)
+    last = platform.ledger.size
+    if last:
+        newest = next(iter(platform.ledger.read(last - 1)))
+        at = datetime.fromisoformat(str(newest["at"]))
+        ahead = (at - datetime.now(UTC)).total_seconds()
+        if ahead > 60:
+            yield Examined(
+                "clock",
+                Verdict.FAIL,
+                f"the newest entry is {int(ahead)} s in the future",
+                "Set this machine's clock right.",
+            )
+        else:
+            yield Examined("clock", Verdict.PASS, "not behind the newest entry")
+
+
+def _hosts(platform: Platform) -> Iterator[Examined]:
+    if not list_hosts(platform):
+        yield Examined(
+            "hosts",
+            Verdict.UNKNOWN,
+            "none in the inventory",
+            "Add one: `wardkeep host add NAME ssh://user@address`.",
+        )
+    for look in last_looks(platform):
+        if look.at is None:
+            yield Examined(
+                f"host {look.host}", Verdict.UNKNOWN, "never asked", f"Run `wardkeep check {look.host}`."
+            )
+        elif look.problem:
+            yield Examined(
+                f"host {look.host}",
+                Verdict.FAIL,
+                look.problem,
+                f"Mend it, then `wardkeep check {look.host}`.",
+            )
+        else:
+            yield Examined(f"host {look.host}", Verdict.PASS, "answered when last asked")
+
+
+def _tried(what: str, look: Callable[[], str]) -> Examined:
+    try:
+        return Examined(what, Verdict.PASS, look())
+    except WardkeepError as e:
+        return Examined(what, Verdict.FAIL, e.line(), e.todo or "See docs/trust.md.")

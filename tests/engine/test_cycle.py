@@ -1,0 +1,77 @@
+"""A whole cycle on this machine: asked once, assessed, on record, readable back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wardkeep.core.facts import HOST
+from wardkeep.core.findings import Verdict
+from wardkeep.engine.assess import questions
+from wardkeep.engine.cycle import check
+from wardkeep.engine.hosts import add_host
+from wardkeep.engine.platform import Platform, open_platform
+from wardkeep.engine.start import take_this_machine
+from wardkeep.engine.views import matrix
+from wardkeep.fleet import Host, snapshot_from_bytes
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with open_platform(tmp_path / "state", create=True) as made:
+        yield made
+
+
+def test_a_cycle_is_in_the_ledger_and_in_the_matrix_alike(platform: Platform) -> None:
+    name = take_this_machine(platform, "operator:test")
+    cycle = check(platform, "operator:test")
+    assert [one.subject for one in cycle.checked] == [name, "platform"]
+    kinds = [entry["kind"] for entry in platform.ledger.read()]
+    assert kinds == ["host", "observe", "assess", "observe", "assess"]
+
+    seen, assessed = list(platform.ledger.read(1, 3))
+    raw = platform.ledger.get_blob(seen["blobs"][0]["digest"])
+    assert snapshot_from_bytes(raw).answers.keys() == {
+        question.id for question in questions(platform.controls, HOST)
+    }
+    told = json.loads(platform.ledger.get_blob(assessed["blobs"][0]["digest"]))
+    assert {one["fingerprint"] for one in told} == {f.fingerprint for f in cycle.checked[0].findings}
+    for row in matrix(platform):
+        counts = [sum(f.control == row.id and f.verdict is v for f in cycle.findings) for v in Verdict]
+        assert list(row.findings.values()) == counts
+
+
+def test_every_control_is_spoken_of_and_an_unbuilt_promise_is_unknown(platform: Platform) -> None:
+    take_this_machine(platform, "operator:test")
+    found = check(platform, "operator:test").findings
+    assert {finding.control for finding in found} == {control.id for control in platform.controls}
+    gaps = [finding for finding in found if finding.rule.endswith(".not_built")]
+    assert len(gaps) == sum(len(control.missing) for control in platform.controls)
+    assert {finding.verdict for finding in gaps} <= {Verdict.UNKNOWN}
+
+
+def test_a_host_that_cannot_be_asked_is_unknown_everywhere_and_on_record(
+    platform: Platform, tmp_path: Path
+) -> None:
+    add_host(platform, Host(name="gone", url=f"recorded:{tmp_path / 'none'}"), "operator:test")
+    cycle = check(platform, "operator:test")
+    gone = next(one for one in cycle.checked if one.subject == "gone")
+    assert gone.problem
+    assert {finding.verdict for finding in gone.findings} == {Verdict.UNKNOWN}
+    observe = next(
+        e for e in platform.ledger.read() if e["kind"] == "observe" and e["subject"]["host"] == "gone"
+    )
+    assert observe["body"]["problem"] == gone.problem
+
+
+def test_a_named_row_is_assessed_alone_and_leaves_the_others_as_they_were(platform: Platform) -> None:
+    take_this_machine(platform, "operator:test")
+    check(platform, "operator:test")
+    before = {row.id: row.findings for row in matrix(platform)}
+    only = [control for control in platform.controls if control.id == "system_access"]
+    cycle = check(platform, "operator:test", controls=only)
+    assert {finding.control for finding in cycle.findings} == {"system_access"}
+    assert {row.id: row.findings for row in matrix(platform)} == before
