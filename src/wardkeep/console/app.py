@@ -14,7 +14,18 @@ from starlette.types import Scope
 
 from wardkeep import __version__
 from wardkeep.console.auth.gate import Forbidden, SignInNeeded, Visitor, current_session, form_token
-from wardkeep.console.pages import account, enrol, matrix, signin
+from wardkeep.console.pages import (
+    account,
+    enrol,
+    findings,
+    hosts,
+    ledger,
+    matrix,
+    rows,
+    settings,
+    signin,
+    waivers,
+)
 from wardkeep.console.render import STATIC, json_answer, page
 from wardkeep.console.security import Guard
 from wardkeep.console.setting import Console
@@ -38,7 +49,7 @@ def create_app(platform: Platform, accounts: Accounts, *, origin: str = "http://
     app = FastAPI(title="Wardkeep", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.console = place
     app.mount("/static", Assets(directory=STATIC), name="static")
-    for part in (matrix, account, signin, enrol):
+    for part in (matrix, rows, findings, waivers, hosts, ledger, settings, account, signin, enrol):
         app.include_router(part.router)
     app.add_exception_handler(SignInNeeded, to_sign_in)
     for kind in (WardkeepError, HTTPException, RequestValidationError, Exception):

@@ -136,7 +136,7 @@ def environment() -> Environment:
     )
     env.filters["when"] = when
     env.globals.update(
-        shape=shape, state=state, strip=strip, plural=plural, asset=asset, query=query, exact=exact
+        shape=shape, state=state, draw_strip=strip, plural=plural, asset=asset, query=query, exact=exact
     )
     return env
 
@@ -183,7 +183,7 @@ def page(request: Request, template: str, values: Mapping[str, Any], *, status: 
         "path": request.url.path,
         "twin": ("/matrix" if request.url.path == "/" else request.url.path) + ".json" + _question(request),
         "origin": place.origin,
-        "profile": place.platform.config.profile,
+        "held_to": place.platform.config.profile,
         **values,
     }
     made = HTMLResponse(environment().get_template(template).render(filled), status)

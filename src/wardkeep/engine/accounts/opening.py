@@ -51,9 +51,11 @@ def first_link(platform: Platform, accounts: Accounts, port: int = 0) -> str:
     return link_for(platform, accounts, name, port, by="engine")
 
 
-def link_for(platform: Platform, accounts: Accounts, user: str, port: int = 0, *, by: str) -> str:
-    """A one-time sign-in link: single use, 15 minutes."""
-    return f"{origin_of(platform, port)}/sign-in/link?token={accounts.links.issue(user, by=by)}"
+def link_for(
+    platform: Platform, accounts: Accounts, user: str, port: int = 0, *, by: str, origin: str = ""
+) -> str:
+    """A one-time sign-in link: single use, 15 minutes. `origin` when it is known better than from the configuration."""
+    return f"{origin or origin_of(platform, port)}/sign-in/link?token={accounts.links.issue(user, by=by)}"
 
 
 def _seal_key(path: Path) -> bytes:
