@@ -52,6 +52,7 @@ def command(
         if once:
             raise typer.Exit(exit_status(row.status.value for row in rows))
         from wardkeep.console.serving import serve
+        from wardkeep.engine.accounts.opening import origin_of
 
         address, _, port = (listen or platform.config.settings.console_listen).rpartition(":")
         if not address or not port.isdigit():
@@ -61,13 +62,16 @@ def command(
                 todo="Write for example 127.0.0.1:8420.",
             )
         serve(
-            platform, address.strip("[]"), int(port), ready=lambda link: show_link(out, address, port, link)
+            platform,
+            address.strip("[]"),
+            int(port),
+            ready=lambda link: show_link(out, origin_of(platform, int(port)), link),
         )
 
 
-def show_link(out: Console, address: str, port: str, link: str) -> None:
+def show_link(out: Console, origin: str, link: str) -> None:
     """Where the console is. A link is there only while nobody has signed in yet."""
-    out.print(f"\nThe console is at http://{address}:{port}/   (Ctrl-C ends it)", markup=False)
+    out.print(f"\nThe console is at {origin}/   (Ctrl-C ends it)", markup=False)
     if link:
         out.print(f"Sign in once, within 15 minutes: {link}", markup=False, soft_wrap=True)
     else:
