@@ -53,20 +53,33 @@ def command(
             raise typer.Exit(exit_status(row.status.value for row in rows))
         from wardkeep.console.serving import serve
         from wardkeep.engine.accounts.opening import origin_of
+        from wardkeep.engine.durable import Durable
+        from wardkeep.engine.running import Running, register
 
-        address, _, port = (listen or platform.config.settings.console_listen).rpartition(":")
-        if not address or not port.isdigit():
-            raise BadInput(
-                f"`{listen}` is no address and port",
-                where="--listen",
-                todo="Write for example 127.0.0.1:8420.",
-            )
-        serve(
-            platform,
-            address.strip("[]"),
-            int(port),
-            ready=lambda link: show_link(out, origin_of(platform, int(port)), link),
+        address, port = _address(listen or platform.config.settings.console_listen)
+        durable = Durable(platform.store, folder, role="server")
+        register(platform, durable)
+        with durable:
+            running = Running(platform, durable)
+            running.start()
+            try:
+                serve(
+                    platform,
+                    address,
+                    port,
+                    ready=lambda link: show_link(out, origin_of(platform, port), link),
+                )
+            finally:
+                running.stop()
+
+
+def _address(listen: str) -> tuple[str, int]:
+    address, _, port = listen.rpartition(":")
+    if not address or not port.isdigit():
+        raise BadInput(
+            f"`{listen}` is no address and port", where="--listen", todo="Write for example 127.0.0.1:8420."
         )
+    return address.strip("[]"), int(port)
 
 
 def show_link(out: Console, origin: str, link: str) -> None:
