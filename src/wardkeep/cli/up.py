@@ -26,8 +26,8 @@ def command(
 
     Example: wardkeep up --listen 127.0.0.1:8420. Ends by Ctrl-C. Exit status with --once: 0 all pass, 1 failing, 3 unknown.
     """
-    from wardkeep.cli.findings import show_pressing
     from wardkeep.cli.matrix import show_matrix
+    from wardkeep.cli.pressing import show_pressing
     from wardkeep.cli.terminal import console, exit_status, progress
     from wardkeep.engine.cycle import check
     from wardkeep.engine.folder import find_folder, hold
