@@ -112,6 +112,7 @@ def stage_toy(folder: Path) -> None:
     """A host that fails every rule."""
     for name in ("toy.d", "guests"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "toy.conf").write_text("walls low\n")
+    for name in ("toy.conf", "toy.d/00-first.conf"):
+        (folder / name).write_text("sand\n")
     for name in ("eve", "owner"):
         (folder / "guests" / name).touch()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from wardkeep.console.running import Running
 from wardkeep.engine.accounts import Accounts, Party
 from wardkeep.engine.platform import Platform
 
@@ -19,7 +18,6 @@ class Console:
     platform: Platform
     accounts: Accounts
     origin: str
-    running: Running = field(default_factory=Running)
 
     @property
     def https(self) -> bool:

@@ -1,0 +1,93 @@
+"""The durable work of the platform, put together: what `up` runs as a service and what a command runs for itself."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, cast
+
+from wardkeep.core.control import Control
+from wardkeep.core.errors import BadInput, Unavailable
+from wardkeep.core.facts import HOST
+from wardkeep.engine.apply import Site, Stored, apply_workflow, list_applies, store_plan, undo_workflow
+from wardkeep.engine.apply.hand import Connect
+from wardkeep.engine.assess import questions
+from wardkeep.engine.cycle import record_looks
+from wardkeep.engine.durable import Durable
+from wardkeep.engine.leases import LEASE
+from wardkeep.engine.plans import make_plan
+from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.fleet import Host
+from wardkeep.fleet import connect as fleet_connect
+
+APPLY, UNDO = "apply", "undo"
+Outcome = dict[str, Any]
+
+
+def open_workers(
+    platform: Platform, *, role: str = "command", lease: float = LEASE, site: Site | None = None
+) -> Durable:
+    """The durable engine with every workflow of the platform registered; use it as a context manager.
+
+    While it is open, unfinished work of dead workers is taken up here.
+    """
+    where = site or Site(platform)
+    durable = Durable(platform.store, platform.folder, role=role, lease=lease)
+    durable.workflow(APPLY, apply_workflow(where))
+    durable.workflow(UNDO, undo_workflow(where))
+    return durable
+
+
+async def plan_host(
+    platform: Platform,
+    host: Host,
+    controls: Sequence[Control],
+    actor: str,
+    *,
+    connecting: Connect = fleet_connect,
+) -> Stored:
+    """Observe the host now, record what was seen, and record the plan for what fails there.
+
+    Raises Unavailable when the host cannot be asked.
+    """
+    connector = connecting(host)
+    try:
+        snapshot = await connector.ask(questions(controls, HOST))
+        record_looks(platform, actor, [snapshot], controls)
+        if snapshot.problem:
+            raise Unavailable(snapshot.problem, where=host.name, todo="Mend the connection, then plan again.")
+        made = await make_plan(connector, controls, snapshot, platform.config, timestamp())
+    finally:
+        await connector.close()
+    return store_plan(platform, made, actor)
+
+
+def apply_plan(
+    platform: Platform, durable: Durable, stored: Stored, actor: str, *, timeout: float = 7200
+) -> Outcome:
+    """Carry out exactly this plan and wait for its end. Raises BadInput if it was carried out before."""
+    for one in list_applies(platform, plan=stored.id):
+        if not one.undoes and one.state in ("begun", "applied"):
+            word = "is being carried out" if one.state == "begun" else "was carried out"
+            raise BadInput(f"the plan `{stored.id}` {word} already ({one.id})", todo="Plan again.")
+    if not stored.plan.changes:
+        raise BadInput(f"the plan `{stored.id}` changes nothing", todo="Read what it says cannot be mended.")
+    return _run(durable, APPLY, "a", timeout, stored.id, actor)
+
+
+def undo_plan(
+    platform: Platform, durable: Durable, stored: Stored, actor: str, *, timeout: float = 7200
+) -> Outcome:
+    """Take back what the last carrying out of this plan did. Raises BadInput if there is nothing to take back."""
+    made = [one for one in list_applies(platform, plan=stored.id) if not one.undoes]
+    taken_back = {one.undoes for one in list_applies(platform, plan=stored.id) if one.state == "undone"}
+    open_ = [one for one in made if one.state in ("begun", "applied", "failed") and one.id not in taken_back]
+    if not open_:
+        raise BadInput(f"nothing of the plan `{stored.id}` is in force", todo="See `wardkeep plan --list`.")
+    return _run(durable, UNDO, "u", timeout, stored.id, actor, open_[0].id)
+
+
+def _run(durable: Durable, name: str, letter: str, timeout: float, *values: str) -> Outcome:
+    id = f"{letter}-{secrets.token_hex(6)}"
+    durable.start(name, id, *values)
+    return cast(Outcome, durable.wait(id, timeout))

@@ -1,0 +1,83 @@
+"""A platform whose one row is the toy and whose one host is a folder, and processes that carry out a plan and are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.engine.toy_row import make_toy, stage_toy
+
+from wardkeep.engine.apply import Site, Stored
+from wardkeep.engine.durable import Durable
+from wardkeep.engine.hosts import add_host
+from wardkeep.engine.platform import Platform, open_platform
+from wardkeep.engine.workers import open_workers, plan_host
+from wardkeep.fleet import Host, LocalConnector
+
+ACTOR = "operator:test"
+TOY = Host(name="toy-1", url="local:")
+
+
+def open_toy(folder: Path, *, database_url: str = "") -> Platform:
+    """The platform in `folder/state` with the toy as its only row."""
+    state = folder / "state"
+    if database_url and not state.exists():
+        state.mkdir(mode=0o700)
+        (state / "wardkeep.toml").write_text(f'[database]\nurl = "{database_url}"\n')
+    platform = open_platform(state, create=True)
+    platform.controls = (make_toy(folder / "host"),)
+    return platform
+
+
+def make_world(folder: Path, *, database_url: str = "") -> Platform:
+    """A new platform with a host that fails every rule."""
+    stage_toy(folder / "host")
+    platform = open_toy(folder, database_url=database_url)
+    add_host(platform, TOY, ACTOR)
+    return platform
+
+
+def workers(platform: Platform, folder: Path, **site: Any) -> Durable:
+    """The durable engine for the toy; changes are kept in a folder beside it instead of the host's /var/lib."""
+    place = Site(platform, folder=str(folder / "changes"), **{"confirm": 20, **site})
+    return open_workers(platform, role="test", lease=2.0, site=place)
+
+
+def make_toy_plan(platform: Platform) -> Stored:
+    return asyncio.run(plan_host(platform, TOY, platform.controls, ACTOR))
+
+
+def in_force(folder: Path) -> set[str]:
+    """What is in force on the host: its lines, and its guests as `guest NAME`."""
+    guests = {f"guest {path.name}" for path in (folder / "host" / "guests").iterdir()}
+    lines = (folder / "host" / "toy.conf").read_text().splitlines()
+    return {line for line in lines if line and not line.startswith("#")} | guests
+
+
+def connecting(shell: Callable[[], tuple[str, ...]] = lambda: ("/bin/sh", "-s")) -> Any:
+    return lambda host: LocalConnector(host.name, shell=shell())
+
+
+def run_and_die(folder: str, workflow: str, id: str, values: list[str], when: str) -> None:
+    """In a process of its own: start the workflow and die by SIGKILL at that point; "" lets it end."""
+    platform = open_toy(Path(folder))
+
+    def die(point: str) -> None:
+        if point == when:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with workers(platform, Path(folder), trace=die) as durable:
+        durable.start(workflow, id, *values)
+        durable.wait(id, 60)
+
+
+def take_up(folder: str, id: str) -> None:
+    """In a process of its own: the next start, which takes up what is unfinished and waits for its end."""
+    platform = open_toy(Path(folder))
+    with workers(platform, Path(folder)) as durable:
+        durable.adopt()
+        durable.wait(id, 60)
