@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +98,8 @@ def make_key(path: Path, *, passphrase: str = "", kind: str = "ed25519") -> Path
     return path
 
 
-def _write_accounts(folder: Path, users: Sequence[str], sudoers: str) -> None:
-    """A copy of /etc with `users` added: a shell, no password, a home in the folder."""
+def _write_accounts(folder: Path, users: Sequence[str], sudoers: str, passwords: Mapping[str, str]) -> None:
+    """A copy of /etc with `users` added: a shell, a home in the folder, no password but those given (as in shadow)."""
     etc = folder / "etc"
     subprocess.run(["cp", "-a", "/etc", str(etc)], check=True)
     for number, user in enumerate(users, 61000):
@@ -108,7 +108,7 @@ def _write_accounts(folder: Path, users: Sequence[str], sudoers: str) -> None:
         os.chown(home, number, number)
         for name, line in (
             ("passwd", f"{user}:x:{number}:{number}::{home}:/bin/sh"),
-            ("shadow", f"{user}:*:19000:0:99999:7:::"),
+            ("shadow", f"{user}:{passwords.get(user, '*')}:19000:0:99999:7:::"),
             ("group", f"{user}:x:{number}:"),
         ):
             with (etc / name).open("a") as file:
@@ -130,10 +130,13 @@ def running_sshd(
     address: str = "127.0.0.1",
     port: int = 0,
     config: str = "",
+    after: str = "",
     users: Sequence[str] = (),
     sudoers: str = "",
+    passwords: Mapping[str, str] | None = None,
 ) -> Iterator[Sshd]:
-    """Start a server and end it afterwards. `config` lines come first, so they win over the defaults below."""
+    """Start a server and end it afterwards. `config` lines come first, so they win over the defaults
+    below; `after` holds Match blocks."""
     folder.mkdir(parents=True, exist_ok=True)
     for above in (folder, *folder.parents):  # the accounts made here must be able to reach their homes
         if os.stat(above).st_uid == os.getuid() and str(above).startswith(("/tmp/", "/var/tmp/")):
@@ -143,13 +146,13 @@ def running_sshd(
     keys = folder / "authorized_keys"
     keys.write_text((folder / "id.pub").read_text())
     if users or sudoers:
-        _write_accounts(folder, users, sudoers)
+        _write_accounts(folder, users, sudoers, passwords or {})
     port = port or free_port(address)
     (folder / "sshd_config").write_text(
         f"{config}\nListenAddress {address}\nPort {port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {keys}\n"
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         "PermitRootLogin prohibit-password\nPidFile none\nLogLevel VERBOSE\n"
-        "MaxStartups 200:30:400\nPrintMotd no\nUseDNS no\n"
+        f"MaxStartups 200:30:400\nPrintMotd no\nUseDNS no\n{after}"
     )
     with (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Observe and assess now."),
     "status": ("status", "The matrix: every row with its verdicts and last drill."),
     "controls": ("status", "The same as `status`."),
+    "findings": ("findings", "What fails or is unknown; show one, waive one."),
     "settings": ("settings", "Every number and policy in force, and where it comes from."),
     "user": ("user", "Who may sign in to the console: add, link, role, disable, reset."),
     "token": ("token", "API tokens for programs: issue, list, revoke."),

@@ -21,7 +21,7 @@ def command(
 
     Example: wardkeep check firewall app-1. Exit status: 0 all pass, 1 something fails, 3 something is unknown.
     """
-    from wardkeep.cli.findings import show_pressing
+    from wardkeep.cli.pressing import show_pressing
     from wardkeep.cli.terminal import console, exit_status, print_json, progress
     from wardkeep.engine.cycle import check
     from wardkeep.engine.folder import find_folder

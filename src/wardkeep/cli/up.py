@@ -26,8 +26,8 @@ def command(
 
     Example: wardkeep up --listen 127.0.0.1:8420. Ends by Ctrl-C. Exit status with --once: 0 all pass, 1 failing, 3 unknown.
     """
-    from wardkeep.cli.findings import show_pressing
     from wardkeep.cli.matrix import show_matrix
+    from wardkeep.cli.pressing import show_pressing
     from wardkeep.cli.terminal import console, exit_status, progress
     from wardkeep.engine.cycle import check
     from wardkeep.engine.folder import find_folder, hold
@@ -52,22 +52,39 @@ def command(
         if once:
             raise typer.Exit(exit_status(row.status.value for row in rows))
         from wardkeep.console.serving import serve
+        from wardkeep.engine.accounts.opening import origin_of
+        from wardkeep.engine.durable import Durable
+        from wardkeep.engine.running import Running, register
 
-        address, _, port = (listen or platform.config.settings.console_listen).rpartition(":")
-        if not address or not port.isdigit():
-            raise BadInput(
-                f"`{listen}` is no address and port",
-                where="--listen",
-                todo="Write for example 127.0.0.1:8420.",
-            )
-        serve(
-            platform, address.strip("[]"), int(port), ready=lambda link: show_link(out, address, port, link)
+        address, port = _address(listen or platform.config.settings.console_listen)
+        durable = Durable(platform.store, folder, role="server")
+        register(platform, durable)
+        with durable:
+            running = Running(platform, durable)
+            running.start()
+            try:
+                serve(
+                    platform,
+                    address,
+                    port,
+                    ready=lambda link: show_link(out, origin_of(platform, port), link),
+                )
+            finally:
+                running.stop()
+
+
+def _address(listen: str) -> tuple[str, int]:
+    address, _, port = listen.rpartition(":")
+    if not address or not port.isdigit():
+        raise BadInput(
+            f"`{listen}` is no address and port", where="--listen", todo="Write for example 127.0.0.1:8420."
         )
+    return address.strip("[]"), int(port)
 
 
-def show_link(out: Console, address: str, port: str, link: str) -> None:
+def show_link(out: Console, origin: str, link: str) -> None:
     """Where the console is. A link is there only while nobody has signed in yet."""
-    out.print(f"\nThe console is at http://{address}:{port}/   (Ctrl-C ends it)", markup=False)
+    out.print(f"\nThe console is at {origin}/   (Ctrl-C ends it)", markup=False)
     if link:
         out.print(f"Sign in once, within 15 minutes: {link}", markup=False, soft_wrap=True)
     else:

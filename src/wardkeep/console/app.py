@@ -16,6 +16,7 @@ from wardkeep import __version__
 from wardkeep.console.auth.gate import Forbidden, SignInNeeded, Visitor, current_session, form_token
 from wardkeep.console.pages import (
     account,
+    acts,
     enrol,
     findings,
     hosts,
@@ -49,7 +50,7 @@ def create_app(platform: Platform, accounts: Accounts, *, origin: str = "http://
     app = FastAPI(title="Wardkeep", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.console = place
     app.mount("/static", Assets(directory=STATIC), name="static")
-    for part in (matrix, rows, findings, waivers, hosts, ledger, settings, account, signin, enrol):
+    for part in (matrix, rows, findings, waivers, hosts, ledger, settings, acts, account, signin, enrol):
         app.include_router(part.router)
     app.add_exception_handler(SignInNeeded, to_sign_in)
     for kind in (WardkeepError, HTTPException, RequestValidationError, Exception):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from fastapi import Request
 
+from wardkeep.console.running import Running
 from wardkeep.engine.accounts import Accounts, Party
 from wardkeep.engine.platform import Platform
 
@@ -18,6 +19,7 @@ class Console:
     platform: Platform
     accounts: Accounts
     origin: str
+    running: Running = field(default_factory=Running)
 
     @property
     def https(self) -> bool:

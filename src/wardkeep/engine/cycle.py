@@ -16,6 +16,7 @@ from wardkeep.core.findings import Finding, Verdict
 from wardkeep.engine.assess import assess, not_built, questions
 from wardkeep.engine.findings import Assessment, Turn, deadlines, record
 from wardkeep.engine.hosts import list_hosts, note_looks
+from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
 
@@ -84,8 +85,16 @@ async def _check(
     async for group in _groups(observe_all(asked, questions(controls, HOST))):
         await asyncio.to_thread(take, group)
     if hosts is None:
-        take([Snapshot(PLATFORM, datetime.now(UTC), {})])
+        await asyncio.to_thread(take, [Snapshot(PLATFORM, datetime.now(UTC), {})])
     return Cycle(tuple(done), tuple(turns))
+
+
+def look_at_platform(platform: Platform, actor: str) -> Cycle:
+    """Assess Wardkeep itself alone: its schedules, its clock, what it has not built."""
+    looked, turns = record_looks(
+        platform, actor, [Snapshot(PLATFORM, datetime.now(UTC), {})], platform.controls
+    )
+    return Cycle(tuple(looked), tuple(turns))
 
 
 async def _groups(snapshots: AsyncIterator[Snapshot]) -> AsyncIterator[list[Snapshot]]:
@@ -119,6 +128,9 @@ def judge(platform: Platform, snapshot: Snapshot, controls: Sequence[Control]) -
         # What nothing looks at is said once, about the platform: it is Wardkeep's own gap, not a host's.
         if snapshot.subject == PLATFORM:
             found += not_built(control, PLATFORM)
+    if snapshot.subject == PLATFORM:
+        ids = {control.id for control in controls}
+        found += [finding for finding in own_findings(platform, snapshot.at) if finding.control in ids]
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 
 from wardkeep.controls.matrix import BY_ID, ROWS
+from wardkeep.core.facts import PLATFORM
 from wardkeep.engine.platform import Platform
 from wardkeep.store.schema import hosts, row_days, row_states, runs, tallies
 
@@ -24,7 +25,7 @@ class HostView:
     jump: str
     distribution: str
     labels: dict[str, str]
-    added: datetime
+    added: datetime | None
     last_observed: datetime | None
     problem: str
     fails: int
@@ -103,9 +104,10 @@ def host_detail(platform: Platform, name: str) -> HostDetail | None:
     """One host; None when there is none of this name. `platform` is Wardkeep itself as a subject."""
     with platform.store.read() as read:
         row = read.execute(select(hosts).where(hosts.c.name == name)).one_or_none()
-        if row is None:
+        if row is None and name != PLATFORM:
             return None
-        view = _view(row, _counts(read, [name]).get(name, {}), _last_observed(read, [name]).get(name))
+        counts, seen = _counts(read, [name]).get(name, {}), _last_observed(read, [name]).get(name)
+        view = _view(row, counts, seen) if row is not None else _itself(counts, seen)
         states = {
             s.control: s for s in read.execute(select(row_states).where(row_states.c.host == name)).all()
         }
@@ -117,7 +119,7 @@ def host_detail(platform: Platform, name: str) -> HostDetail | None:
         ).all()
     return HostDetail(
         host=view,
-        host_keys=tuple(row.host_keys),
+        host_keys=tuple(row.host_keys) if row is not None else (),
         rows=tuple(
             HostRow(r.id, r.title, s.worst, s.passes, s.fails, s.unknowns, s.at, s.entry)
             for r in ROWS
@@ -161,18 +163,23 @@ def _last_observed(read: Any, names: list[str]) -> dict[str, datetime]:
     return {host: at for host, at in read.execute(query)}
 
 
-def _view(row: Any, bands: dict[int, int], seen: datetime | None) -> HostView:
-    return HostView(
-        name=row.name,
-        url=row.url,
-        jump=row.jump,
-        distribution=row.distribution,
-        labels=dict(row.labels),
-        added=row.added,
-        last_observed=row.last_observed or seen,
-        problem=row.last_problem,
+def _itself(bands: dict[int, int], seen: datetime | None) -> HostView:
+    """Wardkeep's own schedules, alerts and gaps are looked at like a host's."""
+    return _counted(
+        HostView(PLATFORM, "this installation of Wardkeep", "", "", {}, None, seen, "", 0, 0, 0, 0), bands
+    )
+
+
+def _counted(view: HostView, bands: dict[int, int]) -> HostView:
+    return replace(
+        view,
         fails=sum(n for band, n in bands.items() if band < 4),
         unknowns=sum(n for band, n in bands.items() if 4 <= band < 8),
         passes=sum(n for band, n in bands.items() if 8 <= band < 12),
         critical=bands.get(0, 0),
     )
+
+
+def _view(row: Any, bands: dict[int, int], seen: datetime | None) -> HostView:
+    told = (row.name, row.url, row.jump, row.distribution, dict(row.labels), row.added)
+    return _counted(HostView(*told, row.last_observed or seen, row.last_problem, 0, 0, 0, 0), bands)

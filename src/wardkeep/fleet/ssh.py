@@ -114,12 +114,17 @@ class SshConnector:
         if self._connections and not self._connections[-1].is_closed():
             return self._connections[-1]
         await self.close()
-        tunnel = None
-        if self._host.jump:
-            tunnel = await self._login(parse_url(self._host.jump), self._host.jump_keys, None)
-            self._connections.append(tunnel)
+        tunnel = await self.open_tunnel()
         self._connections.append(await self._login(self._host.address, self._host.host_keys, tunnel))
         return self._connections[-1]
+
+    async def open_tunnel(self) -> asyncssh.SSHClientConnection | None:
+        """The way through the jump host, None where there is none. Ended by `close`. Raises WardkeepError in one line."""
+        if not self._host.jump:
+            return None
+        gate = await self._login(parse_url(self._host.jump), self._host.jump_keys, None)
+        self._connections.append(gate)
+        return gate
 
     async def _login(
         self, address: Address, pins: Sequence[str], tunnel: asyncssh.SSHClientConnection | None

@@ -261,6 +261,7 @@ deliveries = Table(  # one message to one channel
     Column("created", Moment, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_try", Moment),  # NULL when nothing is left to do
+    Column("tried", Moment),
     Column("delivered", Moment),
     Column("problem", Text, nullable=False, default=""),
     Index("ix_deliveries_next_try", "next_try"),

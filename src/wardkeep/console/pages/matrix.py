@@ -26,6 +26,7 @@ class Line:
     routine: bool
     mark: str
     mark_word: str
+    reason: str  # a few words under the mark
     counts: str
     overdue: bool
     waived: int
@@ -40,7 +41,6 @@ class Line:
 def line(row: RowView) -> Line:
     """Not built is a state of its own to look at; it counts as unknown all the same."""
     mark = "none" if row.built == "none" else row.status.value
-    word = {"none": "unknown: not built"}.get(mark, row.status.value)
     n = row.findings
     counts = (
         ", ".join(f"{n[v]:,} {v}" for v in ("fail", "unknown", "pass") if n.get(v)) if mark != "none" else ""
@@ -51,7 +51,8 @@ def line(row: RowView) -> Line:
         party=row.party,
         routine=row.routine,
         mark=mark,
-        mark_word=word,
+        mark_word=row.status.value,
+        reason={"not all of it is looked at yet": "in part"}.get(row.reason, row.reason),
         counts=counts,
         overdue=row.overdue,
         waived=row.waived,
@@ -86,7 +87,7 @@ def home(request: Request, visitor: Anyone, order: str = "") -> Response:
         lines=[line(row) for row in shown],
         last_observed=max(observed, default=None),
         order=order,
-        run="",
+        run=running.id if (running := console(request).running.current()) else "",
         today=now.date(),
     )
 

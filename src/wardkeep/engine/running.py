@@ -1,0 +1,114 @@
+"""What a serving Wardkeep does by itself: looks when a row's time has come, and says so when it could not.
+
+Every `TICK` seconds: which rows are due soon → one durable `observe` workflow for all of them, carried out by whichever
+worker is free (its id names the due time, so two workers enqueue it once); the platform's own findings (overdue duties,
+clock) are recorded when one of them changed, and once a day.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from wardkeep.core.errors import WardkeepError
+from wardkeep.engine.clock import tick
+from wardkeep.engine.cycle import Cycle, check, look_at_platform
+from wardkeep.engine.durable import Durable, Json, Run
+from wardkeep.engine.leases import Fenced
+from wardkeep.engine.own import own_findings
+from wardkeep.engine.platform import Platform
+from wardkeep.engine.schedules import OBSERVE, Duty, duties
+from wardkeep.engine.waivers import note_expired
+
+TICK = 5.0  # seconds
+EARLY = (
+    0.1  # a row is looked at when this part of its cadence is left, so that it is never late by our own doing
+)
+DAILY = timedelta(days=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
+_log = logging.getLogger("wardkeep.running")
+Turned = Callable[[Cycle], None]  # told after each cycle; alerts hang here
+
+
+def soon_due(duties_: Sequence[Duty], now: datetime) -> list[Duty]:
+    """The observations whose time has (nearly) come."""
+    return [duty for duty in duties_ if duty.kind == OBSERVE and duty.next_due - duty.cadence * EARLY <= now]
+
+
+def register(platform: Platform, durable: Durable, turned: Turned = lambda cycle: None) -> None:
+    """Make the engine's own workflows known to a worker, before it opens."""
+
+    def observe(run: Run, *rows: Json) -> Json:
+        """Look at all hosts for some rows. Runs again whole after a kill: looking changes nothing."""
+        wanted = [control for control in platform.controls if control.id in rows]
+        with run.hold("observe") as fence:
+            cycle = check(
+                platform, f"engine:{run.worker.id}", controls=wanted, guard=lambda: run.worker.check(fence)
+            )
+        turned(cycle)
+        return {"subjects": len(cycle.checked), "findings": len(cycle.findings)}
+
+    durable.workflow("observe", observe)
+
+
+@dataclass
+class Running:
+    """The loop of one serving process. `start`, then `stop`; `durable` must be open."""
+
+    platform: Platform
+    durable: Durable
+    turned: Turned = lambda cycle: None
+    every_tick: Sequence[Callable[[datetime], None]] = ()
+    pause: float = TICK
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _told: frozenset[tuple[str, str]] = frozenset()
+    _told_at: datetime = NEVER
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="wardkeep-running", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join(30)
+
+    def turn(self, now: datetime) -> None:
+        """One turn of the loop. Raises what the state raises; the loop logs it and goes on."""
+        tick(self.platform, now, expected=timedelta(seconds=self.pause))
+        note_expired(self.platform, now)
+        waiting = soon_due(duties(self.platform, now), now)
+        if waiting:
+            due = min(duty.next_due for duty in waiting)
+            rows = sorted(duty.control for duty in waiting)
+            self.durable.enqueue("observe", f"observe-{due:%Y%m%dT%H%M%S}-{len(rows)}", *rows)
+        self._tell(now)
+        for act in self.every_tick:
+            act(now)
+
+    def _tell(self, now: datetime) -> None:
+        found = own_findings(self.platform, now)
+        told = frozenset((finding.fingerprint, finding.verdict.value) for finding in found)
+        if told == self._told and now - self._told_at < DAILY:
+            return
+        self.turned(look_at_platform(self.platform, "engine"))
+        self._told, self._told_at = told, now
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            # A turn that failed (the database is away, the disk is full) is tried again at the next one; meanwhile
+            # the duties it could not do become overdue, which is itself a finding.
+            try:
+                self.turn(datetime.now(UTC))
+            except WardkeepError as e:
+                _log.error("a turn of the engine failed: %s", e.line())
+            except Exception as e:  # noqa: BLE001
+                _log.error("a turn of the engine failed: %s", type(e).__name__)
+            except Fenced:
+                _log.error("this worker was declared dead; it stops")
+                return
+            self._stop.wait(self.pause)

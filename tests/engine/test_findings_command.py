@@ -1,0 +1,96 @@
+"""`wardkeep findings` as a person uses it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from wardkeep.cli.findings import read_until
+from wardkeep.core.errors import BadInput
+from wardkeep.engine.cycle import check
+from wardkeep.engine.platform import open_platform
+from wardkeep.engine.start import take_this_machine
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("state") / "state"
+    with open_platform(made, create=True) as platform:
+        take_this_machine(platform, "operator:test")
+        check(platform, "operator:test")
+    return made
+
+
+def wardkeep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "wardkeep", *words, "--state", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_matrix_as_json_is_a_list_of_25_with_what_programs_rely_on(folder: Path) -> None:
+    ran = wardkeep(folder, "controls", "--json")
+    rows = json.loads(ran.stdout)
+    assert len(rows) == 25
+    promised = {"id", "title", "party", "status", "verbs", "last_observed", "last_drill", "findings"}
+    assert all(promised <= row.keys() for row in rows)
+    assert all(set(row["findings"]) == {"pass", "fail", "unknown"} for row in rows)
+    statuses = {row["status"] for row in rows}
+    assert ran.returncode == (1 if "fail" in statuses else 3)
+
+
+def test_a_waiver_is_seen_and_does_not_make_the_row_hold(folder: Path) -> None:
+    listed = json.loads(wardkeep(folder, "findings", "--json").stdout)["findings"]
+    one = listed[0]
+    refused = wardkeep(folder, "findings", "waive", one["fingerprint"], "--owner", "a", "--reason", "b",
+                       "--compensating", "c", "--until", "2001-01-01")  # fmt: skip
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+    given = wardkeep(folder, "findings", "waive", one["fingerprint"], "--owner", "alice", "--reason", "vendor",
+                     "--compensating", "vpn", "--until", "30 d", "--json")  # fmt: skip
+    assert given.returncode == 0
+    shown = json.loads(wardkeep(folder, "findings", "show", one["fingerprint"], "--json").stdout)
+    assert shown["finding"]["waived_until"]
+    assert [waiver["owner"] for waiver in shown["waivers"]] == ["alice"]
+    row = next(
+        r for r in json.loads(wardkeep(folder, "status", "--json").stdout) if r["id"] == one["control"]
+    )
+    assert row["waived"] == 1
+    assert row["status"] == "fail" if one["verdict"] == "fail" else "unknown"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("findings", "--verdict", "maybe"),
+        ("findings", "--after", "nowhere"),
+        ("findings", "show", "zz"),
+        ("findings", "revoke", "zz", "--reason", "x"),
+        ("check", "firewal"),
+        ("status", "--bogus"),
+    ],
+)
+def test_wrong_use_is_status_2_and_no_traceback(folder: Path, words: tuple[str, ...]) -> None:
+    ran = wardkeep(folder, *words)
+    assert ran.returncode == 2
+    assert ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_check_names_the_nearest_word(folder: Path) -> None:
+    assert "Did you mean `firewall`" in wardkeep(folder, "check", "firewal").stderr
+
+
+def test_until_is_a_date_or_a_span() -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert read_until("2026-12-01", now) == datetime(2026, 12, 1, 23, 59, 59, tzinfo=UTC)
+    assert read_until("30 d", now) == now + timedelta(days=30)
+    with pytest.raises(BadInput, match="neither a date nor a span"):
+        read_until("soon", now)

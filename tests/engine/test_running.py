@@ -1,0 +1,91 @@
+"""The loop of a serving Wardkeep: looks when it is time, once for many workers, and says what did not happen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from wardkeep.core.findings import Verdict
+from wardkeep.engine.durable import Durable
+from wardkeep.engine.own import own_findings
+from wardkeep.engine.platform import Platform, open_platform
+from wardkeep.engine.running import Running, register, soon_due
+from wardkeep.engine.schedules import Duty, duties
+from wardkeep.engine.start import take_this_machine
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    with open_platform(tmp_path / "state", create=True) as made:
+        take_this_machine(made, "operator:test")
+        yield made
+
+
+@pytest.fixture
+def durable(platform: Platform) -> Iterator[Durable]:
+    made = Durable(platform.store, platform.folder)
+    register(platform, made)
+    with made:
+        yield made
+
+
+def kinds(platform: Platform) -> list[str]:
+    return [entry["kind"] for entry in platform.ledger.read()]
+
+
+def wait_until_idle(durable: Durable) -> None:
+    until = time.monotonic() + 30
+    while durable.unfinished():
+        assert time.monotonic() < until, "the workflow did not end"
+        time.sleep(0.05)
+
+
+def test_a_row_is_looked_at_a_little_before_its_time_is_up() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    day = timedelta(days=1)
+    duty = Duty("observe", "firewall", day, None, now + 0.2 * day)
+    assert soon_due([duty], now) == []
+    assert soon_due([duty], now + 0.11 * day) == [duty]
+
+
+def test_what_is_due_is_looked_at_once_however_many_turns_there_are(
+    platform: Platform, durable: Durable
+) -> None:
+    running = Running(platform, durable)
+    now = datetime.now(UTC)
+    due = max(duty.next_due for duty in duties(platform, now) if duty.kind == "observe")
+    # Three turns before a worker has come to it: two loops of two processes look like this.
+    for _ in range(3):
+        running.turn(max(due, now))
+    wait_until_idle(durable)
+    looks = [e for e in platform.ledger.read() if e["kind"] == "observe" and e["actor"].startswith("engine:")]
+    assert [entry["subject"]["host"] for entry in looks].count("platform") == 1
+
+
+def test_a_duty_that_did_not_happen_is_a_failing_finding_on_record(
+    platform: Platform, durable: Durable
+) -> None:
+    told = []
+    running = Running(platform, durable, turned=told.append)
+    running.turn(datetime.now(UTC))
+    late = datetime.now(UTC) + timedelta(days=400)
+    found = {f.rule: f for f in own_findings(platform, late)}
+    assert found["firewall.ran_in_time"].verdict is Verdict.FAIL
+    assert told
+    assert "assess" in kinds(platform)
+
+
+def test_nothing_changed_is_not_recorded_again(platform: Platform, durable: Durable) -> None:
+    running = Running(platform, durable)
+    now = datetime.now(UTC)
+    running.turn(now)
+    wait_until_idle(durable)
+    running.turn(now + timedelta(seconds=5))
+    wait_until_idle(durable)
+    size = platform.ledger.size
+    running.turn(now + timedelta(seconds=10))
+    assert platform.ledger.size == size
