@@ -1,10 +1,79 @@
-"""Data replication."""
+"""Data replication: each database has a second, current copy. PostgreSQL's streaming replication so far."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 from wardkeep.core.control import Control
+from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
+from wardkeep.facts.postgres import Cluster, Postgres
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What replication is held to."""
+
+    lag_mib: int = field(
+        default=64, metadata={"doc": "a replica is at most this much of the log behind", "unit": "MiB"}
+    )
+
 
 control = Control(
     "replication",
-    missing=("Whether any data is replicated, and how far behind the replica is, is not looked at yet.",),
+    policy=Policy,
+    missing=(
+        "Data that is not in PostgreSQL (files, other engines, containers) is not seen to be replicated.",
+        "Whether a replica holds the same data, and could take over, is not tried: no drill promotes one yet.",
+    ),
 )
+control.cannot_drill("not built")
+
+
+@control.rule(
+    says="Every PostgreSQL cluster has a replica that keeps up.",
+    severity=Severity.HIGH,
+    serves={
+        "164.308(a)(7)(ii)(A)": "A replica that keeps up is a second exact copy, seconds old.",
+        "164.308(a)(7)(ii)(B)": "With a current replica, recovery is a promotion and not a restore of yesterday.",
+        "164.312(c)(1)": "Two copies on two machines are not destroyed by the loss of one.",
+    },
+)
+def clusters_replicated(postgres: Postgres, policy: Policy) -> Iterator[Seen]:
+    if not postgres.clusters:
+        yield unsure(
+            "host", "no PostgreSQL is here; whether other data on this host needs a replica nobody has told"
+        )
+    for cluster in sorted(postgres.clusters, key=lambda c: c.subject):
+        yield judge(cluster, policy)
+
+
+clusters_replicated.cannot_mend("a replica needs another host, which the operator chooses")
+
+
+def judge(cluster: Cluster, policy: Policy) -> Seen:
+    """What is to be said of one cluster."""
+    if not cluster.online:
+        return unsure(
+            cluster.subject, "is down, so it cannot be asked", "Start it, or drop it if nobody needs it."
+        )
+    if cluster.standby:
+        if cluster.receiving:
+            return passes(cluster.subject, "is a standby and receives from its primary")
+        return fails(
+            cluster.subject, "is a standby that receives nothing", "See its log and its primary_conninfo."
+        )
+    close = [r for r in cluster.replicas if r.state == "streaming" and 0 <= r.lag <= policy.lag_mib * 2**20]
+    far = [r for r in cluster.replicas if r not in close]
+    # Lags differ from look to look; the names are what is told.
+    told = "; ".join(
+        [
+            f"{r.name} at {r.address}: {r.state}, {r.sync}, {r.lag} bytes behind"
+            for r in sorted(close + far, key=str)
+        ]
+    )
+    if close:
+        return passes(cluster.subject, told)
+    if far:
+        return fails(cluster.subject, told, "See why the replica does not keep up.")
+    return fails(cluster.subject, "is a primary without any replica", "Set up a standby on another host.")

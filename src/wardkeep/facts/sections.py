@@ -6,14 +6,19 @@ for a header, and an answer that was cut anywhere lacks its end.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer
 
 # POSIX sh: `quote` prints its standard input, each line behind a bar, and ends the last line if the file does not.
 QUOTE = """quote() { while IFS= read -r line || [ -n "$line" ]; do printf '|%s\\n' "$line"; done; }
+"""
+# For questions that an ordinary user would answer with less than the truth.
+AS_ROOT = """[ "$(id -u)" = 0 ] || { echo 'only root can see all of this' >&2; exit 1; }
 """
 END = "printf '= end\\n'\n"
 
@@ -56,3 +61,19 @@ def sections(answer: Answer) -> Iterator[Section]:
             quoted = []
         else:
             raise NotUnderstood(f"line {number} is neither a header nor quoted", where=answer.question)
+
+
+def named(answer: Answer, *names: str) -> list[Section]:
+    """The sections of an answer that has exactly these, once each and in this order. Raises NotUnderstood otherwise."""
+    found = list(sections(answer))
+    if [section.name for section in found] != list(names):
+        raise NotUnderstood(f"sections {', '.join(names)} were expected", where=answer.question)
+    return found
+
+
+def read_json(section: Section) -> Any:
+    """The quoted lines as JSON. Raises NotUnderstood."""
+    try:
+        return json.loads(section.text)
+    except ValueError:
+        raise NotUnderstood(f"the section {section.name} is no JSON") from None

@@ -1,0 +1,129 @@
+"""Whether the programs that guard a host are as their packages shipped them, and which set-id programs no package owns.
+
+`dpkg --verify` compares with checksums kept on the host itself: an attacker who is root can rewrite both, so a clean
+answer is a check for accidents and clumsy intruders, not proof. Not seen: kernel modules, memory, and programs outside
+/usr, /etc, /opt and the temporary folders.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from wardkeep.core.errors import NotUnderstood
+from wardkeep.core.facts import Answer, Question
+from wardkeep.facts.sections import AS_ROOT, END, QUOTE, named
+
+# Small packages through which everybody enters and acts; verifying all of a host would read gigabytes.
+PACKAGES = [
+    "bash",
+    "dash",
+    "coreutils",
+    "login",
+    "passwd",
+    "util-linux",
+    "sudo",
+    "openssh-server",
+    "openssh-client",
+    "libpam-modules",
+    "libpam-runtime",
+    "procps",
+    "iproute2",
+    "nftables",
+    "cron",
+    "dpkg",
+    "gpgv",
+    "base-files",
+]
+SCRIPT = (
+    AS_ROOT
+    + QUOTE
+    + r"""
+command -v dpkg >/dev/null || exit 127
+"""
+    + f"wanted='{' '.join(PACKAGES)}'\n"
+    + r"""
+present=
+for name in $wanted; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) && [ "$status" = installed ] && present="$present $name"
+done
+[ "$present" ] || exit 1
+printf '= verified\n'
+for name in $present; do printf '|%s\n' "$name"; done
+printf '= changed\n'
+told=$(dpkg --verify $present); code=$?
+[ "$code" -le 1 ] || exit 1
+[ -z "$told" ] || printf '%s\n' "$told" | quote
+found=$(find /usr /etc /opt /tmp /var/tmp -xdev -path /usr/share -prune -o -type f -perm /6000 -print) || exit 1
+printf '= setid\n'
+[ -z "$found" ] || printf '%s\n' "$found" | while IFS= read -r file; do
+  printf '|%s %s\n' "$(stat -c '%a %U' "$file")" "$file"
+done
+printf '= owned\n'
+# One call for all (each reads every list of files); packages from before the merge of /usr name /bin/su.
+IFS='
+'
+[ -z "$found" ] || dpkg-query -S $found $(printf '%s\n' "$found" | sed 's,^/usr,,') 2>/dev/null | quote
+"""
+    + END
+)
+# `??5?????? c /etc/file`: what differs (5: the content), `c` for a configuration file, the path.
+CHANGED = re.compile(r"(?P<marks>[?.SM5DLUGTPV]{9}|missing) +(?:(?P<conf>[cdglr]) )?(?P<path>/.+)")
+SETID = re.compile(r"(?P<mode>[0-7]{4,5}) (?P<user>\S+) (?P<path>/.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class SetId:
+    """A program that runs with its owner's or group's rights. `package` is "" where dpkg knows none."""
+
+    path: str
+    mode: str
+    user: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    ask: ClassVar[Question] = Question("programs", SCRIPT, tool="dpkg", timeout=60)
+    verified: tuple[str, ...]  # packages
+    changed: tuple[
+        str, ...
+    ]  # paths whose content differs or that are missing; configuration files are left out
+    setid: tuple[SetId, ...]
+
+    @classmethod
+    def parse(cls, answer: Answer) -> Self:
+        verified, changed, setid, owned = named(answer, "verified", "changed", "setid", "owned")
+        owners = dict(_owner(line) for line in owned.lines)
+        return cls(
+            verified.lines,
+            tuple(path for line in changed.lines if (path := _changed(line))),
+            tuple(_setid(line, owners) for line in setid.lines),
+        )
+
+
+def _changed(line: str) -> str:
+    match = CHANGED.fullmatch(line)
+    if not match:
+        raise NotUnderstood(f"`{line[:60]}` is no line of dpkg --verify")
+    differs = match["marks"] == "missing" or "5" in match["marks"]
+    return "" if match["conf"] == "c" or not differs else match["path"]
+
+
+def _owner(line: str) -> tuple[str, str]:
+    """`passwd: /usr/bin/chage`, `diversion by ...`: path and package."""
+    package, colon, path = line.rpartition(": ")
+    if not colon:
+        raise NotUnderstood(f"`{line[:60]}` is no line of dpkg-query -S")
+    return path, package.partition(",")[0].partition(":")[0]
+
+
+def _setid(line: str, owners: Mapping[str, str]) -> SetId:
+    match = SETID.fullmatch(line)
+    if not match:
+        raise NotUnderstood(f"`{line[:60]}` describes no set-id program")
+    path = match["path"]
+    owner = owners.get(path) or owners.get(path.removeprefix("/usr"), "")
+    return SetId(path, match["mode"], match["user"], owner)
