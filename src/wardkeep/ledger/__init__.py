@@ -3,15 +3,18 @@
 from wardkeep.ledger.canonical import canonical, parse_canonical
 from wardkeep.ledger.ledger import Ledger
 from wardkeep.ledger.note import Checkpoint, Malformed, Signer, Verifier
+from wardkeep.ledger.pack import Exported, export
 from wardkeep.ledger.tamper import Tampered
 
 __all__ = [
     "Checkpoint",
+    "Exported",
     "Ledger",
     "Malformed",
     "Signer",
     "Tampered",
     "Verifier",
     "canonical",
+    "export",
     "parse_canonical",
 ]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from wardkeep.core.errors import BadInput, Unavailable
+from wardkeep.ledger.audit import audit
 from wardkeep.ledger.blobs import Blobs
 from wardkeep.ledger.disk import Disk, locked, make_folders, put_files
 from wardkeep.ledger.entry import check_entry, write_entry
@@ -25,7 +26,7 @@ from wardkeep.ledger.note import Checkpoint, Malformed, Signer, Verifier
 from wardkeep.ledger.storage import Storage
 from wardkeep.ledger.tamper import Tampered
 from wardkeep.ledger.tiles import WIDTH, Edge, tile_path, write_bundle
-from wardkeep.ledger.witness import Witness
+from wardkeep.ledger.witness import Witness, seen_by
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ class Ledger:
         at = Path(key) if key else folder / "key"
         if (folder / "checkpoint").exists():
             raise BadInput("there is a ledger already", where=str(folder))
+        if (folder / "tile").exists():
+            raise Tampered("the checkpoint is missing beside a ledger's entries", where=str(folder))
+        if witness and Path(witness).exists() and seen_by(Path(witness)):
+            raise Tampered("the ledger is gone; the witness has seen entries of it", where=str(witness))
         try:
             for made in make_folders(disk, folder):
                 disk.sync_folder(made.parent)
@@ -181,6 +186,18 @@ class Ledger:
         """The root that the ledger had when it held `size` entries."""
         now = self.size
         return root_over(0, size, lambda level, at: self.storage.node(level, at, now))
+
+    def verify(self) -> int:
+        """Read everything: each entry, tile and blob, up to the signed root. Returns the number of entries; raises Tampered."""
+        return audit(self.checkpoint(), self.storage, self.blobs)
+
+    def sign(self, text: str) -> bytes:
+        """A note over `text` by the ledger's key, which must not read as a checkpoint."""
+        return self._signer().sign(text)
+
+    def sign_at(self, size: int) -> bytes:
+        """The checkpoint of the ledger's first `size` entries."""
+        return self.sign(Checkpoint(self.origin, size, self.root_at(size)).text())
 
     def put_blob(self, data: bytes) -> str:
         """Store a blob; returns "sha256:<hex>". On the disk when this returns."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wardkeep.core.errors import Unavailable
 from wardkeep.ledger.disk import Disk, put_files
-from wardkeep.ledger.note import Checkpoint, Malformed, Verifier
+from wardkeep.ledger.note import Checkpoint, Malformed, Verifier, read_note
 from wardkeep.ledger.tamper import Tampered
 
 
@@ -55,3 +55,11 @@ class Witness:
         except OSError as e:
             what = f"the entries are recorded, but the witness cannot be written: {e.strerror}"
             raise Unavailable(what, where=str(self.path)) from None
+
+
+def seen_by(path: Path) -> int:
+    """How many entries the witness file says it has seen (its signature is not looked at); 1 if it cannot be read."""
+    try:
+        return Checkpoint.parse(read_note(path.read_bytes())[0]).size
+    except (OSError, Malformed):
+        return 1
