@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from wardkeep.core.errors import BadInput
 from wardkeep.engine.cycle import check
 from wardkeep.engine.platform import open_platform
 from wardkeep.engine.start import take_this_machine
+
+SOURCE = str(Path(__file__).parents[2] / "src")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,7 @@ def wardkeep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONPATH": SOURCE},
     )
 
 
