@@ -62,6 +62,8 @@ def alert(platform: Platform, now: datetime | None = None, *, send: Send = send)
 def reopen(platform: Platform, fingerprints: Iterable[str]) -> None:
     """Their waivers ran out: tell of these findings again."""
     wanted = list(fingerprints)
+    if not wanted:
+        return
     with platform.store.begin() as connection:
         connection.execute(
             update(alerts)

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from wardkeep.core.control import Control
@@ -18,6 +17,7 @@ from wardkeep.engine.findings import Assessment, Turn, deadlines, record
 from wardkeep.engine.hosts import list_hosts, note_looks
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.engine.platform_facts import ask_platform
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
 
 Progress = Callable[[str, int, int], None]  # the subject just done, how many are done, how many there are
@@ -85,14 +85,14 @@ async def _check(
     async for group in _groups(observe_all(asked, questions(controls, HOST))):
         await asyncio.to_thread(take, group)
     if hosts is None:
-        await asyncio.to_thread(take, [Snapshot(PLATFORM, datetime.now(UTC), {})])
+        await asyncio.to_thread(take, [ask_platform(platform, questions(controls, PLATFORM))])
     return Cycle(tuple(done), tuple(turns))
 
 
 def look_at_platform(platform: Platform, actor: str) -> Cycle:
     """Assess Wardkeep itself alone: its schedules, its clock, what it has not built."""
     looked, turns = record_looks(
-        platform, actor, [Snapshot(PLATFORM, datetime.now(UTC), {})], platform.controls
+        platform, actor, [ask_platform(platform, questions(platform.controls, PLATFORM))], platform.controls
     )
     return Cycle(tuple(looked), tuple(turns))
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from wardkeep.core.errors import WardkeepError
+from wardkeep.engine.alert_loop import AlertLoop
+from wardkeep.engine.alerts import reopen
 from wardkeep.engine.clock import tick
 from wardkeep.engine.cycle import Cycle, check, look_at_platform
 from wardkeep.engine.durable import Durable, Json, Run
@@ -65,22 +67,27 @@ class Running:
     pause: float = TICK
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _alerts: AlertLoop | None = None
     _told: frozenset[tuple[str, str]] = frozenset()
     _told_at: datetime = NEVER
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="wardkeep-running", daemon=True)
         self._thread.start()
+        self._alerts = AlertLoop(self.platform)
+        self._alerts.start()
 
     def stop(self) -> None:
         self._stop.set()
+        if self._alerts:
+            self._alerts.stop()
         if self._thread:
             self._thread.join(30)
 
     def turn(self, now: datetime) -> None:
         """One turn of the loop. Raises what the state raises; the loop logs it and goes on."""
         tick(self.platform, now, expected=timedelta(seconds=self.pause))
-        note_expired(self.platform, now)
+        reopen(self.platform, [waiver.fingerprint for waiver in note_expired(self.platform, now)])
         waiting = soon_due(duties(self.platform, now), now)
         if waiting:
             due = min(duty.next_due for duty in waiting)
