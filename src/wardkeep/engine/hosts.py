@@ -18,6 +18,7 @@ from wardkeep.engine.platform import Platform
 from wardkeep.fleet import Host
 from wardkeep.store.schema import hosts
 
+JUMP = "@jump "  # marks the pinned keys that belong to the jump host, as known_hosts marks certificate authorities
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 
 
@@ -53,7 +54,8 @@ def add_host(platform: Platform, host: Host, actor: str) -> None:
             f"a host is called `{host.name}` already",
             todo=f"Remove it first: `wardkeep host remove {host.name}`.",
         )
-    body = {"act": "added", "url": host.url, "jump": host.jump, "host_keys": list(host.host_keys)}
+    pinned = [*host.host_keys, *(JUMP + key for key in host.jump_keys)]
+    body = {"act": "added", "url": host.url, "jump": host.jump, "host_keys": pinned}
     platform.record("host", actor, body, subject={"host": host.name})
     with platform.store.begin() as connection:
         connection.execute(
@@ -62,7 +64,7 @@ def add_host(platform: Platform, host: Host, actor: str) -> None:
                 url=host.url,
                 jump=host.jump,
                 identity=host.identity,
-                host_keys=list(host.host_keys),
+                host_keys=pinned,
                 labels=dict(host.labels),
                 added=datetime.now(UTC),
             )
@@ -114,8 +116,9 @@ def _host(row: Any) -> Host:
     return Host(
         name=row["name"],
         url=row["url"],
-        host_keys=tuple(row["host_keys"]),
+        host_keys=tuple(key for key in row["host_keys"] if not key.startswith(JUMP)),
         jump=row["jump"],
+        jump_keys=tuple(key.removeprefix(JUMP) for key in row["host_keys"] if key.startswith(JUMP)),
         identity=row["identity"],
         labels=dict(row["labels"]),
     )
