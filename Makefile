@@ -7,7 +7,7 @@ PY := .venv/bin/python
 # Debian packages, each list with what it is for.
 RUN_PACKAGES := python3-venv
 # PostgreSQL, sshd, namespaces with nftables and a browser: the tests run the real thing.
-TEST_PACKAGES := python3-venv busybox openssh-server openssh-client sudo nftables iptables iproute2 postgresql chromium fonts-dejavu-core
+TEST_PACKAGES := python3-venv systemd busybox openssh-server openssh-client sudo nftables iptables iproute2 postgresql chromium fonts-dejavu-core
 # Live Debian hosts for the scenarios.
 E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archive-keyring openssh-client
 BENCH_PACKAGES := $(TEST_PACKAGES)

@@ -1,0 +1,96 @@
+"""The service as it would be installed, read by systemd's own tools; and what the doctor says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from wardkeep.core.errors import Refused
+from wardkeep.core.findings import Verdict
+from wardkeep.engine.doctor import examine
+from wardkeep.engine.folder import hold
+from wardkeep.engine.installation import plan_installation
+from wardkeep.engine.platform import open_platform
+from wardkeep.engine.start import take_this_machine
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    # systemd checks that the program is there and may be run.
+    made = plan_installation(Path("/var/lib/wardkeep"), [shutil.which("true") or "/bin/true"])
+    path = tmp_path / "wardkeep.service"
+    path.write_text(made.unit)
+    return path
+
+
+def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, check=False)
+
+
+def test_systemd_finds_no_fault_in_the_unit(unit: Path) -> None:
+    ran = analyze("verify", unit)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    unit.write_text(unit.read_text().replace("NoNewPrivileges=yes", "NoNewPrivilegs=yes"))
+    assert "NoNewPrivilegs" in analyze("verify", unit).stderr  # and it would have found one
+
+
+def test_the_unit_is_as_closed_as_systemd_can_measure(unit: Path) -> None:
+    ran = analyze("security", "--offline=yes", "--no-pager", unit)
+    exposure = re.search(r"Overall exposure level[^:]*: ([\d.]+)", ran.stdout)
+    assert exposure, ran.stderr
+    assert float(exposure[1]) < 2.0  # 10 is no sandbox at all
+
+
+def test_the_service_has_its_own_user_and_no_privileges(unit: Path) -> None:
+    text = unit.read_text()
+    assert "\nUser=wardkeep\n" in text
+    assert "\nCapabilityBoundingSet=\n" in text
+    assert "\nAmbientCapabilities=\n" in text
+
+
+@pytest.mark.parametrize("home", ["/root/.local/bin/wardkeep", "/home/alice/.venv/bin/wardkeep"])
+def test_a_program_in_a_home_folder_is_refused_with_the_way_out(home: str) -> None:
+    with pytest.raises(Refused, match=r"pipx install --global"):
+        plan_installation(Path("/var/lib/wardkeep"), [home])
+
+
+def verdicts(folder: Path) -> dict[str, Verdict]:
+    worst: dict[str, Verdict] = {}
+    for one in examine(folder):
+        assert one.seen
+        assert one.verdict is Verdict.PASS or one.todo, one
+        if worst.get(one.what, Verdict.PASS) is Verdict.PASS:
+            worst[one.what] = one.verdict
+    return worst
+
+
+def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    assert verdicts(folder)["state folder"] is Verdict.FAIL
+    with open_platform(folder, create=True) as platform:
+        take_this_machine(platform, "operator:test")
+    well = verdicts(folder)
+    assert well["server"] is Verdict.FAIL
+    assert {well[name] for name in ("rights", "disk", "configuration", "database", "ledger")} == {
+        Verdict.PASS
+    }
+    with hold(folder):
+        assert verdicts(folder)["server"] is Verdict.PASS
+
+    (folder / "wardkeep.toml").write_text("[numbrs]\n")
+    assert verdicts(folder)["configuration"] is Verdict.FAIL
+    (folder / "wardkeep.toml").write_text("")
+    (folder / "keys").chmod(0o755)
+    assert verdicts(folder)["rights"] is Verdict.FAIL
+    (folder / "keys").chmod(0o700)
+
+    bundle = next(
+        path for path in (folder / "ledger" / "tile").rglob("*") if path.is_file() and "entries" in str(path)
+    )
+    bundle.write_bytes(bundle.read_bytes().replace(b"operator:test", b"operator:best"))
+    worst = verdicts(folder)
+    assert Verdict.FAIL in (worst.get("ledger"), worst.get("platform"))
