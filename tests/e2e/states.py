@@ -59,3 +59,15 @@ rm -f /root/.ssh/authorized_keys
 echo 'readonly TMOUT=900; export TMOUT' > /etc/profile.d/idle.sh
 systemctl reload ssh
 """
+# Upkeep neglected: a failed service, a reboot that is waited for, updates switched off.
+SYSTEM_BROKEN = r"""
+systemd-run -q --unit=site-sync.service -p Type=oneshot /bin/false 2>/dev/null || true
+echo 'linux-image-amd64' > /run/reboot-required.pkgs; echo '*** System restart required ***' > /run/reboot-required
+printf 'APT::Periodic::Update-Package-Lists "7";\nAPT::Periodic::Unattended-Upgrade "0";\n' > /etc/apt/apt.conf.d/20auto-upgrades
+systemctl unmask apt-daily.timer apt-daily-upgrade.timer; systemctl disable --now apt-daily.timer apt-daily-upgrade.timer
+"""
+# Upkeep as it should be; the stamps are what apt's own script leaves behind after a run.
+SYSTEM_KEPT = r"""
+systemctl unmask apt-daily.timer apt-daily-upgrade.timer; systemctl enable --now apt-daily.timer apt-daily-upgrade.timer
+touch /var/lib/apt/periodic/update-success-stamp /var/lib/apt/periodic/unattended-upgrades-stamp
+"""

@@ -10,7 +10,7 @@ from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
 from wardkeep.facts.accounts import Account, Accounts
 from wardkeep.facts.sudoers import Grant, Sudoers
 
-DROP_IN = "/etc/sudoers.d/00-wardkeep"
+DROP_IN = "/etc/sudoers.d/zz-wardkeep"  # of two defaults the later file holds
 CHECK = "visudo -c"
 ABSENT = "sudo is not installed: nobody becomes root by it"
 
