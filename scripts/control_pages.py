@@ -39,7 +39,7 @@ def told_by_the_code(row: Row, made: Control) -> str:
         lines += [f"- {text}" for text in made.missing]
         lines += [
             "",
-            "Each of these is an unknown finding on every host: the row cannot be *pass* while one is left.",
+            "Each of these is an unknown finding: the row cannot be *pass* while one is left.",
         ]
     lines += ["", "## Why this row", "", "| 45 CFR | kind | because |", "|---|---|---|"]
     lines += [f"| {c.paragraph} | {KIND[c.kind]} | {c.because} |" for c in row.citations]

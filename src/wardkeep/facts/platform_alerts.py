@@ -1,7 +1,7 @@
 """What the platform knows of its own alerts: where they go, and whether the last ones arrived. Answered by the engine.
 
 The engine answers this question (subject `platform`) with one JSON object, times in UTC as ISO 8601:
-`{"channels": [{"name", "least_severity", "last_try", "last_ok", "problem"}], "undelivered": N}`; a time is null for never.
+`{"channels": [{"name", "last_try", "last_ok", "problem"}], "undelivered": N}`; a time is null for never.
 `name` names the kind and number of a channel (`mailto #1`), never its address, which may hold a password.
 """
 
