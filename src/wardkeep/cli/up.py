@@ -54,8 +54,10 @@ def command(
         from wardkeep.console.serving import serve
         from wardkeep.engine.accounts.opening import origin_of
         from wardkeep.engine.durable import Durable
+        from wardkeep.engine.logs import start_logging
         from wardkeep.engine.running import Running, register
 
+        start_logging(platform.config)
         address, port = _address(listen or platform.config.settings.console_listen)
         durable = Durable(platform.store, folder, role="server")
         register(platform, durable)
