@@ -36,7 +36,7 @@ systemctl stop rsyslog syslog.socket 2>/dev/null; rm -f /var/log/auth.log
 : > /var/log/wtmp; rm -f /var/log/wtmp.db /var/lib/wtmpdb/wtmp.db
 systemctl reload ssh
 """
-# What an administrator who took care would have: two people, security by code and key, nothing else open.
+# What an administrator who took care would have: two people with a key and a code each; `ops` is a program's account.
 ACCESS_HARDENED = r"""
 cat > /etc/ssh/sshd_config.d/10-site.conf <<'C'
 PermitRootLogin no
@@ -55,6 +55,10 @@ for name in alice bob; do
   mv /root/$name.pub /home/$name/.ssh/authorized_keys; rm /root/$name; chown -R "$name" /home/$name/.ssh; chmod 600 /home/$name/.ssh/authorized_keys
   adduser -q "$name" sudo 2>/dev/null || usermod -aG sudo "$name"
 done
+cat >> /etc/ssh/sshd_config.d/10-site.conf <<'C'
+Match User ops
+    AuthenticationMethods publickey
+C
 rm -f /root/.ssh/authorized_keys
 echo 'readonly TMOUT=900; export TMOUT' > /etc/profile.d/idle.sh
 systemctl reload ssh
@@ -70,4 +74,9 @@ systemctl unmask apt-daily.timer apt-daily-upgrade.timer; systemctl disable --no
 SYSTEM_KEPT = r"""
 systemctl unmask apt-daily.timer apt-daily-upgrade.timer; systemctl enable --now apt-daily.timer apt-daily-upgrade.timer
 touch /var/lib/apt/periodic/update-success-stamp /var/lib/apt/periodic/unattended-upgrades-stamp
+"""
+# Not made by Debian, as far as os-release says: what Wardkeep must not call green. The text is Alpine's own.
+OTHER_MAKER = r"""
+rm /etc/os-release
+printf 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.20.3\nPRETTY_NAME="Alpine Linux v3.20"\n' > /etc/os-release
 """

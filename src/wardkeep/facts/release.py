@@ -61,7 +61,7 @@ SUPPORT: Mapping[tuple[str, str], Support] = {
 class Release:
     """`id` and `version` as os-release writes them; `version` is "" for a release that is not out (testing, unstable)."""
 
-    ask: ClassVar[Question] = Question("release", SCRIPT)
+    ask: ClassVar[Question] = Question("release", SCRIPT, root=False)
     id: str
     version: str
     pretty: str

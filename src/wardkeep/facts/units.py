@@ -30,7 +30,7 @@ fi
 class Units:
     """`first` is PID 1. `state` is systemd's word for the whole (`running`, `degraded`, ...), "" without systemd."""
 
-    ask: ClassVar[Question] = Question("units", SCRIPT)
+    ask: ClassVar[Question] = Question("units", SCRIPT, root=False)
     first: str
     state: str
     failed: tuple[tuple[str, str], ...]  # (unit, its description)

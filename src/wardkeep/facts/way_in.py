@@ -28,7 +28,7 @@ printf '= in %s %s\n= end\n' "$path" "$name"
 class WayIn:
     """The account's name, and whether it came over SSH."""
 
-    ask: ClassVar[Question] = Question("way_in", SCRIPT)
+    ask: ClassVar[Question] = Question("way_in", SCRIPT, root=False)
     account: str
     over_ssh: bool
 
