@@ -53,15 +53,17 @@ def test_the_signing_key_is_for_its_owner_only(ledger: Ledger) -> None:
     assert stat.S_IMODE((ledger.folder / "key").stat().st_mode) == 0o600
 
 
-def test_a_time_that_goes_back_is_recorded_as_a_fact(ledger: Ledger) -> None:
-    ledger.append([entry(100), entry(40), entry(41)])
+def test_a_clock_set_back_is_recorded_as_a_fact(ledger: Ledger, tmp_path: Path) -> None:
+    """Looks overlap, so a little earlier is nothing; an hour earlier, or a machine's clock before its last append, is."""
+    ledger.append([entry(5000), entry(4900), entry(1000), entry(1001)])
     seen = list(ledger.read())
-    assert seen[1]["clock"] == "set back 60 s"
-    assert seen[1]["at"] == entry(40)["at"]
-    assert "clock" not in seen[0]
-    assert "clock" not in seen[2]
-    ledger.append([entry(39)])
-    assert next(ledger.read(3))["clock"] == "set back 2 s"
+    assert ["clock" in e for e in seen] == [False, False, True, False]
+    assert seen[2]["clock"] == "set back 3900 s"
+    assert seen[2]["at"] == entry(1000)["at"]
+    last = (ledger.folder / "checkpoint").stat().st_mtime
+    behind = Ledger.open(ledger.folder, clock=lambda: last - 90.2)
+    behind.append([entry(1002), entry(1003)])
+    assert [e.get("clock") for e in ledger.read(4)] == ["set back 90 s", None]
 
 
 @pytest.mark.parametrize(

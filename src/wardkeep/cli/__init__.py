@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "controls": ("status", "The same as `status`."),
     "findings": ("findings", "What fails or is unknown; show one, waive one."),
     "host": ("host", "The hosts: add, list, show, record, remove."),
+    "evidence": ("evidence", "Evidence for an auditor: export a pack, verify one, show an entry."),
     "settings": ("settings", "Every number and policy in force, and where it comes from."),
     "user": ("user", "Who may sign in to the console: add, link, role, disable, reset."),
     "token": ("token", "API tokens for programs: issue, list, revoke."),

@@ -1,5 +1,6 @@
 """The evidence ledger: append, prove, take away, and verify without us. See docs/ledger.md and docs/trust.md."""
 
+from wardkeep.ledger.asof import AsOf, indices_between, rows_as_of
 from wardkeep.ledger.canonical import canonical, parse_canonical
 from wardkeep.ledger.ledger import Ledger
 from wardkeep.ledger.note import Checkpoint, Malformed, Signer, Verifier
@@ -7,6 +8,7 @@ from wardkeep.ledger.pack import Exported, export
 from wardkeep.ledger.tamper import Tampered
 
 __all__ = [
+    "AsOf",
     "Checkpoint",
     "Exported",
     "Ledger",
@@ -16,5 +18,7 @@ __all__ = [
     "Verifier",
     "canonical",
     "export",
+    "indices_between",
     "parse_canonical",
+    "rows_as_of",
 ]

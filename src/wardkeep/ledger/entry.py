@@ -12,6 +12,7 @@ from wardkeep.ledger.canonical import canonical
 from wardkeep.ledger.tiles import LARGEST_ENTRY
 
 FIELDS = ("kind", "at", "actor", "subject", "body", "blobs")
+LONGEST_LOOK = 600  # seconds between the beginning of a look, which is its time, and its entry
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -53,12 +54,17 @@ def check_entry(given: Mapping[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def write_entry(entry: Mapping[str, Any], before: str) -> bytes:
-    """The leaf's bytes. If its time lies a second or more before that of the entry before it, the entry says so."""
-    if before:
+def write_entry(entry: Mapping[str, Any], before: str, behind: int = 0) -> bytes:
+    """The leaf's bytes. An entry made under a clock that was set back says so, in a field of its own.
+
+    `behind`: seconds by which this machine's clock lies before the last append. `before`: the time of the entry before;
+    looks overlap, so only a step back by more than the longest look shows by itself that a clock was set.
+    """
+    if before and not behind:
         back = (read_time(before) - read_time(entry["at"])) // timedelta(seconds=1)
-        if back > 0:
-            entry = {**entry, "clock": f"set back {back} s"}
+        behind = back if back > LONGEST_LOOK else 0
+    if behind:
+        entry = {**entry, "clock": f"set back {behind} s"}
     data = canonical(entry)
     if len(data) > LARGEST_ENTRY:
         raise BadInput(

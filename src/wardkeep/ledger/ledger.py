@@ -11,6 +11,7 @@ import contextlib
 import json
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from wardkeep.ledger.tamper import Tampered
 from wardkeep.ledger.tiles import WIDTH, Edge, tile_path, write_bundle
 from wardkeep.ledger.witness import Witness, seen_by
 
+Clock = Callable[[], float]  # seconds since 1970, UTC
+
 
 @dataclass(frozen=True)
 class _Head:
@@ -42,11 +45,13 @@ class _Head:
 class Ledger:
     """A ledger's folder. Safe to use from threads, and from many processes at once."""
 
-    def __init__(self, folder: Path, witness: Witness | None, key: Path | None, disk: Disk) -> None:
+    def __init__(
+        self, folder: Path, witness: Witness | None, key: Path | None, disk: Disk, clock: Clock = time.time
+    ) -> None:
         self.folder = folder
         self.blobs = Blobs(folder / "blobs", disk)
         self.storage = Storage(folder)
-        self._witness, self._disk = witness, disk
+        self._witness, self._disk, self._clock = witness, disk, clock
         self._key = key or folder / "key"
         self._turn = threading.Lock()
         self._head: _Head | None = None
@@ -101,6 +106,7 @@ class Ledger:
         witness: Path | str | None = None,
         key: Path | str | None = None,
         disk: Disk | None = None,
+        clock: Clock = time.time,
         accept_missing_witness: bool = False,
     ) -> Self:
         """The ledger in the folder, its end checked against its checkpoint and the witness.
@@ -111,7 +117,7 @@ class Ledger:
         if not (folder / "checkpoint").exists():
             raise BadInput("there is no ledger here", where=str(folder))
         watch = Witness(Path(witness), accept_missing_witness) if witness else None
-        made = cls(folder, watch, Path(key) if key else None, disk or Disk())
+        made = cls(folder, watch, Path(key) if key else None, disk or Disk(), clock)
         with made._turn, locked(folder / "lock"):
             head = made._refresh()
             made._check_witness(head)
@@ -228,13 +234,17 @@ class Ledger:
             head = self._refresh()
             if guard:
                 guard()
-            leaves, before = [], head.last_at
+            leaves, before, behind = [], head.last_at, self._behind()
             for entry in checked:
-                leaves.append(write_entry(entry, before))
-                before = entry["at"]
+                leaves.append(write_entry(entry, before, behind))
+                before, behind = entry["at"], 0
             self._head = self._write(head, leaves, before)
             self._keep_witness(self._head.raw)
         return list(range(head.edge.size, head.edge.size + len(leaves)))
+
+    def _behind(self) -> int:
+        """Whole seconds by which this machine's clock lies before the last append: it was set back."""
+        return max(0, int((self.folder / "checkpoint").stat().st_mtime - self._clock()))
 
     def _write(self, head: _Head, leaves: Sequence[bytes], last_at: str) -> _Head:
         edge, tail, files = head.edge.copy(), list(head.tail), dict[str, bytes]()

@@ -30,18 +30,19 @@ def assessment_results(
 ) -> Json:
     """The document. `findings_in(digest)` gives the findings in a blob (a list of objects), [] where there is none."""
     names = _Names(f"{head.root.hex()}/{start}/{end}/{summary.control}")
-    looks = sorted(summary.looks.values(), key=lambda look: look.host)
+    looks = summary.standing.looks
+    hosts = sorted({look.host for look in looks})
     result: Json = {
         "uuid": names("result"),
         "title": f"Entries {start} to {end - 1} of the ledger {head.origin}" if end > start else "No entries",
-        "description": f"{len(looks)} hosts as last assessed in the range, of {summary.kinds['assess']} assessments in it.",
+        "description": f"{len(hosts)} hosts as last assessed in the range; {summary.kinds['assess']} assessments lie in it.",
         "start": summary.first_at or "1970-01-01T00:00:00Z",
         "reviewed-controls": {"control-selections": [_selection(summary)]},
     }
     if summary.last_at:
         result["end"] = max(summary.first_at, summary.last_at)
     if looks:
-        result["local-definitions"] = {"inventory-items": [_item(look, names) for look in looks]}
+        result["local-definitions"] = {"inventory-items": [_item(host, names) for host in hosts]}
         result["observations"] = [_observation(look, names) for look in looks]
     findings = [*_rows(summary, looks, names), *_open(summary, looks, findings_in, names)]
     if findings:
@@ -88,19 +89,19 @@ def _property(name: str, value: object) -> Json:
 
 
 def _selection(summary: Summary) -> Json:
-    rows = sorted(summary.matrix())
+    rows = sorted(summary.standing.matrix())
     return (
         {"include-controls": [{"control-id": _token(row)} for row in rows]} if rows else {"include-all": {}}
     )
 
 
-def _item(look: Look, names: _Names) -> Json:
-    return {"uuid": names(f"host {look.host}"), "description": _line(f"Host {look.host}")}
+def _item(host: str, names: _Names) -> Json:
+    return {"uuid": names(f"host {host}"), "description": _line(f"Host {host}")}
 
 
 def _observation(look: Look, names: _Names) -> Json:
     made: Json = {
-        "uuid": names(f"look {look.host}"),
+        "uuid": names(f"look {look.index}"),
         "title": _line(f"Assessment of {look.host}"),
         "description": f"Entry {look.index} of the ledger: the host's answers held against the policy, rule by rule.",
         "props": [_property("ledger-entry", look.index)],
@@ -120,7 +121,7 @@ def _observation(look: Look, names: _Names) -> Json:
 
 
 def _rows(summary: Summary, looks: list[Look], names: _Names) -> Iterator[Json]:
-    for control, counts in sorted(summary.matrix().items()):
+    for control, counts in sorted(summary.standing.matrix().items()):
         state = state_of(counts)
         said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
         yield {
@@ -129,7 +130,7 @@ def _rows(summary: Summary, looks: list[Look], names: _Names) -> Iterator[Json]:
             "description": f"Over all hosts: {said}. Unknown counts as not satisfied.",
             "target": _target(control, state),
             "related-observations": [
-                {"observation-uuid": names(f"look {look.host}")} for look in looks if control in look.rows
+                {"observation-uuid": names(f"look {look.index}")} for look in looks if control in look.rows
             ],
         }
 
@@ -138,7 +139,7 @@ def _open(summary: Summary, looks: list[Look], findings_in: Findings, names: _Na
     for look in looks:
         for found in findings_in(look.findings) if look.findings else ():
             rule, subject, verdict = (str(found.get(key, "")) for key in ("rule", "subject", "verdict"))
-            if verdict == "pass" or not rule or (summary.control and found.get("control") != summary.control):
+            if verdict == "pass" or not rule or found.get("control") not in look.rows:
                 continue
             yield {
                 "uuid": names(f"finding {look.host}\x1f{rule}\x1f{subject}"),
@@ -150,7 +151,7 @@ def _open(summary: Summary, looks: list[Look], findings_in: Findings, names: _Na
                     _property("subject", subject),
                 ],
                 "target": _target(rule, "fail" if verdict == "fail" else "unknown"),
-                "related-observations": [{"observation-uuid": names(f"look {look.host}")}],
+                "related-observations": [{"observation-uuid": names(f"look {look.index}")}],
             }
 
 

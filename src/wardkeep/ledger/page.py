@@ -25,7 +25,7 @@ code{font:14px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}dt{font-weight:
 
 def write_head(out: TextIO, summary: Summary, facts: Mapping[str, str], titles: Mapping[str, str]) -> None:
     """Everything above the table of entries. `facts` are the pack's own: label → text."""
-    matrix = summary.matrix()
+    matrix = summary.standing.matrix()
     states = {control: state_of(counts) for control, counts in matrix.items()}
     held = sum(state == "pass" for state in states.values())
     out.write('<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Evidence pack</title>\n')
@@ -58,7 +58,7 @@ def write_head(out: TextIO, summary: Summary, facts: Mapping[str, str], titles: 
             "</tbody></table>\n<h2>Hosts, as last assessed</h2>\n<table><thead><tr><th>Host<th>Assessed"
         )
         out.write('<th>Profile<th class="n">Entry</tr></thead><tbody>\n')
-        for look in sorted(summary.looks.values(), key=lambda look: look.host):
+        for look in summary.standing.looks:
             out.write(f"<tr><td>{escape(look.host)}<td>{escape(look.at)}<td>{escape(look.profile)}")
             out.write(f'<td class="n">{look.index}</tr>\n')
         out.write("</tbody></table>\n")

@@ -12,11 +12,12 @@ VERDICTS = ("pass", "fail", "unknown")
 
 
 def concerns(entry: Mapping[str, Any], control: str) -> bool:
-    """Whether an entry is evidence about the control: it names it, assesses it, or is a look or policy it stands on.
+    """Whether an entry is evidence about the control: it names it, assesses it, or is something that it stands on.
 
-    A look (`observe`) answers the questions of all controls at once, and a policy change may touch any of them.
+    A look (`observe`) answers the questions of all controls at once, a change of policy may touch any of them, and the
+    coming and going of hosts says whose looks count.
     """
-    if entry.get("kind") in ("observe", "policy"):
+    if entry.get("kind") in ("observe", "policy", "host"):
         return True
     subject, body = entry.get("subject", {}), entry.get("body", {})
     named = [subject.get("control"), body.get("control"), *_strings(body.get("controls"))]
@@ -40,7 +41,7 @@ def state_of(counts: Mapping[str, int]) -> str:
 
 @dataclass
 class Look:
-    """The last assessment of a host so far."""
+    """One assessment of a host; of its rows, those that no later one has replaced."""
 
     host: str
     index: int
@@ -48,6 +49,38 @@ class Look:
     rows: dict[str, Counts]
     profile: str
     findings: str  # digest of the blob with the list of findings, or ""
+
+
+class Standing:
+    """Where every row of every host stands, after the assessments so far. A look may be at some of the rows only."""
+
+    def __init__(self) -> None:
+        self._of_host: dict[str, list[Look]] = {}
+
+    def add(self, look: Look) -> None:
+        """Take in an assessment that is later than those before."""
+        before = self._of_host.get(look.host, [])
+        for old in before:
+            old.rows = {name: row for name, row in old.rows.items() if name not in look.rows}
+        self._of_host[look.host] = [old for old in (*before, look) if old.rows]
+
+    def remove(self, host: str) -> None:
+        self._of_host.pop(host, None)
+
+    @property
+    def looks(self) -> list[Look]:
+        """The looks that still say something, by host and index."""
+        return [look for host in sorted(self._of_host) for look in self._of_host[host]]
+
+    def matrix(self) -> dict[str, Counts]:
+        """Control → counts summed over hosts."""
+        made: dict[str, Counts] = {}
+        for look in self.looks:
+            for control, row in look.rows.items():
+                sums = made.setdefault(control, dict.fromkeys(VERDICTS, 0))
+                for verdict in VERDICTS:
+                    sums[verdict] += row[verdict]
+        return made
 
 
 @dataclass
@@ -59,7 +92,7 @@ class Summary:
     first_at: str = ""
     last_at: str = ""
     kinds: Counter[str] = field(default_factory=Counter)
-    looks: dict[str, Look] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
 
     def add(self, index: int, entry: Mapping[str, Any]) -> None:
         self.entries += 1
@@ -70,17 +103,14 @@ class Summary:
             look = look_of(index, entry)
             if self.control:
                 look.rows = {name: row for name, row in look.rows.items() if name == self.control}
-            self.looks[look.host] = look
+            self.standing.add(look)
+        elif removes_host(entry):
+            self.standing.remove(entry["subject"]["host"])
 
-    def matrix(self) -> dict[str, Counts]:
-        """Control → counts summed over each host's last assessment."""
-        made: dict[str, Counts] = {}
-        for look in self.looks.values():
-            for control, row in look.rows.items():
-                sums = made.setdefault(control, dict.fromkeys(VERDICTS, 0))
-                for verdict in VERDICTS:
-                    sums[verdict] += row[verdict]
-        return made
+
+def removes_host(entry: Mapping[str, Any]) -> bool:
+    """Whether the entry says that a host left the inventory: what was seen on it no longer counts."""
+    return entry["kind"] == "host" and entry["body"].get("act") == "removed" and "host" in entry["subject"]
 
 
 def look_of(index: int, entry: Mapping[str, Any]) -> Look:
