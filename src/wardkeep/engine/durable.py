@@ -88,7 +88,9 @@ class Durable:
     folder: Path
     role: str = "command"
     lease: float = LEASE
-    listens: bool = True  # False: carry out only what is started here, adopt nothing
+    takes_queued: bool = (
+        True  # False: carry out what is started here and what is taken up, nothing from the queue
+    )
     _made: dict[str, Workflow] = field(default_factory=dict)
     _worker: Worker | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -117,14 +119,15 @@ class Durable:
             }
             self._registered = registered
             self._worker.join()
+            if not self.takes_queued:
+                dbos.listen_queues([])  # the internal queue, by which work is taken up, is listened to always
             dbos.launch()
             dbos.register_queue(QUEUE, polling_interval_sec=0.5)
         except BaseException:
             self.close()
             raise
-        if self.listens:
-            self._thread = threading.Thread(target=self._adopt_always, name="wardkeep-adopt", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._adopt_always, name="wardkeep-adopt", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Stop carrying out and leave the workers. What is unfinished is taken up by another, or at the next start."""
@@ -205,7 +208,7 @@ class Durable:
             return []
         taken = DBOS._recover_pending_workflows(sorted(orphaned))
         ids = [handle.get_workflow_id() for handle in taken]
-        _log.warning("took up unfinished work of dead workers: %s", ", ".join(ids))
+        _log.info("took up unfinished work of dead workers: %s", ", ".join(ids))
         return ids
 
     def _adopt_always(self) -> None:

@@ -13,14 +13,16 @@ from wardkeep.engine.apply import Site, Stored, apply_workflow, list_applies, st
 from wardkeep.engine.apply.hand import Connect
 from wardkeep.engine.assess import questions
 from wardkeep.engine.cycle import record_looks
+from wardkeep.engine.drills import Drilled, drill_workflow, drilled
 from wardkeep.engine.durable import Durable
 from wardkeep.engine.leases import LEASE
 from wardkeep.engine.plans import make_plan
 from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.engine.running import Turned, register
 from wardkeep.fleet import Host
 from wardkeep.fleet import connect as fleet_connect
 
-APPLY, UNDO = "apply", "undo"
+APPLY, UNDO, DRILL = "apply", "undo", "drill"
 Outcome = dict[str, Any]
 
 
@@ -31,11 +33,20 @@ def open_workers(
 
     While it is open, unfinished work of dead workers is taken up here.
     """
+    durable = Durable(platform.store, platform.folder, role=role, lease=lease, takes_queued=False)
+    register_all(platform, durable, site=site)
+    return durable
+
+
+def register_all(
+    platform: Platform, durable: Durable, turned: Turned = lambda cycle: None, site: Site | None = None
+) -> None:
+    """Make every workflow known to a worker before it opens. All of them, always: it may have to take any of them up."""
     where = site or Site(platform)
-    durable = Durable(platform.store, platform.folder, role=role, lease=lease)
+    register(platform, durable, turned)
     durable.workflow(APPLY, apply_workflow(where))
     durable.workflow(UNDO, undo_workflow(where))
-    return durable
+    durable.workflow(DRILL, drill_workflow(where))
 
 
 async def plan_host(
@@ -85,6 +96,13 @@ def undo_plan(
     if not open_:
         raise BadInput(f"nothing of the plan `{stored.id}` is in force", todo="See `wardkeep plan --list`.")
     return _run(durable, UNDO, "u", timeout, stored.id, actor, open_[0].id)
+
+
+def drill_host(
+    durable: Durable, control: Control, host: Host, actor: str, *, timeout: float = 3600
+) -> Drilled:
+    """Exercise one control on one host and wait for the outcome, which is on record then."""
+    return drilled(_run(durable, DRILL, "d", timeout, control.id, host.name, actor))
 
 
 def _run(durable: Durable, name: str, letter: str, timeout: float, *values: str) -> Outcome:
