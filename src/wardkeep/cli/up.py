@@ -55,12 +55,13 @@ def command(
         from wardkeep.engine.accounts.opening import origin_of
         from wardkeep.engine.durable import Durable
         from wardkeep.engine.logs import start_logging
-        from wardkeep.engine.running import Running, register
+        from wardkeep.engine.running import Running
+        from wardkeep.engine.workers import register_all
 
         start_logging(platform.config)
         address, port = _address(listen or platform.config.settings.console_listen)
         durable = Durable(platform.store, folder, role="server")
-        register(platform, durable)
+        register_all(platform, durable)
         with durable:
             running = Running(platform, durable)
             running.start()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from wardkeep.core.errors import BadInput
 
-HEAD = "# Kept by Wardkeep: a line under a mark (#=) belongs to the rule named there. Other lines stay at the end."
+HEAD = "# Kept by Wardkeep: a line under a mark (#=) belongs to the rule named there. Others stay."
 MARK = "#= "
 
 

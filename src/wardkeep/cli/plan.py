@@ -1,0 +1,166 @@
+"""`wardkeep plan`: what would be changed, and why; nothing is done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wardkeep.cli.options import Json, State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from wardkeep.engine.apply import Stored
+    from wardkeep.engine.plans import AnyChange, NoRemedy
+
+
+def command(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[HOST|CONTROL]…", help="Hosts and rows; all when none.")
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="The plans there are, and what became of them.")
+    ] = False,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Look at the hosts now and show what would bring them to the policy. Nothing on any host changes.
+
+    Example: wardkeep plan app-1 system_access. Exit status: 0 nothing to change and nothing in the way, 1 changes are
+    planned or something cannot be mended, 3 something could not be looked at.
+    """
+    from wardkeep.cli.terminal import console, exit_status, print_json, progress
+    from wardkeep.engine.folder import find_folder
+    from wardkeep.engine.hosts import list_hosts
+    from wardkeep.engine.platform import open_platform, operator
+    from wardkeep.engine.selection import select_targets
+    from wardkeep.engine.workers import plan_host
+
+    with open_platform(find_folder(state)) as platform:
+        if listed:
+            show_list(console(), platform, json)
+            return
+        targets = select_targets(platform, names or [])
+        hosts = targets.hosts if targets.hosts is not None else list_hosts(platform)
+        made = []
+        with progress("planning", quiet=json) as step:
+            for number, host in enumerate(hosts, start=1):
+                made.append(asyncio.run(plan_host(platform, host, targets.controls, operator())))
+                step(host.name, number, len(hosts))
+    if json:
+        print_json([as_json(stored) for stored in made])
+    else:
+        for stored in made:
+            show_plan(console(), stored)
+    raise typer.Exit(exit_status(verdict_of(stored) for stored in made))
+
+
+def verdict_of(stored: Stored) -> str:
+    """`fail` when something is to be changed or cannot be, `unknown` when something could not be looked at."""
+    plan = stored.plan
+    if plan.changes or plan.withheld or plan.cannot:
+        return "fail"
+    return "unknown" if plan.unknown else "pass"
+
+
+def as_json(stored: Stored) -> dict[str, Any]:
+    return {"id": stored.id, "digest": stored.digest, "entry": stored.entry, **stored.plan.data()}
+
+
+def show_plan(out: Console, stored: Stored) -> None:
+    """A plan as a person reads it: the changes with their diffs first, then what is not done and why."""
+    plan = stored.plan
+    count = len(plan.changes)
+    head = f"{plan.host}: {count} change{'s' * (count != 1)}" if count else f"{plan.host}: nothing to change"
+    out.print(head, style="bold", markup=False)
+    for number, change in enumerate(plan.changes, start=1):
+        out.print()
+        out.print(f"{number}. {change.says}", style="bold", markup=False)
+        for line in change_lines(change):
+            style = {"+": "green", "-": "red", "@": "dim"}.get(line[:1], "") if change_is_file(change) else ""
+            indented(out, line, style)
+    for one in plan.withheld:
+        out.print()
+        out.print(f"Refused: {one.says}", style="bold", markup=False)
+        indented(out, f"{one.reason}. {one.todo}")
+        indented(out, f"rule {one.rule}", "dim")
+    _show_rest(out, "Cannot be mended by a change", plan.cannot)
+    _show_rest(out, "Could not be looked at", plan.unknown)
+    if count:
+        out.print()
+        out.print(f"Plan {stored.id}. Carry out exactly this: wardkeep apply {stored.id}", markup=False)
+
+
+def indented(out: Console, text: str, style: str = "") -> None:
+    """A line set in; what is too long for the width goes on below, set in as well."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    out.print(Padding(Text(text, style=style), (0, 0, 0, 3), expand=False))
+
+
+def change_is_file(change: AnyChange) -> bool:
+    from wardkeep.engine.plans import FileChange
+
+    return isinstance(change, FileChange)
+
+
+def change_lines(change: AnyChange) -> list[str]:
+    """What a change does, line by line."""
+    from wardkeep.engine.plans import FileChange, UpgradeChange
+
+    lines: list[str] = []
+    if isinstance(change, FileChange):
+        lines += change.diff.splitlines()
+        lines += [f"then check: {command}" for command in change.check]
+        lines += [f"then put into force: {command}" for command in change.activate]
+    elif isinstance(change, UpgradeChange):
+        lines += [f"{name}  {before} → {to}" for name, before, to in change.packages]
+        lines += [f"{name}  {before or 'new'} → {to}  (apt needs it)" for name, before, to in change.also]
+        lines += [f"Restarts: {', '.join(change.restarts)}"] if change.restarts else []
+        lines += ["Taken back by installing the versions before, while the archive has them"]
+    else:
+        lines += [f"runs: {line}" for line in change.script.splitlines()]
+        lines += [f"undo: {line}" for line in change.undo.splitlines()] or ["nothing to undo"]
+    if change.confirmed:
+        lines.append("The host takes it back by itself unless a new connection confirms it within a minute")
+    lines.append(f"for {', '.join(change.rules)}")
+    return lines
+
+
+def _show_rest(out: Console, title: str, rest: tuple[NoRemedy, ...]) -> None:
+    if not rest:
+        return
+    out.print()
+    out.print(f"{title}:", style="bold")
+    for one in rest:
+        indented(out, f"{one.says} {one.reason}")
+        indented(out, f"rule {one.rule}: {', '.join(one.subjects)}", "dim")
+
+
+def show_list(out: Console, platform: Any, json: bool) -> None:
+    """What was carried out, the newest first, and the newest plan of each host that was not."""
+    from wardkeep.cli.terminal import ago, print_json, table
+    from wardkeep.engine.apply import latest_plan, list_applies
+    from wardkeep.engine.hosts import list_hosts
+
+    done = list_applies(platform)
+    waiting = [stored for host in list_hosts(platform) if (stored := latest_plan(platform, host.name))]
+    if json:
+        rows = [{"plan": s.id, "host": s.plan.host, "state": "planned", "at": s.created} for s in waiting]
+        rows += [
+            {"plan": a.plan, "host": a.host, "state": a.state, "at": a.begun, "apply": a.id, "undoes": a.undoes, "summary": a.summary}
+            for a in done
+        ]  # fmt: skip
+        print_json(rows)
+        return
+    shown = table("plan", "host", "state", "when", "what")
+    for stored in waiting:
+        shown.add_row(
+            stored.id, stored.plan.host, "planned", ago(stored.created), f"{len(stored.plan.changes)} changes"
+        )
+    for one in done:
+        shown.add_row(one.plan, one.host, one.state, ago(one.begun), one.summary)
+    out.print(shown)
