@@ -72,7 +72,9 @@ control.cannot_drill("not built")
         "164.308(a)(8)": "The version is evaluated against its end of life each day, not once at the installation.",
     },
 )
-def engines_supported(postgres: Postgres, services: Services, now: datetime) -> Iterator[Seen]:
+def engines_supported(
+    postgres: Postgres, services: Services, listeners: Listeners, now: datetime
+) -> Iterator[Seen]:
     for cluster in in_order(postgres):
         ends = POSTGRES_ENDS.get(cluster.major)
         if ends is None:
@@ -83,11 +85,7 @@ def engines_supported(postgres: Postgres, services: Services, now: datetime) -> 
         else:
             seen = f"PostgreSQL {cluster.major}, supported until {ends}"
             yield holds(now.date() <= ends, cluster.subject, seen, "Move to a newer major version.")
-    others = services.installed(OTHERS)
-    for unit in others:
-        yield unsure(f"service:{unit.name}", f"{unit.name} ({unit.state}): its version is not looked at")
-    if not postgres.clusters and not others:
-        yield passes("host", "no database engine is a service here")
+    yield from not_judged(postgres, services, listeners)
 
 
 engines_supported.cannot_mend("a major upgrade needs a rehearsal and a window that a person chooses")
@@ -127,9 +125,8 @@ engines_not_open.cannot_mend("which address the applications use is known to the
         "164.308(a)(7)(ii)(A)": "A backup of pages that were damaged unseen is no exact copy of the data.",
     },
 )
-def engine_keeps_data_whole(postgres: Postgres) -> Iterator[Seen]:
-    if not postgres.clusters:
-        yield passes("host", "no PostgreSQL cluster is here")
+def engine_keeps_data_whole(postgres: Postgres, services: Services, listeners: Listeners) -> Iterator[Seen]:
+    yield from not_judged(postgres, services, listeners)
     for cluster in in_order(postgres):
         if not cluster.online:
             yield unsure(
@@ -153,9 +150,10 @@ engine_keeps_data_whole.cannot_mend("these settings need the engine stopped; a p
         "164.308(a)(1)(ii)(B)": "Weak password hashes and clear connections are risks the engine can switch off."
     },
 )
-def engine_asks_for_modern_passwords(postgres: Postgres) -> Iterator[Seen]:
-    if not postgres.clusters:
-        yield passes("host", "no PostgreSQL cluster is here")
+def engine_asks_for_modern_passwords(
+    postgres: Postgres, services: Services, listeners: Listeners
+) -> Iterator[Seen]:
+    yield from not_judged(postgres, services, listeners)
     for cluster in in_order(postgres):
         if not cluster.online:
             yield unsure(
@@ -174,6 +172,29 @@ def engine_asks_for_modern_passwords(postgres: Postgres) -> Iterator[Seen]:
 engine_asks_for_modern_passwords.cannot_mend(
     "clients may still need the old form; a person checks them first"
 )
+
+
+def not_judged(postgres: Postgres, services: Services, listeners: Listeners) -> Iterator[Seen]:
+    """Engines that are seen to be here and about which nothing else is known; a pass only if there is no engine at all."""
+    others = services.installed(OTHERS)
+    for unit in others:
+        yield unsure(
+            f"service:{unit.name}", f"{unit.name} ({unit.state}) is not looked into", "Look for yourself."
+        )
+    running = any(unit.runs for unit in others)
+    known = {cluster.port for cluster in postgres.clusters if cluster.online}
+    strange = {
+        s.port: s
+        for s in listeners.sockets
+        if s.protocol == "tcp" and s.port in PORTS and s.port not in known
+    }
+    for port in [] if running else sorted(strange):
+        why = f"{PORTS[port]} by {strange[port].programs}: no service of this host is known to hold it"
+        yield unsure(f"port:tcp/{port}", why, "See whether a container runs the engine.")
+    if not postgres.clusters and not others and not strange:
+        yield passes(
+            "host", "no cluster of PostgreSQL, no service and no listening port of a database engine"
+        )
 
 
 def in_order(postgres: Postgres) -> list[Cluster]:

@@ -30,6 +30,9 @@ control = Control(
 control.cannot_drill("not built")
 
 
+HERE = frozenset({"local", "127.0.0.1", "::1"})  # a second copy on the same disk is lost with the first
+
+
 @control.rule(
     says="Every PostgreSQL cluster has a replica that keeps up.",
     severity=Severity.HIGH,
@@ -63,8 +66,9 @@ def judge(cluster: Cluster, policy: Policy) -> Seen:
         return fails(
             cluster.subject, "is a standby that receives nothing", "See its log and its primary_conninfo."
         )
-    close = [r for r in cluster.replicas if r.state == "streaming" and 0 <= r.lag <= policy.lag_mib * 2**20]
-    far = [r for r in cluster.replicas if r not in close]
+    away = [r for r in cluster.replicas if r.address not in HERE]
+    close = [r for r in away if r.state == "streaming" and 0 <= r.lag <= policy.lag_mib * 2**20]
+    far = [r for r in away if r not in close]
     # Lags differ from look to look; the names are what is told.
     told = "; ".join(
         [
@@ -74,6 +78,10 @@ def judge(cluster: Cluster, policy: Policy) -> Seen:
     )
     if close:
         return passes(cluster.subject, told)
+    if cluster.replicas and not away:
+        return fails(
+            cluster.subject, "all its replicas are on this very machine", "Set up a standby on another host."
+        )
     if far:
         return fails(cluster.subject, told, "See why the replica does not keep up.")
     return fails(cluster.subject, "is a primary without any replica", "Set up a standby on another host.")

@@ -14,13 +14,14 @@ from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
 from wardkeep.facts.sections import END, QUOTE, named
 
+# --all: without it a pattern names no unit that is inactive just now, such as a backup that ended well.
 # TZ: systemctl writes times in the local zone otherwise.
 SCRIPT = (
     QUOTE
     + r"""
 command -v systemctl >/dev/null || exit 127
 TZ=UTC; export TZ
-told=$(systemctl show --no-pager \
+told=$(systemctl show --no-pager --all \
   -p Id,LoadState,ActiveState,UnitFileState,Result,ExecMainExitTimestamp,LastTriggerUSec,Unit '*.service' '*.timer')
 [ "$told" ] || exit 1
 printf '= units\n'; printf '%s\n' "$told" | quote
