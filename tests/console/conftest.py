@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,18 +42,20 @@ def cheap_factors(books: Books) -> Factors:
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """A platform that has looked at three hosts. Shared: for tests that only read it, or add people."""
-    with open_platform(tmp_path_factory.mktemp("fleet") / "state", create=True) as platform:
+def fleet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a platform that has looked at three hosts, closed; copied by each test."""
+    folder = tmp_path_factory.mktemp("fleet") / "state"
+    with open_platform(folder, create=True) as platform:
         fill_fleet(platform)
-        yield platform
+        accounts_of(platform)  # makes the sealing key
+    return folder
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
+def platform(fleet_folder: Path, tmp_path: Path) -> Iterator[Platform]:
     """A platform of one's own that has looked at three hosts."""
-    with open_platform(tmp_path / "state", create=True) as made:
-        fill_fleet(made)
+    shutil.copytree(fleet_folder, tmp_path / "state")
+    with open_platform(tmp_path / "state") as made:
         yield made
 
 

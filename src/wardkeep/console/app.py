@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from wardkeep import __version__
+from wardkeep.console.api import acting, describing, reading
 from wardkeep.console.auth.gate import Forbidden, SignInNeeded, Visitor, current_session, form_token
 from wardkeep.console.pages import (
     account,
@@ -35,6 +37,8 @@ from wardkeep.engine.accounts import Accounts
 from wardkeep.engine.platform import Platform
 
 log = logging.getLogger("wardkeep.console")
+PAGES = (matrix, rows, findings, waivers, hosts, ledger, settings, acts, account, signin, enrol)
+PARTS = (*PAGES, describing, reading, acting)
 STATUS = {BadInput: 422, Refused: 409, Unavailable: 503, Forbidden: 403}
 TITLES = {
     403: "This is not for you to do",
@@ -50,7 +54,7 @@ def create_app(platform: Platform, accounts: Accounts, *, origin: str = "http://
     app = FastAPI(title="Wardkeep", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.console = place
     app.mount("/static", Assets(directory=STATIC), name="static")
-    for part in (matrix, rows, findings, waivers, hosts, ledger, settings, acts, account, signin, enrol):
+    for part in PARTS:
         app.include_router(part.router)
     app.add_exception_handler(SignInNeeded, to_sign_in)
     for kind in (WardkeepError, HTTPException, RequestValidationError, Exception):
@@ -89,6 +93,7 @@ async def to_sign_in(request: Request, error: Exception) -> Response:
 
 async def explain(request: Request, error: Exception) -> Response:
     """Every fault in one line: a page for people, problem+json (RFC 9457) for programs. Never a traceback."""
+    headers: dict[str, str] = {}
     status, says = 500, "Wardkeep failed at this; its log says how. Please report it as a defect."
     if isinstance(error, WardkeepError):
         status, says = STATUS.get(type(error), 400), error.line()
@@ -97,17 +102,22 @@ async def explain(request: Request, error: Exception) -> Response:
         place = ".".join(str(part) for part in first["loc"][1:])
         status, says = 422, f"{place}: {first['msg']}"
     elif isinstance(error, HTTPException):
-        status, says = error.status_code, f"{error.detail}."
+        status, says, headers = error.status_code, f"{error.detail}.", dict(error.headers or {})
     else:
         log.error("a request failed: %s %s", request.method, request.url.path, exc_info=error)
     if wants_json(request):
-        return problem(status, says)
+        return problem(status, says, headers)
     session = current_session(request) if status < 500 else None
     visitor = Visitor(session.user, session, form_token(request)) if session and session.full else None
     title = TITLES.get(status, "This did not work")
-    return page(request, "problem.html", {"title": title, "says": says, "visitor": visitor}, status=status)
+    made = page(request, "problem.html", {"title": title, "says": says, "visitor": visitor}, status=status)
+    made.headers.update(headers)
+    return made
 
 
-def problem(status: int, says: str) -> Response:
+def problem(status: int, says: str, headers: Mapping[str, str] | None = None) -> Response:
     title = TITLES.get(status, "Refused" if status < 500 else "Failed")
-    return json_answer({"title": title, "status": status, "detail": says}, status, "application/problem+json")
+    told = {"title": title, "status": status, "detail": " ".join(says.split())}
+    made = json_answer(told, status, "application/problem+json")
+    made.headers.update(headers or {})
+    return made

@@ -15,7 +15,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from wardkeep.console.auth.gate import Visitor, form_token, set_cookie
@@ -63,7 +63,8 @@ def relative(at: datetime, now: datetime) -> str:
         ("hour", 3600),
         ("minute", 60),
     ):
-        n = int(abs(seconds) // length)
+        # What is past is never said to be older than it is; a deadline of 30 days is not "in 29 days" a second later.
+        n = int(seconds // length) if seconds > 0 else int(-seconds / length + (0.5 if length > 60 else 0))
         if n:
             text = f"{n} {unit}{'s' if n > 1 else ''}"
             return f"{text} ago" if seconds > 0 else f"in {text}"
@@ -107,6 +108,16 @@ def strip(days: tuple[tuple[str, str], ...] | list[tuple[str, str]], last: date,
     ).format(width * 2, title, title, rects)
 
 
+def ticked(text: str) -> Markup:
+    """Text whose `words between backticks` are set as code. Everything is escaped first."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # an odd backtick is a character like any other
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts)
+    )
+
+
 def plural(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
@@ -135,6 +146,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     env.filters["when"] = when
+    env.filters["ticked"] = ticked
     env.globals.update(
         shape=shape, state=state, draw_strip=strip, plural=plural, asset=asset, query=query, exact=exact
     )

@@ -73,7 +73,10 @@ class Guard:
             await send(message)
 
         headers = Headers(scope=scope)
-        if refusal := self._refuse(scope["method"], headers):
+        refusal = self._refuse(scope["method"], headers)
+        if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            refusal = 400, "An address holds no zero byte."  # PostgreSQL stores none either
+        if refusal:
             status, says = refusal
             await PlainTextResponse(says + "\n", status_code=status)(scope, receive, send_with_headers)
             return

@@ -69,7 +69,6 @@ class BlobView:
     size: int
     text: str
     cut: bool
-    pieces: tuple[Mapping[str, Any], ...] = ()
 
 
 def ledger_page(
@@ -126,20 +125,22 @@ def find_entry(platform: Platform, index: int) -> EntryDetail | None:
 
 
 def find_blob(platform: Platform, index: int, number: int) -> BlobView | None:
-    """The blob `number` of the entry; None when there is none. Only blobs that an entry names can be reached."""
+    """The blob `number` of the entry as text; None when there is none."""
+    found = read_blob(platform, index, number)
+    if found is None:
+        return None
+    named, data = found
+    text = data[:SHOWN_OF_BLOB].decode(errors="replace")
+    return BlobView(str(named["digest"]), str(named["name"]), len(data), text, len(data) > SHOWN_OF_BLOB)
+
+
+def read_blob(platform: Platform, index: int, number: int) -> tuple[Mapping[str, Any], bytes] | None:
+    """The blob's name and digest as the entry has them, and its bytes. Only blobs that an entry names can be reached."""
     found = find_entry(platform, index)
     if found is None or not 0 <= number < len(found.blobs):
         return None
     named = found.blobs[number]
-    data = platform.ledger.get_blob(str(named["digest"]))
-    shown = data[:SHOWN_OF_BLOB]
-    return BlobView(
-        digest=str(named["digest"]),
-        name=str(named["name"]),
-        size=len(data),
-        text=shown.decode(errors="replace"),
-        cut=len(shown) < len(data),
-    )
+    return named, platform.ledger.get_blob(str(named["digest"]))
 
 
 def say(body: Mapping[str, Any]) -> str:

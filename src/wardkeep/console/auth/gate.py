@@ -88,7 +88,7 @@ async def read_form(request: Request) -> None:
     if request.headers.get("content-type", "").split(";")[0] != "application/json":
         form: FormData = await request.form(max_files=0, max_fields=40, max_part_size=64 * 1024)
         fields = dict(form)
-    request.state.form = {k: v for k, v in fields.items() if isinstance(v, str)}
+    request.state.form = {k: v.replace("\x00", "") for k, v in fields.items() if isinstance(v, str)}
     given = request.headers.get("x-csrf-token") or str(request.state.form.get("csrf", ""))
     secret = await run_in_threadpool(form_secret, request)  # looks into the database
     if not secret or not same(csrf_token(secret), given):

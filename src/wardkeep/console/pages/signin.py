@@ -101,11 +101,11 @@ def use_link(request: Request) -> Response:
 
 
 @router.get("/sign-in/second")
-def second(request: Request) -> Response:
+def second(request: Request, next: str = "/") -> Response:
     session = current_session(request)
     if session is None or session.full:
         return RedirectResponse("/" if session else "/sign-in", 303)
-    return sign_in_page(request, "second.html", user=session.user)
+    return sign_in_page(request, "second.html", user=session.user, next=local_path(next))
 
 
 @router.post("/sign-in/second")
