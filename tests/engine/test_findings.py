@@ -277,3 +277,21 @@ def test_a_removed_host_counts_no_more_and_keeps_its_history(store: Store) -> No
         assert count(connection, Wanted(host="app-1"), NOW).n == 0
     assert the(store, finding())["last_seen"] == NOW
     assert history(store, finding()) == ["fail", "gone"]
+
+
+def test_new_numbers_move_every_open_deadline(store: Store) -> None:
+    aged = finding(subject="user:old", since="2026-11-02")
+    assess(store, finding(), aged, finding("pass", "user:ok"))
+    tighter = {severity: span / 2 for severity, span in LIMITS.items()}
+    record(store, [Assessment("app-2", NOW + HOUR, frozenset({"keys"}), ())], tighter)
+    assert the(store, finding())["due"] == NOW + 15 * DAY
+    assert the(store, aged)["due"] == datetime(2026, 11, 17, tzinfo=UTC)
+    assert the(store, finding("pass", "user:ok"))["due"] is None
+
+
+def test_an_entry_taken_in_twice_changes_nothing(store: Store) -> None:
+    assess(store, finding(), entry=5)
+    assess(store, finding("pass"), at=NOW + HOUR, entry=9)
+    again = assess(store, finding(), entry=5)
+    assert (again.turns, again.written) == ([], 0)
+    assert the(store, finding())["verdict"] == "pass"

@@ -9,38 +9,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from wardkeep.core.findings import Finding, Severity, Verdict
-from wardkeep.core.profiles import Numbers, months
+from wardkeep.engine.deadlines import Deadlines, due_at, keep_to
+from wardkeep.engine.deadlines import deadlines as deadlines
+from wardkeep.engine.row_states import close_rows, write_rows, write_tallies
 from wardkeep.store import Store, textindex
-from wardkeep.store.browse import VERDICTS, pressing
+from wardkeep.store.browse import pressing
 from wardkeep.store.columns import Moment
-from wardkeep.store.schema import GONE, finding_history, findings, row_days, row_states, strips, tallies
+from wardkeep.store.schema import GONE, finding_history, findings, row_states, tallies
 
 WHOLE_HOST = "host"  # the subject of the one unknown finding that a blind rule yields (engine.assess)
-Deadlines = Mapping[Severity, timedelta]
 _TICK = timedelta(microseconds=1)
-
-
-def deadlines(numbers: Numbers) -> Deadlines:
-    """How long a finding may stay open, by severity. Critical and high come from the profile's numbers; medium and low,
-    where no rule-making names a number, are a quarter and a year."""
-    return {
-        Severity.CRITICAL: numbers.patch_critical,
-        Severity.HIGH: numbers.patch_high,
-        Severity.MEDIUM: months(3),
-        Severity.LOW: months(12),
-    }
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """Everything one cycle said about the rows `controls` on one host. `entry` is its index in the ledger."""
+    """Everything one cycle said about the rows `controls` on one host. `entry` is its index in the ledger.
+
+    Taking an entry in twice changes nothing, so whoever finds the state behind the ledger may bring it up to it.
+    """
 
     host: str
     at: datetime
@@ -78,9 +70,14 @@ def record(store: Store, assessments: Iterable[Assessment], limits: Deadlines) -
     The ledger holds these assessments already; the commit need not wait for the disk.
     """
     recorded = Recorded()
+    given = list(assessments)
     with store.begin(rebuildable=True) as connection:
-        for assessment in assessments:
-            store.lock(connection, f"host:{assessment.host}")
+        if given:
+            keep_to(store, connection, limits, given[0].at)
+        # Everybody takes the hosts' locks in one order, or two writers could wait for each other.
+        for host in sorted({one.host for one in given}):
+            store.lock(connection, f"host:{host}")
+        for assessment in given:
             _Recording(connection, assessment, limits, recorded).write()
     return recorded
 
@@ -88,15 +85,25 @@ def record(store: Store, assessments: Iterable[Assessment], limits: Deadlines) -
 class _Recording:
     def __init__(self, connection: Connection, given: Assessment, limits: Deadlines, to: Recorded) -> None:
         self.connection, self.given, self.limits, self.to = connection, given, limits, to
-        self.controls = sorted(given.controls)
+        self.controls = sorted(given.controls - self._taken_in())
         self.inserts: list[dict[str, Any]] = []
         self.updates: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
         self.open: Counter[tuple[str, int]] = Counter()
 
+    def _taken_in(self) -> set[str]:
+        """The rows that know this entry, or a later one, already."""
+        if self.given.entry is None:
+            return set()
+        r = row_states.c
+        known = select(r.control).where(r.host == self.given.host, r.entry >= self.given.entry)
+        return set(self.connection.execute(known).scalars())
+
     def write(self) -> None:
+        if not self.controls:
+            return
         self.at = self._later_than_the_last()
-        found = _worst_of_each(self.given.found)
+        found = _worst_of_each(f for f in self.given.found if f.control in self.controls)
         blind = {f.rule for f in found.values() if _is_blind(f)} - {
             f.rule for f in found.values() if not _is_blind(f)
         }
@@ -106,7 +113,8 @@ class _Recording:
         for row in known.values():
             self._silent(row, row["rule"] in blind)
         self._send()
-        self._send_rows(found.values())
+        write_rows(self.connection, self.given.host, self.controls, self.at, self.given.entry, found.values())
+        write_tallies(self.connection, self.given.host, self.controls, self.open)
 
     def _later_than_the_last(self) -> datetime:
         """The ledger's order decides, not the clock: when that was set back, time stands still here, never runs back."""
@@ -115,7 +123,8 @@ class _Recording:
                 row_states.c.host == self.given.host, row_states.c.control.in_(self.controls)
             )
         ).scalar()
-        return self.given.at if last is None or self.given.at > last else last + _TICK
+        at = to_the_millisecond(self.given.at)
+        return at if last is None or at > last else last + _TICK
 
     def _known(self) -> dict[str, Mapping[str, Any]]:
         rows = self.connection.execute(
@@ -134,7 +143,7 @@ class _Recording:
         stretch = None if old is None or was_gone else old["failing_since"]
         passes = finding.verdict is Verdict.PASS
         since = None if passes else stretch or self.at
-        due = None if since is None else self._due(finding, since)
+        due = None if since is None else due_at(self.limits, finding.severity, finding.since, since)
         values = {
             "says": finding.says,
             "verdict": str(finding.verdict),
@@ -198,10 +207,6 @@ class _Recording:
         changed: datetime = old["changed_at"]
         return before or changed
 
-    def _due(self, finding: Finding, since: datetime) -> datetime:
-        began = _day(finding.since)
-        return (min(began, since) if began else since) + self.limits[finding.severity]
-
     def _remember(self, fingerprint: str, verdict: str, severity: str, seen: str) -> None:
         self.history.append(
             {"fingerprint": fingerprint, "at": self.at, "verdict": verdict, "severity": str(severity)}
@@ -222,73 +227,10 @@ class _Recording:
         if self.history:
             self.connection.execute(insert(finding_history), self.history)
 
-    def _send_rows(self, found: Iterable[Finding]) -> None:
-        """The row's state on this host: as this assessment counted it, so that the ledger gives the same."""
-        host, day = self.given.host, self.at.astimezone(UTC).date().isoformat()
-        seen: dict[str, Counter[Verdict]] = {control: Counter() for control in self.controls}
-        for finding in found:
-            seen.setdefault(finding.control, Counter())[finding.verdict] += 1
-        states: list[dict[str, Any]] = []
-        days: list[dict[str, Any]] = []
-        for control, n in sorted(seen.items()):
-            worst = str(worst_of(n))
-            counts = {"passes": n[Verdict.PASS], "fails": n[Verdict.FAIL], "unknowns": n[Verdict.UNKNOWN]}
-            key = {"host": host, "control": control}
-            states.append({**key, "at": self.at, "worst": worst, "entry": self.given.entry, **counts})
-            days.append({**key, "day": day, "worst": worst, "closing": worst, "last_at": self.at, **counts})
-        self._upsert(row_states, states, ("at", "worst", "entry", "passes", "fails", "unknowns"))
-        worst_today = select(row_days.c.control, row_days.c.worst).where(
-            row_days.c.day == day, row_days.c.host == host, row_days.c.control.in_(self.controls)
-        )
-        before = {str(row.control): str(row.worst) for row in self.connection.execute(worst_today)}
-        for row in days:
-            if row["control"] in before:
-                row["worst"] = max(row["worst"], before[row["control"]], key=_badness)
-        self._upsert(row_days, days, ("worst", "closing", "last_at", "passes", "fails", "unknowns"))
-        self._mark_days(day, {row["control"]: row["worst"] for row in days})
-        where = (tallies.c.host == host, tallies.c.control.in_(self.controls))
-        now = {(control, band): n for (control, band), n in self.open.items()}
-        had = {
-            (control, band): n
-            for control, band, n in self.connection.execute(
-                select(tallies.c.control, tallies.c.pressing, tallies.c.n).where(*where)
-            )
-        }
-        if now != had:
-            self.connection.execute(delete(tallies).where(*where))
-            if now:
-                self.connection.execute(
-                    insert(tallies),
-                    [{"host": host, "control": c, "pressing": p, "n": n} for (c, p), n in now.items()],
-                )
-
-    def _mark_days(self, day: str, worst: Mapping[str, str]) -> None:
-        """The fleet's worst of the day: written only when it gets worse, so that hosts do not wait for each other."""
-        today = select(strips.c.control, strips.c.worst).where(strips.c.day == day)
-        marked = {str(row.control): str(row.worst) for row in self.connection.execute(today)}
-        worse = [
-            {"control": control, "day": day, "worst": verdict}
-            for control, verdict in sorted(worst.items())
-            if control not in marked or _badness(verdict) > _badness(marked[control])
-        ]
-        self._upsert(strips, worse, ("worst",))
-
-    def _upsert(self, table: Any, rows: list[dict[str, Any]], change: Sequence[str]) -> None:
-        if not rows:
-            return
-        make = sqlite.insert if self.connection.dialect.name == "sqlite" else postgresql.insert
-        statement = make(table)
-        keys = [column.name for column in table.primary_key.columns]
-        self.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=keys, set_={name: statement.excluded[name] for name in change}
-            ),
-            rows,
-        )
-
 
 def retire_host(store: Store, host: str, at: datetime) -> None:
     """The host left the fleet: its findings are gone, its rows count no more. History and the ledger keep them."""
+    at = to_the_millisecond(at)
     with store.begin() as connection:
         store.lock(connection, f"host:{host}")
         here = (findings.c.host == host, findings.c.gone_at.is_(None))
@@ -314,16 +256,13 @@ def retire_host(store: Store, host: str, at: datetime) -> None:
         connection.execute(update(findings).where(*here).values(**left, last_seen=seen))
         textindex.learn(connection, ids)
         connection.execute(delete(tallies).where(tallies.c.host == host))
+        close_rows(connection, host, at)
         connection.execute(delete(row_states).where(row_states.c.host == host))
 
 
-def worst_of(counts: Mapping[Verdict, int]) -> Verdict:
-    """Fail before unknown before pass; nothing said at all is unknown."""
-    return next((verdict for verdict in VERDICTS if counts.get(verdict)), Verdict.UNKNOWN)
-
-
-def _badness(verdict: str) -> int:
-    return -VERDICTS.index(Verdict(verdict))
+def to_the_millisecond(at: datetime) -> datetime:
+    """The precision of the ledger's times, so that the state can be made from it again exactly."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def _worst_of_each(found: Iterable[Finding]) -> dict[str, Finding]:
@@ -386,11 +325,3 @@ def _as_finding(row: Mapping[str, Any]) -> Finding:
         row["todo"],
         row["since"],
     )
-
-
-def _day(text: str) -> datetime | None:
-    """An ISO date (or the date of a time) as UTC midnight; None where a control gave none."""
-    try:
-        return datetime.combine(date.fromisoformat(text[:10]), time(), UTC)
-    except ValueError:
-        return None

@@ -14,7 +14,7 @@ from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import PLATFORM, Snapshot
 from wardkeep.core.profiles import did_you_mean
 from wardkeep.engine.findings import retire_host
-from wardkeep.engine.platform import Platform
+from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.fleet import Host
 from wardkeep.store.schema import hosts
 
@@ -74,10 +74,12 @@ def add_host(platform: Platform, host: Host, actor: str) -> None:
 def remove_host(platform: Platform, name: str, actor: str) -> None:
     """Take a host out of the inventory. What the ledger holds of it stays."""
     find_host(platform, name)
-    platform.record("host", actor, {"act": "removed"}, subject={"host": name})
+    at = datetime.now(UTC)
+    body = {"act": "removed", "removed": timestamp(at)}
+    platform.record("host", actor, body, subject={"host": name})
     with platform.store.begin() as connection:
         connection.execute(delete(hosts).where(hosts.c.name == name))
-    retire_host(platform.store, name, datetime.now(UTC))
+    retire_host(platform.store, name, at)
 
 
 def note_looks(platform: Platform, snapshots: Sequence[Snapshot]) -> None:

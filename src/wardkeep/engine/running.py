@@ -19,6 +19,7 @@ from wardkeep.engine.alerts import reopen
 from wardkeep.engine.clock import tick
 from wardkeep.engine.cycle import Cycle, check, look_at_platform
 from wardkeep.engine.durable import Durable, Json, Run
+from wardkeep.engine.index import catch_up
 from wardkeep.engine.leases import Fenced
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform
@@ -87,6 +88,7 @@ class Running:
     def turn(self, now: datetime) -> None:
         """One turn of the loop. Raises what the state raises; the loop logs it and goes on."""
         tick(self.platform, now, expected=timedelta(seconds=self.pause))
+        catch_up(self.platform)
         reopen(self.platform, [waiver.fingerprint for waiver in note_expired(self.platform, now)])
         waiting = soon_due(duties(self.platform, now), now)
         if waiting:
