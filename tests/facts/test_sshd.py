@@ -88,6 +88,31 @@ def test_an_include_inside_a_block_belongs_to_the_block_and_ends_with_its_file()
     ]
 
 
+def server_of(text: str) -> SshServer:
+    plain, blocks = read("/c", {"/c": text}, {})
+    return SshServer(0, "", {"permitrootlogin": ("no",)}, plain, blocks, (), 0)
+
+
+def test_two_blocks_with_one_condition_hold_together() -> None:
+    server = server_of(
+        "Match Address 10.0.0.0/8\nPermitRootLogin yes\nMatch Address 10.0.0.0/8\nPermitRootLogin no\n"
+    )
+    assert [view.get("PermitRootLogin") for view in server.views("root")] == ["no", "yes"]
+
+
+def test_blocks_that_cannot_change_who_gets_in_are_left_out_however_many() -> None:
+    many = "".join(f"Match User sftp{i}\nChrootDirectory /srv/{i}\n" for i in range(40))
+    assert server_of(many).conditions() == 0
+    assert len(list(server_of(many).views())) == 1
+
+
+def test_more_conditions_than_can_be_told_apart_are_refused() -> None:
+    whole = answer("sshd-debian12-fresh.txt").stdout.decode()
+    many = "".join(f"|Match Address 192.0.2.{i}\n|PermitRootLogin yes\n" for i in range(13))
+    with pytest.raises(NotUnderstood, match="13 different Match conditions"):
+        Sshd.parse(Answer("sshd", 0, whole.replace("= folder", many + "= folder", 1).encode()))
+
+
 VALUES = {
     "permitrootlogin": ("yes", "no"),
     "passwordauthentication": ("yes", "no"),

@@ -2,8 +2,8 @@
 
 `sshd -T` speaks for a connection about which nothing is known. A `Match` block may allow for some users or addresses what the
 rest forbids, so the text of every file that sshd says it reads is brought along, and `SshServer.views` gives the whole
-effective configuration once for each combination of blocks that could apply. Not checked: whether the conditions of
-two blocks can hold at once (a view may then be impossible, never missing).
+effective configuration once for each combination of blocks that could apply. Not checked: whether two different
+conditions can hold at once: a view may then be impossible, but none is missing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,19 @@ from typing import ClassVar, Self
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
 from wardkeep.facts.sections import END, QUOTE, Section, sections
-from wardkeep.facts.sshd_config import ALWAYS, GATHERED, NEVER, Block, Line, canonical, matches, read
+from wardkeep.facts.sshd_config import GATHERED, Block, Line, canonical, matches, read
 
 MAIN = "/etc/ssh/sshd_config"
-COMBINED = (
-    8  # blocks that may or may not apply: up to this many in every combination, beyond that one at a time
-)
+# The keywords that a view answers for. Blocks that name none of them (chroots, forced commands) cannot change a view.
+DECIDING = frozenset(
+    {
+        "allowgroups", "allowusers", "authenticationmethods", "channeltimeout", "clientalivecountmax", "clientaliveinterval",
+        "denygroups", "denyusers", "gssapiauthentication", "hostbasedauthentication", "kbdinteractiveauthentication",
+        "loglevel", "maxauthtries", "passwordauthentication", "permitemptypasswords", "permitrootlogin",
+        "pubkeyauthentication", "usepam",
+    }
+)  # fmt: skip
+MOST = 12  # different conditions of such blocks: each doubles the views, and beyond that the answer is not understood
 # Asks every sshd that listens in this process namespace with the options it was started with (-f, -o, -p), or, if none
 # listens, the sshd that would be started. `-ddd` names the files it takes in. The listener writes its pid file whenever
 # it (re)reads its configuration, so the file's age tells which text it runs.
@@ -108,6 +115,8 @@ class View:
 
     def get(self, keyword: str) -> str:
         """The value in sshd's own words, `prohibit-password` for its old name. Raises NotUnderstood if sshd named none."""
+        if keyword.lower() not in DECIDING:
+            raise ValueError(f"add {keyword} to DECIDING")
         try:
             return canonical(self.options[keyword.lower()][0])
         except (KeyError, IndexError):
@@ -169,19 +178,27 @@ class SshServer:
     def subject(self) -> str:
         return f"sshd {self.options}" if self.options else "sshd"
 
+    def _deciding(self) -> tuple[Block, ...]:
+        return tuple(block for block in self.blocks if any(line.keyword in DECIDING for line in block.lines))
+
+    def conditions(self) -> int:
+        """How many different conditions decide between views, for a user nobody knows."""
+        return len(frozenset().union(*(block.hangs_on(None, None) or () for block in self._deciding())))
+
     def views(self, user: str | None = None, groups: frozenset[str] | None = None) -> Iterator[View]:
         """Every effective configuration `user` can meet; None: whoever it is. Never empty; the plainest comes first."""
-        certain = [block.applies(user, groups) for block in self.blocks]
-        maybe = [i for i, sure in enumerate(certain) if sure not in (NEVER, ALWAYS)]
-        sizes = range(len(maybe) + 1) if len(maybe) <= COMBINED else (0, 1, len(maybe))
+        blocks = self._deciding()
+        hangs_on = [block.hangs_on(user, groups) for block in blocks]
+        criteria = sorted(frozenset().union(*(needed for needed in hangs_on if needed)))
+        worlds = chain.from_iterable(combinations(criteria, size) for size in range(len(criteria) + 1))
         shown: set[tuple[int, ...]] = set()
-        for chosen in chain.from_iterable(combinations(maybe, size) for size in sizes):
-            if chosen in shown:
+        for world in worlds:
+            true = frozenset(world)
+            applying = tuple(i for i, needed in enumerate(hangs_on) if needed is not None and needed <= true)
+            if applying in shown:
                 continue
-            shown.add(chosen)
-            applied = tuple(
-                block for i, block in enumerate(self.blocks) if certain[i] == ALWAYS or i in chosen
-            )
+            shown.add(applying)
+            applied = tuple(blocks[i] for i in applying)
             options, lines = dict(self.told), dict[str, Line]()
             for block in applied:
                 spoken = frozenset(lines)  # by blocks before this one
@@ -217,7 +234,14 @@ class Sshd:
             groups[-1].append(section)
         if not groups:
             raise NotUnderstood("no server was asked")
-        return cls(tuple(_server(group) for group in groups))
+        servers = tuple(_server(group) for group in groups)
+        for server in servers:
+            if server.conditions() > MOST:
+                raise NotUnderstood(
+                    f"{server.conditions()} different Match conditions decide who gets in; up to {MOST} can be told apart",
+                    where=server.subject,
+                )
+        return cls(servers)
 
 
 def _server(group: list[Section]) -> SshServer:

@@ -20,7 +20,6 @@ ALIASES = {
 }
 VALUES = {"without-password": "prohibit-password", "true": "yes", "false": "no"}
 GATHERED = frozenset({"allowusers", "denyusers", "allowgroups", "denygroups", "acceptenv", "setenv"})
-NEVER, MAYBE, ALWAYS = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +43,24 @@ class Match:
     criteria: tuple[tuple[str, str], ...]
     where: str
 
-    def applies(self, user: str | None, groups: frozenset[str] | None) -> int:
-        """NEVER, MAYBE (hangs on where the connection comes from) or ALWAYS for `user`; None: any user, any groups."""
-        sure = ALWAYS
+    def hangs_on(self, user: str | None, groups: frozenset[str] | None) -> frozenset[tuple[str, str]] | None:
+        """The criteria that `user` alone does not decide (where the connection comes from); None: it can never apply.
+
+        An empty set: it always applies. Without a user, or without groups, those criteria are open too.
+        """
+        undecided = set()
         for criterion, patterns in self.criteria:
             if criterion == "user" and user is not None:
                 if not matches(user, patterns):
-                    return NEVER
+                    return None
             elif criterion == "group" and groups is not None:
                 if not any(matches(group, patterns) for group in groups) or _vetoed(groups, patterns):
-                    return NEVER
+                    return None
             elif criterion == "invalid-user":
-                return NEVER  # concerns names that are no account, and those cannot log in
+                return None  # concerns names that are no account, and those cannot log in
             else:
-                sure = MAYBE
-        return sure
+                undecided.add((criterion, patterns))
+        return frozenset(undecided)
 
     def __str__(self) -> str:
         return "Match " + (" ".join(f"{name} {patterns}" for name, patterns in self.criteria) or "all")
@@ -71,8 +73,15 @@ class Block:
     conditions: tuple[Match, ...]
     lines: tuple[Line, ...]
 
-    def applies(self, user: str | None, groups: frozenset[str] | None) -> int:
-        return min(condition.applies(user, groups) for condition in self.conditions)
+    def hangs_on(self, user: str | None, groups: frozenset[str] | None) -> frozenset[tuple[str, str]] | None:
+        """As for one Match line: what is open of all of them together; None if one of them can never apply."""
+        undecided: frozenset[tuple[str, str]] = frozenset()
+        for condition in self.conditions:
+            more = condition.hangs_on(user, groups)
+            if more is None:
+                return None
+            undecided |= more
+        return undecided
 
     def __str__(self) -> str:
         return " within ".join(str(condition) for condition in reversed(self.conditions))
