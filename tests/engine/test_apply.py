@@ -22,7 +22,7 @@ from tests.engine.toy_platform import (
 )
 
 from wardkeep.core.errors import BadInput, WardkeepError
-from wardkeep.engine.apply import find_plan, latest_plan, list_applies
+from wardkeep.engine.apply.records import find_plan, latest_plan, list_applies
 from wardkeep.engine.plans import read_plan
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.workers import apply_plan, undo_plan

@@ -11,7 +11,8 @@ from typing import Any
 
 from tests.engine.toy_row import make_toy, stage_toy
 
-from wardkeep.engine.apply import Site, Stored
+from wardkeep.engine.apply.carry_out import Site
+from wardkeep.engine.apply.records import Stored
 from wardkeep.engine.durable import Durable
 from wardkeep.engine.hosts import add_host
 from wardkeep.engine.platform import Platform, open_platform

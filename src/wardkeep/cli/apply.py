@@ -14,7 +14,7 @@ from wardkeep.core.errors import BadInput, Refused
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from wardkeep.engine.apply import Stored
+    from wardkeep.engine.apply.records import Stored
     from wardkeep.engine.platform import Platform
 
 
@@ -32,7 +32,7 @@ def command(
     """
     from wardkeep.cli.plan import show_plan
     from wardkeep.cli.terminal import console, print_json
-    from wardkeep.engine.apply import Site
+    from wardkeep.engine.apply.carry_out import Site
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform, operator
     from wardkeep.engine.workers import apply_plan, open_workers, undo_plan
@@ -85,7 +85,7 @@ def ask(host: str) -> None:
 
 
 def _stored(platform: Platform, what: str, undo: bool) -> Stored:
-    from wardkeep.engine.apply import find_plan, list_applies
+    from wardkeep.engine.apply.records import find_plan, list_applies
     from wardkeep.engine.hosts import find_host
     from wardkeep.engine.platform import operator
     from wardkeep.engine.workers import plan_host

@@ -12,7 +12,7 @@ from wardkeep.cli.options import Json, State
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from wardkeep.engine.apply import Stored
+    from wardkeep.engine.apply.records import Stored
     from wardkeep.engine.plans import AnyChange, NoRemedy
 
 
@@ -143,7 +143,7 @@ def _show_rest(out: Console, title: str, rest: tuple[NoRemedy, ...]) -> None:
 def show_list(out: Console, platform: Any, json: bool) -> None:
     """What was carried out, the newest first, and the newest plan of each host that was not."""
     from wardkeep.cli.terminal import ago, print_json, table
-    from wardkeep.engine.apply import latest_plan, list_applies
+    from wardkeep.engine.apply.records import latest_plan, list_applies
     from wardkeep.engine.hosts import list_hosts
 
     done = list_applies(platform)

@@ -9,8 +9,9 @@ from typing import Any, cast
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.core.facts import HOST
-from wardkeep.engine.apply import Site, Stored, apply_workflow, list_applies, store_plan, undo_workflow
+from wardkeep.engine.apply.carry_out import Site, apply_workflow, undo_workflow
 from wardkeep.engine.apply.hand import Connect
+from wardkeep.engine.apply.records import Stored, list_applies, store_plan
 from wardkeep.engine.assess import questions
 from wardkeep.engine.cycle import record_looks
 from wardkeep.engine.drills import Drilled, drill_workflow, drilled
