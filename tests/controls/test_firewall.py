@@ -8,6 +8,7 @@ from wardkeep.controls.firewall import Policy, control
 from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import Answer
 from wardkeep.core.findings import Seen
+from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.nftables import Nftables
 
@@ -19,13 +20,21 @@ def nftables(name: str) -> Nftables:
     return Nftables.parse(Answer("nftables", 0, (ANSWERS / f"nftables-{name}.txt").read_bytes()))
 
 
-def look(rule: str, name: str, policy: Policy | None = None) -> dict[str, Seen]:
-    seen = RULES[rule].check(rules=nftables(name), policy=policy or Policy())
+def iptables(name: str) -> Iptables:
+    return Iptables.parse(Answer("iptables", 0, (ANSWERS / f"iptables-{name}.txt").read_bytes()))
+
+
+def look(
+    rule: str, name: str, policy: Policy | None = None, tables: str = "debian12-open"
+) -> dict[str, Seen]:
+    seen = RULES[rule].check(rules=nftables(name), tables=iptables(tables), policy=policy or Policy())
     return {s.subject: s for s in seen}
 
 
-def verdicts(rule: str, name: str, policy: Policy | None = None) -> dict[str, str]:
-    return {subject: str(s.verdict) for subject, s in look(rule, name, policy).items()}
+def verdicts(
+    rule: str, name: str, policy: Policy | None = None, tables: str = "debian12-open"
+) -> dict[str, str]:
+    return {subject: str(s.verdict) for subject, s in look(rule, name, policy, tables).items()}
 
 
 @pytest.mark.parametrize(
@@ -41,11 +50,45 @@ def verdicts(rule: str, name: str, policy: Policy | None = None) -> dict[str, st
         ("everyone-by-source-port", "fail", "fail"),
         ("trusted-zone", "fail", "fail"),
         ("many-matches", "fail", "fail"),
-        ("iptables-nft", "unknown", "fail"),
+        ("iptables-nft", "unknown", "unknown"),
+        ("debian12-open", "fail", "fail"),
+        ("debian12-closed", "pass", "pass"),
+        ("debian13-closed", "pass", "pass"),
     ],
 )
 def test_default_deny(name: str, v4: str, v6: str) -> None:
     assert verdicts("default_deny", name) == {"ipv4": v4, "ipv6": v6}
+
+
+def test_iptables_reads_what_nft_cannot_print() -> None:
+    policy = Policy(allow=("22/tcp", "80/tcp", "443/tcp", "8000-8010/tcp", "8080/tcp"))
+    alone = verdicts("default_deny", "iptables-nft", policy)
+    assert alone == {"ipv4": "unknown", "ipv6": "unknown"}
+    assert verdicts("default_deny", "iptables-nft", policy, "nft-fail2ban") == {
+        "ipv4": "pass",
+        "ipv6": "pass",
+    }
+    assert verdicts("only_named_ports_open", "iptables-nft", policy, "nft-fail2ban") == {
+        "open:ipv4/22/tcp": "pass",
+        "open:ipv4/80/tcp": "pass",
+        "open:ipv4/443/tcp": "pass",
+        "open:ipv4/8000-8010/tcp": "pass",
+        "open:ipv6/22/tcp": "pass",
+        "redirect:8080/tcp": "pass",
+    }
+    narrow = Policy(allow=("22/tcp from 2001:db8:1::/48",))
+    seen = verdicts("only_named_ports_open", "iptables-nft", narrow, "nft-fail2ban")
+    assert (seen["open:ipv6/22/tcp"], seen["open:ipv4/22/tcp"]) == ("pass", "fail")
+
+
+def test_the_old_kernel_tables_are_read_too() -> None:
+    assert verdicts("default_deny", "nothing", tables="legacy") == {"ipv4": "pass", "ipv6": "pass"}
+    assert verdicts("only_named_ports_open", "nothing", tables="legacy") == {
+        "open:ipv4/22/tcp": "pass",
+        "open:ipv4/53/udp": "fail",
+        "open:ipv4/9000/tcp": "unknown",
+        "open:ipv6/22/tcp": "pass",
+    }
 
 
 def test_default_deny_says_where_packets_get_in() -> None:
@@ -99,7 +142,7 @@ def test_every_listener_is_named() -> None:
     assert {subject: str(s.verdict) for subject, s in seen.items()} == {
         "listener:tcp/22": "pass",
         "listener:tcp/8443": "fail",
-        "listener:udp/68": "fail",
+        "listener:udp/68": "pass",
         "listener:udp/avahi-daemon": "fail",
     }
     assert "a program the kernel does not name" in seen["listener:tcp/8443"].seen

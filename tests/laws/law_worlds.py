@@ -30,6 +30,8 @@ ORDER_SPEAKS = {
     "Block.conditions": "the innermost Match stands last",
     "Line.words": "the words of a line",
     "Choice.offers": "apt prints the versions of a package newest first",
+    "IpChain.rules": "the kernel tries the rules of a chain in this order",
+    "IpRule.words": "an option and its value",
     "Nftables.rules": "the kernel tries the rules of a chain in this order",
     "Rule.expr": "what a rule asks before its verdict and after it",
     "Stack.modules": "PAM runs the modules of a stack one after the other",

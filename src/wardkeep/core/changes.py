@@ -90,7 +90,10 @@ class TryLogin:
 
 @dataclass(frozen=True, slots=True)
 class TryConnect:
-    """From the controller: open a TCP connection to `port` of the host and expect `open` or `closed`."""
+    """From the controller: open a TCP connection to `port` of the host and expect `open` or `closed`.
+
+    Port 0 is the one by which the host's sshd is reached from here, whatever its number.
+    """
 
     port: int
     expect: str

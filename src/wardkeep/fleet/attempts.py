@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,7 @@ async def _try_connect(
 ) -> tuple[Verdict, str]:
     if step.expect not in ("open", "closed"):
         raise BadInput(f"a port is expected `open` or `closed`, not `{step.expect}`", where=step.proves)
+    step = replace(step, port=step.port or aim.address.port)
     if aim.own:
         return _seen_from_itself(step, await _knock("127.0.0.1", step.port, timeout))
     if tunnel is not None:

@@ -1,7 +1,12 @@
-"""Firewall: what comes from outside is dropped unless the policy names it, over IPv4 and IPv6."""
+"""Firewall: what comes from outside is dropped unless the policy names it, over IPv4 and IPv6.
+
+`program` follows packets through any rule set; `from_nftables` and `from_iptables` read one into it; `own_table` compiles the
+policy. The other modules are the row: importing them fills `control`.
+"""
 
 from __future__ import annotations
 
-from wardkeep.controls.firewall.rules import Policy, control
+from wardkeep.controls.firewall import rules, boot, mending, exercise  # isort: skip
+from wardkeep.controls.firewall.row import Policy, control
 
-__all__ = ["Policy", "control"]
+__all__ = ["Policy", "boot", "control", "exercise", "mending", "rules"]

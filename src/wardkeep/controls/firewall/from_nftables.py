@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network, summarize_address_range
 from typing import Any, TypeAlias
 
+from wardkeep.controls.firewall import from_iptables
 from wardkeep.controls.firewall.program import (
     Condition,
     Hooked,
@@ -19,6 +20,7 @@ from wardkeep.controls.firewall.program import (
     Spans,
     Verdict,
 )
+from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.nftables import Nftables, Rule, Table
 
 Expr: TypeAlias = Mapping[str, Any]
@@ -36,15 +38,20 @@ class Opaque(Exception):
     """An expression this version does not understand; the text says which."""
 
 
-def program(rules: Nftables) -> Program:
-    """All input chains of the families that carry IP, in the order of their priority."""
+def program(rules: Nftables, tables: Iptables | None = None) -> Program:
+    """All input chains of the families that carry IP, in the order of their priority.
+
+    `tables` adds the old kernel tables, and stands in for nftables tables made by `iptables-nft` wherever nft itself
+    could only print `xt`. Without it those stay opaque.
+    """
+    covered = _covered(rules, tables) if tables else frozenset()
     doubts = {(t.family, t.name): _doubt(t) for t in rules.tables}
     hooked: list[Hooked] = []
     redirects: list[Redirect] = []
     chains: dict[tuple[str, str], tuple[Line, ...]] = {}
     for chain in rules.chains:
         doubt = doubts.get((chain.family, chain.table), "its table is not listed")
-        if chain.family not in FAMILIES or doubt == "dormant":
+        if chain.family not in FAMILIES or doubt == "dormant" or (chain.family, chain.table) in covered:
             continue
         scope = f"{chain.family} {chain.table}"
         lines = tuple(line for rule in rules.rules_of(chain) for line in translate(rules, rule))
@@ -53,14 +60,22 @@ def program(rules: Nftables) -> Program:
             reached = FAMILIES[chain.family]
             hooked.append(Hooked(scope, chain.name, reached, chain.priority, chain.policy, doubt))
     for rule in rules.rules:
-        redirects.extend(_redirects(rules, rule))
+        if (rule.family, rule.table) not in covered:
+            redirects.extend(_redirects(rules, rule))
     untracked = any("notrack" in e for rule in rules.rules for e in rule.expr)
-    return Program(
-        tuple(sorted(hooked, key=lambda h: (h.priority, h.scope, h.name))),
-        chains,
-        tuple(redirects),
-        untracked,
-    )
+    if tables:
+        hooked += from_iptables.hooked(tables, covered)
+        chains |= from_iptables.chains(tables, covered)
+        redirects += from_iptables.redirects(tables, covered)
+        untracked = untracked or from_iptables.untracked(tables)
+    order = sorted(hooked, key=lambda h: (h.priority, h.scope, h.name))
+    return Program(tuple(order), chains, tuple(sorted(redirects, key=str)), untracked)
+
+
+def _covered(rules: Nftables, tables: Iptables) -> frozenset[tuple[str, str]]:
+    """The tables with an expression that only the iptables tools can print, and that these did print."""
+    dark = {(r.family, r.table) for r in rules.rules if any("xt" in e for e in r.expr)}
+    return frozenset(key for key in dark if tables.find("nft", *key))
 
 
 def _doubt(table: Table) -> str:

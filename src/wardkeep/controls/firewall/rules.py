@@ -3,69 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from wardkeep.controls.firewall import from_nftables
-from wardkeep.controls.firewall.allowed import Permit, permit
+from wardkeep.controls.firewall.allowed import Permit, openings
 from wardkeep.controls.firewall.judge import Entrance, entrances, is_named, is_trusted
 from wardkeep.controls.firewall.program import Packet, Program, TooManyWays, Way, ways
-from wardkeep.core.control import Control
+from wardkeep.controls.firewall.row import ACCESS, GRANTED, RISK, TRANSMISSION, Policy, control
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
+from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.listeners import Listener, Listeners
 from wardkeep.facts.nftables import Nftables
 
 FAMILIES = {"ip": "IPv4", "ip6": "IPv6"}
 EPHEMERAL = 32_768  # Linux' default first port of those it hands out itself
+PLAN = "Run `wardkeep plan` to see the table of our own that drops the rest."
 UNDECIDED = "This version reads addresses, ports, interfaces and states; look at this rule yourself."
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What may come in from outside the host."""
-
-    allow: tuple[str, ...] = field(
-        default=("22/tcp",),
-        metadata={"doc": "ports open to the world or to networks: `443/tcp`, `22/tcp from 192.0.2.0/24`"},
-    )
-    trusted: tuple[str, ...] = field(
-        default=(),
-        metadata={"doc": "networks and interfaces from which everything may come: `10.9.0.0/24`, `wg0`"},
-    )
-
-    def __post_init__(self) -> None:
-        permit(self.allow, self.trusted)  # a sentence that says nothing clear is refused at once
-
-    @property
-    def permit(self) -> Permit:
-        return permit(self.allow, self.trusted)
-
-
-control = Control(
-    "firewall",
-    policy=Policy,
-    missing=(
-        "Whether the rules in force are loaded again after a reboot is not looked at yet.",
-        "Whether the filter really refuses strangers is not drilled yet.",
-    ),
-)
 
 
 @control.rule(
     says="A packet from outside that no rule names is dropped, over IPv4 and over IPv6.",
     severity=Severity.CRITICAL,
     serves={
-        "164.312(a)(1)": "only what was granted access gets in when everything else is refused by default",
-        "164.312(e)(1)": "services nobody meant to offer cannot be reached over the network",
-        "164.308(a)(1)(ii)(B)": "a forgotten service is kept from being a way in",
+        ACCESS: "only what was granted access gets in when everything else is refused by default",
+        TRANSMISSION: "services nobody meant to offer cannot be reached over the network",
+        RISK: "a forgotten service is kept from being a way in",
     },
 )
-def default_deny(rules: Nftables, policy: Policy) -> Iterator[Seen]:
-    program = from_nftables.program(rules)
+def default_deny(rules: Nftables, tables: Iptables, policy: Policy) -> Iterator[Seen]:
+    program = from_nftables.program(rules, tables)
     for family, name in FAMILIES.items():
-        yield _default(program, family, name, policy.permit)
+        yield closed_by_default(program, family, name, policy.permit)
 
 
-def _default(program: Program, family: str, name: str, permit: Permit) -> Seen:
+def closed_by_default(program: Program, family: str, name: str, permit: Permit) -> Seen:
     subject = name.lower()
     hooked = [h for h in program.hooked if family in h.families]
     if not hooked:
@@ -81,7 +51,7 @@ def _default(program: Program, family: str, name: str, permit: Permit) -> Seen:
     for way in accepted:
         if way.decided:
             seen = f"{name} packets that no rule names are let in: {way}"
-            return fails(subject, seen, "Run `wardkeep plan` to see the table that drops them.")
+            return fails(subject, seen, PLAN)
     if accepted:
         return unsure(subject, f"whether {name} is closed hangs on: {accepted[0]}", UNDECIDED)
     chains = ", ".join(f"{h.scope} {h.name} (policy {h.policy})" for h in hooked)
@@ -92,13 +62,16 @@ def _default(program: Program, family: str, name: str, permit: Permit) -> Seen:
     says="The packet filter opens only the ports that the policy names.",
     severity=Severity.HIGH,
     serves={
-        "164.312(a)(1)": "each opening of the filter was decided by somebody and written down",
-        "164.308(a)(4)(ii)(B)": "access over the network is granted by the policy, port by port",
+        ACCESS: "each opening of the filter was decided by somebody and written down",
+        GRANTED: "access over the network is granted by the policy, port by port",
     },
 )
-def only_named_ports_open(rules: Nftables, policy: Policy) -> Iterator[Seen]:
-    program = from_nftables.program(rules)
-    permit = policy.permit
+def only_named_ports_open(rules: Nftables, tables: Iptables, policy: Policy) -> Iterator[Seen]:
+    yield from named_openings(from_nftables.program(rules, tables), policy.permit)
+
+
+def named_openings(program: Program, permit: Permit) -> Iterator[Seen]:
+    """What is open and sent on, each named by the policy or not."""
     said = False
     for protocol in ("tcp", "udp"):
         for family, name in FAMILIES.items():
@@ -156,12 +129,12 @@ def _redirect(entrance: Entrance, says: str, permit: Permit) -> Seen:
     says="Every program that listens to the world is named by the policy.",
     severity=Severity.HIGH,
     serves={
-        "164.312(a)(1)": "a program that offers a port offers access, and each such offer was decided by somebody",
-        "164.308(a)(1)(ii)(B)": "services that nobody needs are found before somebody else finds them",
+        ACCESS: "a program that offers a port offers access, and each such offer was decided by somebody",
+        RISK: "services that nobody needs are found before somebody else finds them",
     },
 )
 def only_named_listeners(listeners: Listeners, policy: Policy) -> Iterator[Seen]:
-    permit = policy.permit
+    permit = Permit((*policy.permit.openings, *openings(policy.clients)))
     gathered: dict[str, list[Listener]] = {}
     for socket in listeners.to_the_world():
         gathered.setdefault(_listener(socket), []).append(socket)
@@ -180,6 +153,9 @@ def only_named_listeners(listeners: Listeners, policy: Policy) -> Iterator[Seen]
             )
     if not gathered:
         yield passes("listeners", "nothing listens to the world")
+
+
+only_named_listeners.cannot_mend("whether a program is needed, and by whom, a person must decide")
 
 
 def _listener(socket: Listener) -> str:
