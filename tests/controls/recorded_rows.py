@@ -26,7 +26,7 @@ def snapshot(row: str, *names: str, at: datetime = NOW, **texts: str) -> Snapsho
         asked = max((i for i in ids if name.startswith(i + "-")), key=len)
         answers[asked] = Answer(asked, 0, (ANSWERS / f"{name}.txt").read_bytes())
     for name, text in texts.items():
-        answers[name.replace("_", "-")] = Answer(name.replace("_", "-"), 0, text.encode())
+        answers[name] = Answer(name, 0, text.encode())
     return Snapshot("host-1", at, answers)
 
 

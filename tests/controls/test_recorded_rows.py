@@ -17,7 +17,7 @@ from wardkeep.engine.config import default_policy
 
 
 def test_encryption_is_followed_through_lvm_to_the_luks_device() -> None:
-    seen = told("encryption_at_rest", "block-devices-debian13-luks")
+    seen = told("encryption_at_rest", "block_devices-debian13-luks")
     assert seen["data_on_encrypted_devices mount:/"].startswith("fail: ext4 on /dev/vda, no encrypted device")
     assert "dm-crypt (aes-xts-plain64, 512 bit key)" in seen["data_on_encrypted_devices mount:/srv/db"]
     assert seen["swap_encrypted swap:/dev/dm-2"].startswith("pass")
@@ -25,7 +25,7 @@ def test_encryption_is_followed_through_lvm_to_the_luks_device() -> None:
 
 
 def test_a_container_does_not_know_what_its_disk_lies_on() -> None:
-    seen = verdicts("encryption_at_rest", "block-devices-debian12-container")
+    seen = verdicts("encryption_at_rest", "block_devices-debian12-container")
     assert seen["data_on_encrypted_devices mount:/"] == "unknown"
     assert set(seen.values()) == {"unknown", "pass"}
     assert seen["swap_encrypted swap"] == "pass"
@@ -35,7 +35,7 @@ def test_a_container_does_not_know_what_its_disk_lies_on() -> None:
     ("kind", "verdict"), [("nfs4", "unknown"), ("ext4", "fail"), ("squashfs", None), ("overlay", None)]
 )
 def test_file_systems_are_judged_by_kind(kind: str, verdict: str | None) -> None:
-    text = text_of("block-devices-debian13-luks").replace('"/dev/mapper/vg-db"', '"/dev/vda2"', 1)
+    text = text_of("block_devices-debian13-luks").replace('"/dev/mapper/vg-db"', '"/dev/vda2"', 1)
     text = text.replace(
         '"target": "/srv/db",\n|               "source": "/dev/mapper/vg-db",\n|               "fstype": "ext4"',
         '"target": "/srv/db",\n|               "source": "/dev/vdb",\n|               "fstype": "'
@@ -47,7 +47,7 @@ def test_file_systems_are_judged_by_kind(kind: str, verdict: str | None) -> None
 
 
 def test_keys_that_others_can_read_are_found_and_closed_without_taking_them_from_services() -> None:
-    seen = told("keys", "key-files-debian12-neglected")
+    seen = told("keys", "key_files-debian12-neglected")
     assert (
         seen["private_keys_closed key:/etc/nginx/tls/ehr.key"]
         == "fail: 0644 root:root: everybody may open it"
@@ -56,7 +56,7 @@ def test_keys_that_others_can_read_are_found_and_closed_without_taking_them_from
     assert seen["service_keys_young key:/etc/nginx/tls/ehr.key"].endswith("689 days ago")
     assert seen["host_keys_strong key:/etc/ssh/ssh_host_rsa_key.pub"] == "pass: RSA, 3072 bits"
     made = control("keys")
-    given = snapshot("keys", "key-files-debian12-neglected")
+    given = snapshot("keys", "key_files-debian12-neglected")
     changes = [
         c
         for _, _, told in remedies(made, given, default_policy(made, HIPAA.numbers))
@@ -71,9 +71,9 @@ def test_keys_that_others_can_read_are_found_and_closed_without_taking_them_from
 
 
 def test_a_key_for_services_is_closed_enough_and_a_short_host_key_is_not() -> None:
-    assert set(verdicts("keys", "key-files-debian13-server").values()) == {"pass"}
+    assert set(verdicts("keys", "key_files-debian13-server").values()) == {"pass"}
     weak = (
-        text_of("key-files-debian13-server")
+        text_of("key_files-debian13-server")
         .replace("3072 (RSA)", "1024 (RSA)")
         .replace("256 (ECDSA)", "1024 (DSA)")
     )
@@ -82,7 +82,7 @@ def test_a_key_for_services_is_closed_enough_and_a_short_host_key_is_not() -> No
     assert seen["host_keys_strong key:/etc/ssh/ssh_host_ecdsa_key.pub"] == "fail"
 
 
-SERVICES, JOBS = "services-debian12-neglected", "backup-jobs-debian12-neglected"
+SERVICES, JOBS = "services-debian12-neglected", "backup_jobs-debian12-neglected"
 
 
 def test_backup_jobs_are_judged_by_how_they_ended() -> None:
@@ -102,7 +102,7 @@ def test_a_backup_grows_too_old_and_no_job_is_no_backup() -> None:
     assert later["newest_backup_is_fresh job:restic-ehr.service"] == "fail"
     kept = verdicts("backups", SERVICES, JOBS, at=NOW + timedelta(hours=23), policy={"age_hours": 48})
     assert kept["newest_backup_is_fresh job:restic-ehr.service"] == "pass"
-    none = verdicts("backups", "services-debian13-server", "backup-jobs-debian13-server")
+    none = verdicts("backups", "services-debian13-server", "backup_jobs-debian13-server")
     assert none == {"backup_job_exists host": "fail", "newest_backup_is_fresh host": "fail"}
 
 
@@ -113,7 +113,7 @@ def test_the_operators_own_unit_counts_as_a_backup() -> None:
 
 
 def test_forwarding_to_this_very_host_does_not_count_and_clear_text_fails() -> None:
-    seen = verdicts("log_archive", "log-shipping-debian12-neglected", SERVICES)
+    seen = verdicts("log_archive", "log_shipping-debian12-neglected", SERVICES)
     assert seen == {
         "journal_survives journal": "fail",
         "logs_leave_the_host forward:relp:relay.example.net": "pass",
@@ -126,24 +126,24 @@ def test_forwarding_to_this_very_host_does_not_count_and_clear_text_fails() -> N
 
 
 def test_no_password_of_a_log_database_travels() -> None:
-    assert "hunter2" not in text_of("log-shipping-debian12-neglected")
-    assert "ommysql" in text_of("log-shipping-debian12-neglected")
+    assert "hunter2" not in text_of("log_shipping-debian12-neglected")
+    assert "ommysql" in text_of("log_shipping-debian12-neglected")
     assert "hunter2" not in text_of(JOBS)
 
 
 def test_logs_that_stay_fail_and_a_stopped_rsyslog_sends_nothing() -> None:
-    seen = verdicts("log_archive", "log-shipping-debian13-server", "services-debian13-server")
+    seen = verdicts("log_archive", "log_shipping-debian13-server", "services-debian13-server")
     assert seen["logs_leave_the_host host"] == "fail"
     units = text_of(SERVICES).split("|\n")
     stopped = "|\n".join(u.replace("=active", "=inactive") if "Id=rsyslog.service" in u else u for u in units)
-    seen = told("log_archive", "log-shipping-debian12-neglected", services=stopped)
+    seen = told("log_archive", "log_shipping-debian12-neglected", services=stopped)
     assert seen["logs_leave_the_host forward:udp:10.9.8.7"].startswith(
         "fail: rsyslog sends to 10.9.8.7 by udp, but"
     )
 
 
 def test_a_journal_upload_counts_only_while_it_runs() -> None:
-    text = text_of("log-shipping-debian13-server").replace(
+    text = text_of("log_shipping-debian13-server").replace(
         "= upload\n", "= upload\n|URL=https://me:pw@logs.example.net\n"
     )
     seen = told("log_archive", "services-debian13-server", log_shipping=text)
@@ -186,17 +186,17 @@ def test_sensors_bans_and_the_audit_trail() -> None:
 
 
 def test_a_silent_sensor_fails_after_a_day() -> None:
-    assert set(verdicts("intrusion_analysis", "sensor-logs-debian13-server").values()) == {"pass"}
-    later = verdicts("intrusion_analysis", "sensor-logs-debian13-server", at=NOW + timedelta(days=1))
+    assert set(verdicts("intrusion_analysis", "sensor_logs-debian13-server").values()) == {"pass"}
+    later = verdicts("intrusion_analysis", "sensor_logs-debian13-server", at=NOW + timedelta(days=1))
     assert set(later.values()) == {"fail"}
-    assert verdicts("intrusion_analysis", "sensor-logs-debian12-lab") == {"sensors_write host": "fail"}
+    assert verdicts("intrusion_analysis", "sensor_logs-debian12-lab") == {"sensors_write host": "fail"}
 
 
 LISTENERS = "listeners-busy"
 
 
 def test_certificates_and_old_tls_are_judged_on_what_a_real_server_presented() -> None:
-    seen = told("traffic_encryption", "tls-services-four-services", LISTENERS)
+    seen = told("traffic_encryption", "tls_services-four-services", LISTENERS)
     assert (
         seen["certificates_valid port:tcp/8443"]
         == "fail: CN = ehr.example.org, until 2026-12-12: 19 days left"
@@ -205,13 +205,13 @@ def test_certificates_and_old_tls_are_judged_on_what_a_real_server_presented() -
     assert seen["no_old_tls port:tcp/9443"] == "fail: TLS 1.0 accepted, TLS 1.1 accepted"
     assert seen["no_old_tls port:tcp/8443"] == "pass: TLS 1.0 refused, TLS 1.1 refused"
     strict = verdicts(
-        "traffic_encryption", "tls-services-four-services", LISTENERS, policy={"tls_at_least": "1.3"}
+        "traffic_encryption", "tls_services-four-services", LISTENERS, policy={"tls_at_least": "1.3"}
     )
     assert strict["no_old_tls port:tcp/8443"] == "fail"
     assert strict["no_old_tls port:tcp/636"] == "pass"
     ended = held(
         "traffic_encryption",
-        snapshot("traffic_encryption", "tls-services-four-services", at=NOW + timedelta(days=30)),
+        snapshot("traffic_encryption", "tls_services-four-services", at=NOW + timedelta(days=30)),
     )
     assert {f.severity.value for f in ended if "ended" in f.seen} == {"critical"}
 
@@ -219,11 +219,11 @@ def test_certificates_and_old_tls_are_judged_on_what_a_real_server_presented() -
 def test_clear_services_are_named_and_can_be_allowed() -> None:
     web = '|tcp LISTEN 0 511 0.0.0.0:80 0.0.0.0:* users:(("nginx",pid=7,fd=6))\n'
     text = text_of(LISTENERS).replace("= sockets\n", "= sockets\n" + web)
-    seen = told("traffic_encryption", "tls-services-debian12-lab", listeners=text)
+    seen = told("traffic_encryption", "tls_services-debian12-lab", listeners=text)
     assert seen["no_clear_service port:tcp/80"] == "fail: HTTP by nginx listens on more than loopback"
     seen = verdicts(
         "traffic_encryption",
-        "tls-services-debian12-lab",
+        "tls_services-debian12-lab",
         listeners=text,
         policy={"clear_ports": frozenset({80})},
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from wardkeep.core.changes import Act, Change
+from wardkeep.core.changes import Act, Change, OnHost, Step
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, fails, holds, passes
 from wardkeep.facts.key_files import KeyFile, KeyFiles
@@ -40,10 +40,9 @@ control = Control(
         "Keys of disks, backups and databases, and keys in other formats or key services, are not looked at.",
         "SSH host keys and people's own keys are not held to a rotation.",
         "Whether keys are kept apart from the data they decrypt is not looked at.",
-        "No rotation is drilled yet.",
+        "No rotation is drilled yet: the drill only tries to read the keys.",
     ),
 )
-control.cannot_drill("not built")
 
 
 def exposed(key: KeyFile, policy: Policy) -> str:
@@ -138,3 +137,21 @@ def service_keys_young(files: KeyFiles, policy: Policy, now: datetime) -> Iterat
 
 
 service_keys_young.cannot_mend("a new key needs a new certificate, which its issuer must sign")
+
+
+@control.drilled_by
+def try_to_read_keys(files: KeyFiles) -> Iterator[Step]:
+    """An account without any rights tries each key: rights of folders and lists of access count as well as the mode."""
+    paths = " ".join(shlex.quote(key.path) for key in sorted(files.keys, key=lambda k: k.path))
+    if paths:
+        yield OnHost(
+            "The account `nobody` tries to read every private key, and is refused each time",
+            # First that nobody can run anything here at all: otherwise every failure would look like a refusal.
+            "runuser -u nobody -- true || exit 3\n"
+            f"for key in {paths}; do\n"
+            '  [ -e "$key" ] || { echo "$key is gone"; exit 2; }\n'
+            '  if runuser -u nobody -- head -c 1 -- "$key" >/dev/null 2>&1; then echo "$key was read"; exit 1; fi\n'
+            'done\necho "each was refused"',
+            private_keys_closed.id,
+            expect_text="each was refused",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from wardkeep.core.changes import Act, Change
+from wardkeep.core.changes import Act, Change, OnHost, Step
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, fails, holds, passes, unsure
 from wardkeep.facts.log_shipping import LogShipping
@@ -36,10 +36,9 @@ control = Control(
     missing=(
         "Whether what is sent arrives, and is kept six years unchanged, is not looked at.",
         "Logs of containers, databases and applications are not followed.",
-        "No drill sends a marked line and looks for it in the archive yet.",
+        "The drill finds a marked line on the host's own disk; nobody looks for it in the archive yet.",
     ),
 )
-control.cannot_drill("not built")
 
 
 @control.rule(
@@ -146,6 +145,22 @@ def logs_travel_encrypted(shipping: LogShipping) -> Iterator[Seen]:
 
 
 logs_travel_encrypted.cannot_mend("both ends must be changed together, with certificates of their own")
+
+
+@control.drilled_by
+def write_and_find(shipping: LogShipping) -> Iterator[Step]:
+    """A marked line is written as any program would, and must be in the journal's files, not only in memory."""
+    yield OnHost(
+        "A marked line is logged, and found again in the journal on disk",
+        'mark="wardkeep-drill-$(cat /proc/sys/kernel/random/uuid)"\n'
+        'logger -t wardkeep-drill "$mark" || exit 3\njournalctl --sync || exit 3\n'
+        "for try in 1 2 3 4 5; do\n"
+        '  journalctl -q -D /var/log/journal -t wardkeep-drill --since -10min -o cat | grep -qxF "$mark" && '
+        '{ echo "found on disk"; exit 0; }\n'
+        "  sleep 1\ndone\nexit 1",
+        journal_survives.id,
+        expect_text="found on disk",
+    )
 
 
 def is_here(host: str) -> bool:

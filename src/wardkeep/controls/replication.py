@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from wardkeep.core.changes import OnHost, Step
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
 from wardkeep.facts.postgres import Cluster, Postgres
@@ -24,10 +25,9 @@ control = Control(
     policy=Policy,
     missing=(
         "Data that is not in PostgreSQL (files, other engines, containers) is not seen to be replicated.",
-        "Whether a replica holds the same data, and could take over, is not tried: no drill promotes one yet.",
+        "Whether a replica holds the same data, and could take over, is not tried: the drill moves the log but promotes nobody.",
     ),
 )
-control.cannot_drill("not built")
 
 
 HERE = frozenset({"local", "127.0.0.1", "::1"})  # a second copy on the same disk is lost with the first
@@ -85,3 +85,30 @@ def judge(cluster: Cluster, policy: Policy) -> Seen:
     if far:
         return fails(cluster.subject, told, "See why the replica does not keep up.")
     return fails(cluster.subject, "is a primary without any replica", "Set up a standby on another host.")
+
+
+# A message in the write-ahead log belongs to no table and leaves nothing behind, yet every replica must receive it.
+DRILL = """set -u
+ask() { runuser -u postgres -- psql -XAtq -v ON_ERROR_STOP=1 -p PORT -d postgres -c "$1"; }
+point=$(ask "SELECT pg_logical_emit_message(true, 'wardkeep-drill', 'is anybody there')") || exit 3
+ask "SELECT pg_switch_wal()" >/dev/null || exit 3
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  seen=$(ask "SELECT count(*) FROM pg_stat_replication WHERE NOT client_addr <<= inet '127.0.0.0/8' AND flush_lsn >= '$point'") || exit 3
+  [ "$seen" -gt 0 ] && { echo "$seen replicas have it"; exit 0; }
+  sleep 1
+done
+echo "no replica on another machine has it after 10 s"
+exit 1
+"""
+
+
+@control.drilled_by
+def send_and_see_it_arrive(postgres: Postgres) -> Iterator[Step]:
+    for cluster in sorted(postgres.clusters, key=lambda c: c.subject):
+        if cluster.online and not cluster.standby:
+            yield OnHost(
+                f"A message through the log of {cluster.major}/{cluster.name} reaches a replica on another machine",
+                DRILL.replace("PORT", str(cluster.port)),
+                clusters_replicated.id,
+                expect_text="replicas have it",
+            )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from wardkeep.core.changes import Step, TryConnect
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
 from wardkeep.facts.listeners import Listeners
@@ -71,10 +72,10 @@ control = Control(
     missing=(
         "STARTTLS, QUIC and ports other than the usual ones are not tried.",
         "The ciphers and key exchanges of SSH and TLS are not judged.",
+        "No drill listens on the wire for a known text yet; it only tries the usual ports in clear from outside.",
         "Whether traffic between the fleet's own hosts and to databases is encrypted is not looked at.",
     ),
 )
-control.cannot_drill("no drill listens on the wire for a known text yet")
 
 
 @control.rule(
@@ -170,3 +171,25 @@ def no_old_tls(tls: TlsServices, policy: Policy) -> Iterator[Seen]:
 
 
 no_old_tls.cannot_mend("every program has its own setting for this; a person changes the right one")
+
+
+TRIED = (
+    21,
+    23,
+    110,
+    143,
+    389,
+    513,
+    2375,
+    6379,
+    9200,
+    27017,
+)  # a filtered port costs seconds, so not all of CLEAR
+
+
+@control.drilled_by
+def try_clear_ports(listeners: Listeners, policy: Policy) -> Iterator[Step]:
+    """From where Wardkeep runs, which is nearer than an attacker may be, never farther."""
+    for port in TRIED:
+        if port not in policy.clear_ports:
+            yield TryConnect(port, "closed", no_clear_service.id, f"Connect to port {port} ({CLEAR[port]})")

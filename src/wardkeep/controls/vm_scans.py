@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from wardkeep.core.changes import OnHost, Step
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, fails, passes
 from wardkeep.facts.programs import Programs
@@ -27,7 +28,6 @@ control = Control(
         "The data's own integrity is not checked; only a few programs are.",
     ),
 )
-control.cannot_drill("not built")
 
 
 @control.rule(
@@ -68,3 +68,19 @@ def set_id_owned(programs: Programs, policy: Policy) -> Iterator[Seen]:
 
 
 set_id_owned.cannot_mend("a person must say whether the program is theirs")
+
+
+PLANTED = "/var/tmp/wardkeep-drill-set-id"  # noqa: S108 - the drill's own file, made with a fixed content
+
+
+@control.drilled_by
+def plant_and_find(programs: Programs) -> Iterator[Step]:
+    """The same question that observes is asked while a harmless set-id program lies where intruders leave theirs."""
+    yield OnHost(
+        "A set-id copy of `true` is left in /var/tmp, and the look at set-id programs names it",
+        f"rm -f {PLANTED}; cp /bin/true {PLANTED} && chmod 4755 {PLANTED} || exit 3\n{Programs.ask.script}",
+        set_id_owned.id,
+        expect_text=f"|4755 root {PLANTED}",
+        undo=f"rm -f {PLANTED}",
+        timeout=90,
+    )

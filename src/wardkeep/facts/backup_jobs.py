@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import AS_ROOT, END, QUOTE, named
+from wardkeep.facts.sections import END, QUOTE, named
 
 PROGRAMS = [
     "restic",
@@ -35,8 +35,7 @@ PROGRAMS = [
     "bupstash",
 ]
 SCRIPT = (
-    AS_ROOT
-    + QUOTE
+    QUOTE
     + rf"""
 programs='{" ".join(PROGRAMS)}'
 """
@@ -64,7 +63,7 @@ class CronJob:
 
 @dataclass(frozen=True, slots=True)
 class BackupJobs:
-    ask: ClassVar[Question] = Question("backup-jobs", SCRIPT)
+    ask: ClassVar[Question] = Question("backup_jobs", SCRIPT)
     programs: tuple[str, ...]
     cron: tuple[CronJob, ...]
 

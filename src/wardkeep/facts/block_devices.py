@@ -100,7 +100,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class BlockDevices:
-    ask: ClassVar[Question] = Question("block-devices", SCRIPT, tool="lsblk")
+    ask: ClassVar[Question] = Question("block_devices", SCRIPT, tool="lsblk")
     filesystems: tuple[Filesystem, ...]
     swaps: tuple[Swap, ...]
 

@@ -12,11 +12,10 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import AS_ROOT, END, QUOTE, sections
+from wardkeep.facts.sections import END, QUOTE, sections
 
 SCRIPT = (
-    AS_ROOT
-    + QUOTE
+    QUOTE
     + r"""
 for tool in podman docker; do
   command -v "$tool" >/dev/null || continue

@@ -13,11 +13,10 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import AS_ROOT, END, QUOTE, named
+from wardkeep.facts.sections import END, QUOTE, named
 
 SCRIPT = (
-    AS_ROOT
-    + QUOTE
+    QUOTE
     + r"""
 printf '= keys\n'
 for folder in /etc /root/.ssh /home/*/.ssh; do
@@ -69,7 +68,7 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    ask: ClassVar[Question] = Question("key-files", SCRIPT, tool="find")
+    ask: ClassVar[Question] = Question("key_files", SCRIPT, tool="find")
     keys: tuple[KeyFile, ...]
     host_keys: tuple[HostKey, ...]
 

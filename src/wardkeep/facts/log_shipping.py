@@ -11,12 +11,11 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import AS_ROOT, END, QUOTE, named
+from wardkeep.facts.sections import END, QUOTE, named
 
 # Passwords that an rsyslog file may hold (for databases) are blotted out on the host and never travel.
 SCRIPT = (
-    AS_ROOT
-    + QUOTE
+    QUOTE
     + r"""
 printf '= journal\n'
 if command -v systemd-analyze >/dev/null; then
@@ -55,7 +54,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class LogShipping:
-    ask: ClassVar[Question] = Question("log-shipping", SCRIPT)
+    ask: ClassVar[Question] = Question("log_shipping", SCRIPT)
     storage: str  # journald's Storage=: "auto" (the default), "persistent", "volatile", "none"
     journal_on_disk: bool
     upload_url: str

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import AS_ROOT, END, QUOTE, Section, sections
+from wardkeep.facts.sections import END, QUOTE, Section, sections
 
 SETTINGS = [
     "server_version_num",
@@ -39,8 +39,7 @@ SELECT 'receiver ' || status FROM pg_stat_wal_receiver;
 SELECT 'failed_archives ' || failed_count || ' ' || archived_count FROM pg_stat_archiver;
 """  # noqa: S608
 SCRIPT = (
-    AS_ROOT
-    + QUOTE
+    QUOTE
     + r"""
 if ! command -v pg_lsclusters >/dev/null; then
   for file in /usr/lib/postgresql/*/bin/postgres; do

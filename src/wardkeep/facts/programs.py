@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import AS_ROOT, END, QUOTE, named
+from wardkeep.facts.sections import END, QUOTE, named
 
 # Small packages through which everybody enters and acts; verifying all of a host would read gigabytes.
 PACKAGES = [
@@ -38,8 +38,7 @@ PACKAGES = [
     "base-files",
 ]
 SCRIPT = (
-    AS_ROOT
-    + QUOTE
+    QUOTE
     + r"""
 command -v dpkg >/dev/null || exit 127
 """

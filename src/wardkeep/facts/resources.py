@@ -43,7 +43,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    ask: ClassVar[Question] = Question("resources", SCRIPT, tool="df")
+    ask: ClassVar[Question] = Question("resources", SCRIPT, tool="df", root=False)
     volumes: tuple[Volume, ...]
     memory: int  # bytes
     memory_available: int  # bytes that programs can have without swapping, by the kernel's own estimate

@@ -17,9 +17,6 @@ from wardkeep.core.facts import Answer
 # POSIX sh: `quote` prints its standard input, each line behind a bar, and ends the last line if the file does not.
 QUOTE = """quote() { while IFS= read -r line || [ -n "$line" ]; do printf '|%s\\n' "$line"; done; }
 """
-# For questions that an ordinary user would answer with less than the truth.
-AS_ROOT = """[ "$(id -u)" = 0 ] || { echo 'only root can see all of this' >&2; exit 1; }
-"""
 END = "printf '= end\\n'\n"
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import AS_ROOT, END, named
+from wardkeep.facts.sections import END, named
 
 LOGS = {
     "suricata": "/var/log/suricata/eve.json",
@@ -21,8 +21,7 @@ LOGS = {
     "aide": "/var/log/aide/aide.log",
 }
 SCRIPT = (
-    AS_ROOT
-    + "printf '= logs\\n'\n"
+    "printf '= logs\\n'\n"
     + "".join(
         f'[ -e {path} ] && {{ told=$(stat -L -c "%Y %s" {path}) || exit 1; printf "|{name} %s\\n" "$told"; }}\n'
         for name, path in LOGS.items()
@@ -46,7 +45,7 @@ class SensorLog:
 
 @dataclass(frozen=True, slots=True)
 class SensorLogs:
-    ask: ClassVar[Question] = Question("sensor-logs", SCRIPT)
+    ask: ClassVar[Question] = Question("sensor_logs", SCRIPT)
     logs: tuple[SensorLog, ...]
 
     @classmethod

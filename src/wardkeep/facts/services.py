@@ -55,7 +55,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    ask: ClassVar[Question] = Question("services", SCRIPT, tool="systemctl")
+    ask: ClassVar[Question] = Question("services", SCRIPT, tool="systemctl", root=False)
     units: tuple[Unit, ...]
 
     @classmethod

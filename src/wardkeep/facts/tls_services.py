@@ -90,7 +90,7 @@ class TlsService:
 
 @dataclass(frozen=True, slots=True)
 class TlsServices:
-    ask: ClassVar[Question] = Question("tls-services", SCRIPT, tool="openssl", timeout=60)
+    ask: ClassVar[Question] = Question("tls_services", SCRIPT, tool="openssl", timeout=60, root=False)
     services: tuple[TlsService, ...]
 
     @classmethod
