@@ -71,6 +71,7 @@ def command(
                     address,
                     port,
                     ready=lambda link: show_link(out, origin_of(platform, port), link),
+                    durable=durable,
                 )
             finally:
                 running.stop()

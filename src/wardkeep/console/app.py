@@ -34,6 +34,7 @@ from wardkeep.console.security import Guard
 from wardkeep.console.setting import Console
 from wardkeep.core.errors import BadInput, Refused, Unavailable, WardkeepError
 from wardkeep.engine.accounts import Accounts
+from wardkeep.engine.durable import Durable
 from wardkeep.engine.platform import Platform
 
 log = logging.getLogger("wardkeep.console")
@@ -48,9 +49,15 @@ TITLES = {
 }
 
 
-def create_app(platform: Platform, accounts: Accounts, *, origin: str = "http://localhost:8420") -> FastAPI:
+def create_app(
+    platform: Platform,
+    accounts: Accounts,
+    *,
+    origin: str = "http://localhost:8420",
+    durable: Durable | None = None,
+) -> FastAPI:
     """The console of this platform as seen by browsers at `origin`."""
-    place = Console(platform, accounts, origin.rstrip("/"))
+    place = Console(platform, accounts, origin.rstrip("/"), durable)
     app = FastAPI(title="Wardkeep", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.console = place
     app.mount("/static", Assets(directory=STATIC), name="static")

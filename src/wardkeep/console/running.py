@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from wardkeep.core.errors import Refused, WardkeepError
+from wardkeep.core.errors import BadInput, Refused, WardkeepError
+from wardkeep.engine.durable import Durable
 from wardkeep.engine.platform import Platform
 
 KEPT = 50  # runs remembered
@@ -123,5 +125,36 @@ def check_work(platform: Platform, actor: str, controls: list[str], hosts: list[
         cycle = check(platform, actor, asked, chosen, progress)
         n = {v: sum(f.verdict == v for f in cycle.findings) for v in ("fail", "unknown", "pass")}
         return f"Looked at {len(cycle.checked)}: {n['fail']} fail, {n['unknown']} unknown, {n['pass']} pass."
+
+    return work
+
+
+def drill_work(
+    platform: Platform, actor: str, controls: list[str], hosts: list[str], durable: Durable | None
+) -> Work:
+    """Exercise controls on hosts; empty lists mean all that can be drilled. What a drill leaves behind is undone.
+
+    Raises BadInput for a name that is none, or a row that was named and has no drill.
+    """
+    from wardkeep.engine.drills import with_drill
+    from wardkeep.engine.hosts import find_host, list_hosts
+    from wardkeep.engine.platform import named
+    from wardkeep.engine.workers import drill_host, open_workers
+
+    chosen = list(with_drill(named(platform.controls, controls), bool(controls)))
+    where = [find_host(platform, name) for name in hosts] if hosts else list_hosts(platform)
+    if not chosen or not where:
+        raise BadInput("there is nothing to drill", todo="Add a host: `wardkeep host add`.")
+
+    def work(progress: Callable[[str, int, int], None]) -> str:
+        pairs = [(control, host) for host in where for control in chosen]
+        seen: Counter[str] = Counter()
+        # The serving process has a durable engine already, and there is one a process.
+        with nullcontext(durable) if durable else open_workers(platform) as engine:
+            for number, (control, host) in enumerate(pairs, start=1):
+                seen[drill_host(engine, control, host, actor).verdict] += 1
+                progress(f"{control.id} on {host.name}", number, len(pairs))
+        said = ", ".join(f"{seen[v]} {v}" for v in ("fail", "unknown", "pass"))
+        return f"Drilled {len(pairs)}: {said}."
 
     return work

@@ -10,13 +10,20 @@ from wardkeep.console.app import create_app
 from wardkeep.console.security import is_loopback
 from wardkeep.core.errors import Refused, Unavailable
 from wardkeep.engine.accounts.opening import accounts_of, first_link, origin_of
+from wardkeep.engine.durable import Durable
 from wardkeep.engine.platform import Platform
 
 
 def serve(
-    platform: Platform, host: str, port: int, *, ready: Callable[[str], None] = lambda link: None
+    platform: Platform,
+    host: str,
+    port: int,
+    *,
+    ready: Callable[[str], None] = lambda link: None,
+    durable: Durable | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is called once the port answers, with the first sign-in link or "".
+    """Serve until SIGINT or SIGTERM. `ready` is called once the port answers, with the first sign-in link or "";
+    `durable` is the open engine for durable work, if there is one.
 
     Raises Refused for an address beyond the loopback without an https `console.url`: cookies and codes would
     cross the network in the clear. Raises Unavailable if the port is taken.
@@ -30,7 +37,7 @@ def serve(
         )
     _try_port(host, port)
     accounts = accounts_of(platform)
-    app = create_app(platform, accounts, origin=origin)
+    app = create_app(platform, accounts, origin=origin, durable=durable)
     asyncio.run(_serve(app, host, port, lambda: ready(first_link(platform, accounts, port))))
 
 

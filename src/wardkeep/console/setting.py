@@ -9,16 +9,21 @@ from fastapi import Request
 
 from wardkeep.console.running import Running
 from wardkeep.engine.accounts import Accounts, Party
+from wardkeep.engine.durable import Durable
 from wardkeep.engine.platform import Platform
 
 
 @dataclass(frozen=True)
 class Console:
-    """`origin` is how browsers reach it: `http://localhost:8420`, or https through a proxy with TLS."""
+    """`origin` is how browsers reach it: `http://localhost:8420`, or https through a proxy with TLS.
+
+    `durable` is the serving process's engine for durable work; without one, a drill opens its own.
+    """
 
     platform: Platform
     accounts: Accounts
     origin: str
+    durable: Durable | None = None
     running: Running = field(default_factory=Running)
 
     @property

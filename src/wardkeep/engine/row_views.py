@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 
 from wardkeep.controls.matrix import BY_ID, ROWS, Row
 from wardkeep.core.changes import Cannot
@@ -19,8 +19,10 @@ from wardkeep.engine.finding_views import serves
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.settings import Setting, settings_in_force
 from wardkeep.engine.views import RowView, matrix
+from wardkeep.ledger.asof import rows_as_of
+from wardkeep.ledger.selection import Look
 from wardkeep.store.browse import VERDICTS
-from wardkeep.store.schema import drills, findings, row_days, row_states
+from wardkeep.store.schema import drills, findings, row_states
 
 HOSTS_SHOWN = 200
 
@@ -145,28 +147,26 @@ def find_row(platform: Platform, control_id: str, now: datetime | None = None) -
 
 
 def row_as_of(platform: Platform, control_id: str, day: date) -> AsOf:
-    """How the row stood at the end of `day` (UTC). Raises BadInput for a day that has not come."""
+    """How the row stood at the end of `day` (UTC), read from the ledger and held against its tree.
+
+    Raises BadInput for a day that has not come, Tampered if an entry is not what was recorded.
+    """
     _control(platform, control_id)
     if day > datetime.now(UTC).date():
         raise BadInput(f"{day} has not come yet", where="as_of", todo="Give a day up to today (UTC).")
-    until = and_(row_days.c.control == control_id, row_days.c.day <= day.isoformat())
-    last = (
-        select(row_days.c.host, func.max(row_days.c.day).label("day"))
-        .where(until)
-        .group_by(row_days.c.host)
-        .subquery()
-    )
-    with platform.store.read() as read:
-        found = read.execute(
-            select(row_days)
-            .join(last, and_(last.c.host == row_days.c.host, last.c.day == row_days.c.day))
-            .where(row_days.c.control == control_id)
-            .order_by(row_days.c.fails.desc(), row_days.c.unknowns.desc(), row_days.c.host)
-        ).all()
-    hosts = tuple(HostState(r.host, r.closing, r.passes, r.fails, r.unknowns, r.last_at, None) for r in found)
+    end = datetime.combine(day, time(), UTC) + timedelta(days=1)
+    looks = [look for look in rows_as_of(platform.ledger, end).looks if control_id in look.rows]
+    hosts = sorted((_then(look, control_id) for look in looks), key=lambda h: (-h.fails, -h.unknowns, h.host))
     said = {host.verdict for host in hosts}
     verdict = next((v.value for v in VERDICTS if v.value in said), "unknown")
-    return AsOf(day, verdict, hosts[:HOSTS_SHOWN], len(hosts))
+    return AsOf(day, verdict, tuple(hosts[:HOSTS_SHOWN]), len(hosts))
+
+
+def _then(look: Look, control_id: str) -> HostState:
+    n = look.rows[control_id]
+    verdict = next((v.value for v in VERDICTS if n[v.value]), "unknown")
+    at = datetime.fromisoformat(look.at)
+    return HostState(look.host, verdict, n["pass"], n["fail"], n["unknown"], at, look.index)
 
 
 def _control(platform: Platform, control_id: str) -> Control:

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from wardkeep.console.auth.bearer import SCHEME, Caller, need
 from wardkeep.console.pages.acts import need_run, stream
 from wardkeep.console.render import json_answer
-from wardkeep.console.running import Event, Run, check_work
+from wardkeep.console.running import Event, Run, check_work, drill_work
 from wardkeep.console.setting import console
 from wardkeep.engine.accounts import Token, User
 from wardkeep.engine.accounts.opening import link_for
@@ -120,6 +120,15 @@ def start_check(request: Request, caller: Checks, asked: CheckAsked) -> Response
     work = check_work(place.platform, caller.actor, asked.controls, asked.hosts)
     names = ", ".join([*asked.controls, *asked.hosts][:3]) or "everything"
     return tell(place.running.start(f"The check of {names}", caller.actor, work))
+
+
+@router.post("/drills", tags=["checks"], status_code=202, response_model=RunTold)
+def start_drill(request: Request, caller: Checks, asked: CheckAsked) -> Response:
+    """Exercise rows on hosts now; what a drill leaves behind is undone. Watch it at /checks/{run}."""
+    place = console(request)
+    work = drill_work(place.platform, caller.actor, asked.controls, asked.hosts, place.durable)
+    names = ", ".join([*asked.controls, *asked.hosts][:3]) or "everything"
+    return tell(place.running.start(f"The drill of {names}", caller.actor, work))
 
 
 @router.get("/checks/{run}", tags=["checks"], response_model=RunTold)

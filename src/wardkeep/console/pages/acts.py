@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from wardkeep.console.auth.gate import Anyone, Operator, field, read_form
 from wardkeep.console.render import answer
-from wardkeep.console.running import Run, check_work
+from wardkeep.console.running import Run, check_work, drill_work
 from wardkeep.console.setting import console
 
 router = APIRouter(dependencies=[Depends(read_form)], include_in_schema=False)
@@ -26,6 +26,19 @@ def check(request: Request, visitor: Operator) -> Response:
     what = f"The check of {control or host}" if control or host else "The check of everything"
     run = place.running.start(what, visitor.actor, work)
     back = f"/rows/{control}" if control else f"/hosts/{host}" if host else "/"
+    return RedirectResponse(f"/runs/{run.id}?back={back}", 303)
+
+
+@router.post("/drill")
+def drill(request: Request, visitor: Operator) -> Response:
+    """Exercise one row (`control`) on all hosts or on one (`host`)."""
+    place = console(request)
+    control, host = field(request, "control", limit=64), field(request, "host", limit=253)
+    work = drill_work(
+        place.platform, visitor.actor, [control] if control else [], [host] if host else [], place.durable
+    )
+    run = place.running.start(f"The drill of {control or 'everything'}", visitor.actor, work)
+    back = f"/rows/{control}" if control else "/"
     return RedirectResponse(f"/runs/{run.id}?back={back}", 303)
 
 
