@@ -122,8 +122,8 @@ def change_lines(change: AnyChange) -> list[str]:
         lines += [f"Restarts: {', '.join(change.restarts)}"] if change.restarts else []
         lines += ["Taken back by installing the versions before, while the archive has them"]
     else:
-        lines += [f"runs: {line}" for line in change.script.splitlines()]
-        lines += [f"undo: {line}" for line in change.undo.splitlines()] or ["nothing to undo"]
+        lines += [f"runs: {line}" for line in change.script.expandtabs(2).splitlines()]
+        lines += [f"undo: {line}" for line in change.undo.expandtabs(2).splitlines()] or ["nothing to undo"]
     if change.confirmed:
         lines.append("The host takes it back by itself unless a new connection confirms it within a minute")
     lines.append(f"for {', '.join(change.rules)}")
