@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from postgres_server import running_postgres
+from postgres_server import drop_database, empty_database, make_database, running_postgres
 from wardkeep.engine.folder import CONFIG
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.store import Store, open_store
-from wardkeep.store.migrating import HEAD
-from wardkeep.store.schema import metadata
-
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -25,19 +19,6 @@ def postgres() -> Iterator[str]:
     """The socket folder of a running PostgreSQL."""
     with running_postgres() as folder:
         yield folder
-
-
-def make_database(folder: str) -> tuple[str, str]:
-    """A new database without tables: its name and its URL."""
-    name = f"wk{next(_numbers)}"
-    with psycopg.connect(host=folder, user="wardkeep", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-    return name, f"postgresql://wardkeep@/{name}?host={folder}"
-
-
-def drop_database(folder: str, name: str) -> None:
-    with psycopg.connect(host=folder, user="wardkeep", dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -53,17 +34,6 @@ def migrated_database(postgres: str) -> tuple[str, str]:
     name, url = make_database(postgres)
     open_store(url).close()
     return name, url
-
-
-def empty_database(folder: str, name: str) -> None:
-    tables = ", ".join(metadata.tables)
-    with psycopg.connect(host=folder, user="wardkeep", dbname=name, autocommit=True) as admin:
-        admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        admin.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
-        admin.execute(f"UPDATE alembic_version SET version_num = '{HEAD}'")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
@@ -15,7 +16,11 @@ from pathlib import Path
 
 import psycopg
 
+from wardkeep.store.migrating import HEAD
+from wardkeep.store.schema import metadata
+
 PREFIX = "wardkeep-test-pg-"
+_numbers = itertools.count()
 
 
 def server_programs() -> Path | None:
@@ -96,3 +101,27 @@ def _sweep() -> None:
         by = folder / "by"
         if by.exists() and not Path(f"/proc/{by.read_text()}").exists():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_database(folder: str) -> tuple[str, str]:
+    """A new database without tables: its name and its URL."""
+    name = f"wk{next(_numbers)}"
+    with psycopg.connect(host=folder, user="wardkeep", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    return name, f"postgresql://wardkeep@/{name}?host={folder}"
+
+
+def drop_database(folder: str, name: str) -> None:
+    with psycopg.connect(host=folder, user="wardkeep", dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def empty_database(folder: str, name: str) -> None:
+    tables = ", ".join(metadata.tables)
+    with psycopg.connect(host=folder, user="wardkeep", dbname=name, autocommit=True) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        admin.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        admin.execute(f"UPDATE alembic_version SET version_num = '{HEAD}'")

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy import Boolean, Connection, MetaData, Table, func, select, text
 
 from wardkeep.core.errors import BadInput
+from wardkeep.store.textindex import relearn
 
 FORMAT = "wardkeep-rows/1"
 _BATCH = 2_000
@@ -60,7 +61,22 @@ def import_rows(connection: Connection, lines: Iterable[bytes], metadata: MetaDa
         if name not in metadata.tables:
             raise BadInput("the copy is damaged or cut short")
         total += _import_table(connection, metadata.tables[str(name)], start["columns"], stream)
+    _number_on(connection, metadata)
+    relearn(connection)
     return total
+
+
+def _number_on(connection: Connection, metadata: MetaData) -> None:
+    """PostgreSQL counts up in a sequence of its own, which knows nothing of rows that came with their numbers."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in metadata.sorted_tables:
+        counted = table.autoincrement_column
+        if counted is not None and counted.autoincrement is True:
+            highest = connection.execute(select(func.max(counted))).scalar()
+            if highest is not None:
+                sequence = func.pg_get_serial_sequence(table.name, counted.name)
+                connection.execute(select(func.setval(sequence, highest)))
 
 
 def _import_table(connection: Connection, table: Table, columns: list[str], stream: Iterator[bytes]) -> int:
@@ -69,11 +85,14 @@ def _import_table(connection: Connection, table: Table, columns: list[str], stre
     quote = connection.dialect.identifier_preparer.quote
     binds = ", ".join(f":{name}" for name in columns)
     insert = text(f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, columns))}) VALUES ({binds})")  # noqa: S608
+    flags = {column.name for column in table.columns if isinstance(column.type, Boolean)}
     n, batch = 0, list[dict[str, Any]]()
     while True:
         row = _read(next(stream, b""))
         if isinstance(row, list) and len(row) == len(columns):
-            batch.append({name: _stored(value) for name, value in zip(columns, row, strict=True)})
+            batch.append(
+                {name: _stored(value, name in flags) for name, value in zip(columns, row, strict=True)}
+            )
             n += 1
         elif not isinstance(row, dict) or row != {"end": table.name, "rows": n}:
             raise BadInput("the copy is damaged or cut short", where=table.name)
@@ -108,5 +127,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _stored(value: Any) -> Any:
+def _stored(value: Any, is_flag: bool) -> Any:
+    if is_flag and value is not None:
+        return bool(value)  # SQLite says 0 and 1
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
