@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -15,14 +18,8 @@ from wardkeep.fleet.local import LocalConnector
 SHELLS = [("/bin/dash", "-s"), ("/bin/busybox", "sh", "-s"), ("/bin/bash", "-s")]
 
 
-def left_behind() -> list[Path]:
-    """Folders of runs of ours that have ended."""
-    folders = [p for base in ("/dev/shm", "/run", "/tmp") for p in Path(base).glob("wardkeep.*.*")]
-    return [p for p in folders if not Path("/proc", p.name.split(".")[1]).exists()]
-
-
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda s: Path(s[0]).name)
-async def test_every_kind_of_answer_arrives_as_it_was_given(shell: tuple[str, ...]) -> None:
+async def test_every_kind_of_answer_arrives_as_it_was_given(shell: tuple[str, ...], tmp_path: Path) -> None:
     questions = [
         Question("plain", "echo out; echo err >&2; exit 3"),
         Question("bytes", r"printf '\000\201\210\377\n\n'"),
@@ -33,8 +30,14 @@ async def test_every_kind_of_answer_arrives_as_it_was_given(shell: tuple[str, ..
         Question("stdin", "cat"),
         Question("alone", 'echo "$#" "${N:-}${d:-}${w:-}" && echo "$LC_ALL"'),
     ]
-    snapshot = await LocalConnector("me", shell=shell).ask(questions)
+    left = tmp_path / "left"
+    alone = f'mount -t tmpfs tmpfs /dev/shm; "$@"; ls -A /dev/shm >{left}'
+    shell = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", alone, "sh", *shell)
+    connector = LocalConnector("me", shell=shell)
+    snapshot = await connector.ask(questions)
     assert snapshot.problem == ""
+    assert snapshot.run["folder"] == "/dev/shm"
+    assert left.read_text() == ""
     assert snapshot.run["uid"] == str(os.getuid())
     answers = snapshot.answers
     assert [a.question for a in answers.values() if not a.whole] == []
@@ -45,12 +48,13 @@ async def test_every_kind_of_answer_arrives_as_it_was_given(shell: tuple[str, ..
     )
     assert answers["bytes"].stdout == b"\0\x81\x88\xff\n\n"
     assert answers["quotes"].stdout.decode() == "it's $HOME q @INPUT@ @QUESTIONS@ é\n"
-    assert (answers["syntax"].exit, answers["missing"].exit, answers["silent"].exit) == (2, 127, 0) or shell[
-        0
-    ] == "/bin/bash"
+    assert (answers["syntax"].exit, answers["missing"].exit, answers["silent"].exit) == (
+        2,
+        127,
+        0,
+    ) or "/bin/bash" in shell
     assert answers["stdin"].stdout == b""
     assert answers["alone"].stdout == b"0 \nC\n"
-    assert left_behind() == []
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda s: Path(s[0]).name)
@@ -93,3 +97,78 @@ async def test_a_change_reads_its_standard_input_and_runs_as_root() -> None:
 def test_questions_that_cannot_be_framed_are_refused(questions: list[Question], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         compose(questions, "0" * 32)
+
+
+async def test_what_a_killed_run_left_is_removed_once_it_is_old() -> None:
+    old, young = Path("/dev/shm/wardkeep.testo1"), Path("/dev/shm/wardkeep.testy1")
+    for folder in (old, young):
+        folder.mkdir(mode=0o700)
+        (folder / "1.out").write_text("left")
+    os.utime(old, (0, time.time() - 7 * 3600))
+    try:
+        assert (await LocalConnector("me").ask([Question("a", "true")])).problem == ""
+        assert (old.exists(), young.exists()) == (False, True)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(young)
+
+
+async def test_runs_at_the_same_time_do_not_disturb_each_other() -> None:
+    stop = asyncio.Event()
+
+    async def come_and_go() -> None:
+        while not stop.is_set():
+            folder = Path("/dev/shm/wardkeep.flickr")
+            folder.mkdir(exist_ok=True)
+            await asyncio.sleep(0)
+            folder.rmdir()
+            await asyncio.sleep(0)
+
+    flickering = asyncio.create_task(come_and_go())
+    snapshots = await asyncio.gather(
+        *(LocalConnector(f"h{n}").ask([Question("a", "echo a")]) for n in range(12))
+    )
+    stop.set()
+    await flickering
+    assert [s.problem for s in snapshots] == [""] * 12
+
+
+def in_a_namespace(prepare: str) -> LocalConnector:
+    """A host whose files look different: `prepare` mounts over them where nobody else sees it."""
+    shell = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", f"{prepare}; exec /bin/sh -s")
+    return LocalConnector("odd", shell=shell)
+
+
+READ_ONLY = "for d in /dev/shm /run /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $d; done"
+
+
+async def test_a_host_without_one_writable_folder_is_unknown_and_says_so() -> None:
+    snapshot = await in_a_namespace(READ_ONLY).ask([Question("a", "echo a")])
+    assert snapshot.problem == "no folder to write to there (tried /dev/shm, /run, /tmp, /var/tmp)"
+    assert not snapshot.answers["a"].whole
+
+
+async def test_a_host_with_one_writable_folder_is_asked() -> None:
+    snapshot = await in_a_namespace(READ_ONLY + "; mount -t tmpfs tmpfs /var/tmp").ask(
+        [Question("a", "echo a")]
+    )
+    assert (snapshot.problem, snapshot.run["folder"]) == ("", "/var/tmp")
+    assert snapshot.answers["a"].stdout == b"a\n"
+
+
+async def test_a_full_folder_cuts_the_answers_that_do_not_fit() -> None:
+    full = READ_ONLY + "; mount -t tmpfs -o size=300k tmpfs /dev/shm"
+    answers = (
+        await in_a_namespace(full).ask(
+            [Question("big", "head -c 900000 /dev/zero"), Question("small", "echo a")]
+        )
+    ).answers
+    assert not answers["big"].whole
+    assert answers["big"].problem
+
+
+@pytest.mark.parametrize("tools", [("sha256sum",), ("timeout",), ("head", "wc")])
+async def test_missing_coreutils_are_named(tools: tuple[str, ...]) -> None:
+    hide = "; ".join(f"mount --bind /dev/null /usr/bin/{tool}" for tool in tools)
+    snapshot = await in_a_namespace(hide).ask([Question("a", "echo a")])
+    assert snapshot.problem == f"coreutils are not complete there: {' '.join(tools)} missing"

@@ -7,8 +7,8 @@ How it works there, and why:
   flooding question costs the host more than its allowance. Answers wait in a folder of mode 700 (in memory where
   possible), removed by a trap, because the byte counts and digests of a frame must be known before its content is sent.
 - `LANES` lanes take the next question from a list by creating a file exclusively (no fork), so one slow question does not
-  hold up the others. Finished answers are framed in batches, as they come: a host that dies in the middle has
-  already delivered the others.
+  hold up the others. Finished answers are framed in batches, after 0.3 s and then every second: a host that dies
+  in the middle has delivered most of the others, and a quick round is one batch (each costs three processes).
 - Every mark carries a nonce of the run that no question knows, so nothing a question prints can pass for a frame.
 - A login that is not root gets one `sudo -n /bin/sh -s`. If that is refused, the run goes on and says so in its header.
 """
@@ -57,6 +57,7 @@ lane() {
   while [ "$i" -lt "$n" ]; do
     i=$((i + 1))
     true 2>/dev/null >"$d/$i.claim" || continue
+    [ ! -e "$d/gone" ] || return
     q "$i"
     a= b= x=
     true 2>/dev/null >"$d/$i.out"; true 2>/dev/null >"$d/$i.err"
@@ -66,41 +67,44 @@ lane() {
     read -r b z </proc/uptime
     read -r x <"$d/$i.rc"
     echo "id=$id exit=${x:--} ended=$e from=${a:--} to=${b:--}" >"$d/$i.ran"
-    echo "$i"
   done 2>/dev/null
 }
+tick() {
+  pause=0.3
+  while sleep "$pause" >/dev/null || sleep 1 >/dev/null; do
+    echo
+    pause=1
+  done
+}
 emit() {
-  while read -r one; do
-    [ -e "$d/$one.sent" ] && continue
-    files= i=0
-    while [ "$i" -lt "$n" ]; do
-      i=$((i + 1))
-      [ -s "$d/$i.ran" ] && [ -e "$d/$i.out" ] && [ -e "$d/$i.err" ] && [ ! -e "$d/$i.sent" ] || continue
-      true >"$d/$i.sent"
-      files="$files $d/$i.out $d/$i.err"
-    done
-    [ "$files" ] || continue
-    set -- $(wc -c $files)
-    files=
-    while [ $# -gt 3 ]; do
-      i=${2%.out}
-      read -r ran <"$i.ran"
-      echo "$ran out=$1 err=$3" >"$i.meta"
-      files="$files $i.meta $i.out $i.err"
-      shift 4
-    done
-    set -- $(sha256sum $files)
-    files=
-    while [ $# -gt 5 ]; do
-      i=${2%.meta}
-      echo "answer $N $1 $3 $5" >"$i.head"
-      printf '\nend %s\n' "$N" >"$i.end"
-      files="$files $i.head $i.meta $i.out $i.err $i.end"
-      shift 6
-    done
-    cat $files || return
-    for i in $files; do true >"$i"; done
-  done 2>/dev/null
+  files= i=0
+  while [ "$i" -lt "$n" ]; do
+    i=$((i + 1))
+    [ -s "$d/$i.ran" ] && [ -e "$d/$i.out" ] && [ -e "$d/$i.err" ] && [ ! -e "$d/$i.sent" ] || continue
+    true >"$d/$i.sent"
+    files="$files $d/$i.out $d/$i.err"
+  done
+  [ "$files" ] || return 0
+  set -- $(wc -c $files)
+  files=
+  while [ $# -gt 3 ]; do
+    i=${2%.out}
+    read -r ran <"$i.ran"
+    echo "$ran out=$1 err=$3" >"$i.meta"
+    files="$files $i.meta $i.out $i.err"
+    shift 4
+  done
+  set -- $(sha256sum $files)
+  files=
+  while [ $# -gt 5 ]; do
+    i=${2%.meta}
+    echo "answer $N $1 $3 $5" >"$i.head"
+    printf '\nend %s\n' "$N" >"$i.end"
+    files="$files $i.head $i.meta $i.out $i.err $i.end"
+    shift 6
+  done
+  cat $files || return
+  for i in $files; do true >"$i"; done
 }
 main() {
   d=
@@ -110,13 +114,12 @@ main() {
   if [ "$missing" ]; then printf '\nmissing %s%s\n' "$N" "$missing"; exit 70; fi
   now=$(date +%s)
   for base in /dev/shm /run /tmp /var/tmp -; do
-    for old in "$base"/wardkeep.*.*; do
-      p=${old#"$base"/wardkeep.} p=${p%%.*}
-      case $p in *[!0-9]* | '') continue ;; esac
-      # Left by a run that was killed. Its age counts too: other containers may share this folder.
-      [ -d "/proc/$p" ] || [ $((now - $(date -r "$old" +%s))) -lt 3600 ] || rm -rf "$old"
+    # What killed runs left, by age: a process number says nothing, other containers may share this folder. One may
+    # also end in this very moment, and arithmetic on nothing ends the shell.
+    for old in "$base"/wardkeep.??????; do
+      made=$(date -r "$old" +%s) && [ $((now - made)) -gt 21600 ] && rm -rf "$old"
     done 2>/dev/null
-    [ "$base" != - ] && d=$(mktemp -d "$base/wardkeep.$$.XXXXXX" 2>/dev/null) && break
+    [ "$base" != - ] && d=$(mktemp -d "$base/wardkeep.XXXXXX" 2>/dev/null) && break
   done
   trap 'rm -rf "$d"' EXIT
   trap 'exit 70' HUP INT TERM PIPE
@@ -131,7 +134,20 @@ main() {
   if [ "$uid" != 0 ] && [ "@NEEDS@" = root ]; then exit 70; fi
   input
   exec 2>/dev/null # stderr may be the same stream: from here on it carries frames only
-  { @LANES@ wait; } | emit
+  {
+    lanes=
+    for i in @LANES@; do
+      lane &
+      lanes="$lanes $!"
+    done
+    tick &
+    tick=$!
+    wait $lanes
+    kill "$tick"
+  } | {
+    while read -r tick; do emit || break; done
+    emit || true >"$d/gone"
+  }
   echo "done $N $n"
   exit 0
 }
@@ -187,7 +203,8 @@ def compose(
             raise BadInput("the script is longer than 96 KiB or holds a NUL", where=question.id)
         if seen.setdefault(question.id, question) != question:
             raise BadInput("two different questions have this id", where=question.id)
-    for number, question in enumerate(seen.values(), 1):
+    # Those that may take longest begin first, so that none of them is left over at the end.
+    for number, question in enumerate(sorted(seen.values(), key=lambda q: -q.timeout), 1):
         cases.append(
             f"{number}) id={question.id} t={question.timeout} l={question.limit + 1} s={quote(question.script)} ;;"
         )
@@ -202,7 +219,7 @@ def compose(
         ("NONCE", nonce),
         ("COUNT", str(len(seen))),
         ("NEEDS", "root" if needs_root else "any"),
-        ("LANES", "lane & " * max(1, min(lanes, len(seen)))),
+        ("LANES", " ".join("1" * max(1, min(lanes, len(seen))))),
         ("INPUT", feed),
         ("QUESTIONS", "\n".join(cases)),  # last: what is inserted is not looked at again
     ):

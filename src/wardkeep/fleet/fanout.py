@@ -27,8 +27,8 @@ async def observe_all(
 
     Nothing a host does raises here; a defect of ours with one host becomes that host's problem.
     """
-    make = connecting or (lambda host: connect(host, deadline=deadline))
     inventory = list(hosts)
+    make = connecting or _connecting(inventory, deadline)
     waiting = iter(inventory)  # shared: each worker takes the next host
     done: asyncio.Queue[Snapshot] = asyncio.Queue()
 
@@ -44,6 +44,16 @@ async def observe_all(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+
+def _connecting(inventory: Sequence[Host], deadline: float | None) -> Callable[[Host], Connector]:
+    """How each host is reached, all with one keyring: a key that serves many hosts is read once."""
+    keyring = None
+    if any(host.url.startswith("ssh:") for host in inventory):
+        from wardkeep.fleet.ssh_keys import Keyring  # the ssh library takes a quarter of a second to load
+
+        keyring = Keyring()
+    return lambda host: connect(host, keyring=keyring, deadline=deadline)
 
 
 async def _observe(

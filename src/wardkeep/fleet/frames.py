@@ -30,7 +30,11 @@ _META = re.compile(
     rb"id=([A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}) exit=(-|\d{1,3}) ended=(\d{1,3}) "
     rb"from=(-|[\d.]{1,20}) to=(-|[\d.]{1,20}) out=(\d{1,12}) err=(\d{1,12})"
 )
-_DIGEST = rb"[0-9a-f]{64}"
+_DIGEST = rb"([0-9a-f]{64})"
+_MARK = re.compile(
+    rb"(wardkeep|answer|done|missing) ([0-9a-f]{32})"
+    rb"(?: %s(?: %s %s)?| (\d{1,6})| ([a-z0-9 ]{1,200}))\n" % (_DIGEST, _DIGEST, _DIGEST)
+)
 
 
 def _seconds(start: bytes, end: bytes) -> float:
@@ -75,13 +79,8 @@ class FrameReader:
 
     def __post_init__(self) -> None:
         self._asked = {question.id: question for question in self.questions}
-        mark = self.nonce.encode()
-        self._start = re.compile(
-            rb"(wardkeep) %s (%s)\n|(answer) %s (%s) (%s) (%s)\n|(done) %s (\d{1,6})\n|"
-            rb"(missing) %s ([a-z0-9 ]{1,200})\n"
-            % (mark, _DIGEST, mark, _DIGEST, _DIGEST, _DIGEST, mark, mark)
-        )
-        self._end = b"\nend " + mark + b"\n"
+        self._mark_nonce = self.nonce.encode()
+        self._end = b"\nend " + self._mark_nonce + b"\n"
         self._limit = sum(question.limit + STDERR_LIMIT + _LINE_LIMIT for question in self.questions) + 65536
 
     @property
@@ -99,20 +98,22 @@ class FrameReader:
 
     def _mark(self) -> bool:
         """Find the next mark and its line. True if something was taken from the buffer."""
-        found = self._start.search(self._buffer)
+        found = _MARK.search(self._buffer)
+        while found and found[2] != self._mark_nonce:  # another run's, or a forger's
+            found = _MARK.search(self._buffer, found.start() + 1)
         if not self.run and len(self._first) < 200:
             self._first = bytes(self._buffer[: min(200, found.start() if found else 200)])
         if found is None:
             # A mark may have begun in the last bytes; everything before them is noise.
             del self._buffer[:-_MARK_LIMIT]
             return False
-        start, run, run_digest, answer, *digests, done, count, lack, tools = found.span(), *found.groups()
-        if done:
+        start, kind, digests, count, tools = found.span(), found[1], found.group(3, 4, 5), found[6], found[7]
+        if kind == b"done" and count:
             self.done = int(count) == len(self._asked)
             del self._buffer[: start[1]]
             return True
-        if lack:
-            self.problem = f"coreutils are not complete there: {' '.join(tools.decode().split())} missing"
+        if kind == b"missing" and (tools or count):
+            self.problem = f"coreutils are not complete there: {(tools or count).decode().strip()} missing"
             self.done = True
             return True
         newline = self._buffer.find(b"\n", start[1])
@@ -125,12 +126,18 @@ class FrameReader:
         digest = hashlib.sha256(line).hexdigest().encode()
         # On any doubt only the mark itself is dropped: what follows may hold the next one. Marks need no line of
         # their own, so a lost line break costs nothing: nobody but the collector knows the nonce.
-        if run and digest == run_digest and not self.run:
+        if kind == b"wardkeep" and digest == digests[0] and not self.run:
             self.run = dict(
                 part.split("=", 1) for part in line.decode("ascii", "replace").split() if "=" in part
             )
             del self._buffer[: newline + 1]
-        elif answer and digest == digests[0] and self.run and (head := self._read_head(line, digests)):
+        elif (
+            kind == b"answer"
+            and digests[2]
+            and digest == digests[0]
+            and self.run
+            and (head := self._read_head(line, digests))
+        ):
             self._head = head
             del self._buffer[: newline + 1]
         else:
