@@ -7,6 +7,7 @@ import gzip
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def kept(ledger: Ledger) -> bytes:
 def whole(ledger: Ledger) -> Path:
     export(ledger, ledger.folder.parent / "whole.tgz")
     return ledger.folder.parent / "whole.tgz"
+
+
+@pytest.fixture(scope="module")
+def small(ledger: Ledger) -> Path:
+    """Ten entries, one with a blob."""
+    export(ledger, ledger.folder.parent / "small.tgz", 95, 105)
+    return ledger.folder.parent / "small.tgz"
 
 
 @pytest.fixture
@@ -263,26 +271,27 @@ def test_every_changed_byte_of_every_file_is_found_and_its_file_or_entry_named(
         assert any(where == name for where, _ in found), found
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9), st.integers(0, 255))
-def test_every_changed_byte_of_the_packed_file_is_found(
-    whole: Path, tmp_path: Path, place: int, byte: int
+def test_every_changed_byte_of_the_packed_file_is_found_unless_it_unpacks_to_the_same(
+    small: Path, tmp_path: Path, place: int, byte: int
 ) -> None:
-    content = whole.read_bytes()
+    """gzip can say one content in several ways; only the content is evidence."""
+    content = small.read_bytes()
     place %= len(content)
-    if (
-        content[place] == byte or 4 <= place < 10
-    ):  # gzip's time, flags and system, which say nothing of the content
-        return
-    (tmp_path / "p.tgz").write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
+    changed = content[:place] + bytes([byte]) + content[place + 1 :]
+    (tmp_path / "p.tgz").write_bytes(changed)
+    with contextlib.suppress(OSError, EOFError, zlib.error):
+        if gzip.decompress(changed) == gzip.decompress(content):
+            return
     with contextlib.suppress(NotAPack):
         assert not verify_pack(str(tmp_path / "p.tgz")).verified
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9))
-def test_a_pack_cut_anywhere_is_found(whole: Path, tmp_path: Path, place: int) -> None:
-    content = whole.read_bytes()
+def test_a_pack_cut_anywhere_is_found(small: Path, tmp_path: Path, place: int) -> None:
+    content = small.read_bytes()
     (tmp_path / "p.tgz").write_bytes(content[: place % len(content)])
     try:
         found = named(verify_pack(str(tmp_path / "p.tgz")))
