@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan, or take it back."),
     "drill": ("drill", "Prove controls by exercising them."),
     "evidence": ("evidence", "Evidence for an auditor: export a pack, verify one, show an entry."),
+    "review": ("review", "Say that a person's review was done."),
+    "state": ("state", "Back everything up, restore it, rebuild the database from the ledger."),
     "settings": ("settings", "Every number and policy in force, and where it comes from."),
     "user": ("user", "Who may sign in to the console: add, link, role, disable, reset."),
     "token": ("token", "API tokens for programs: issue, list, revoke."),
