@@ -62,8 +62,14 @@ def publish(host: LabHost) -> None:
     sign(host)
 
 
-def sign(host: LabHost, *, age: timedelta = timedelta(hours=1), until: timedelta = timedelta(days=7)) -> None:
-    """Write the Release files anew, as of `age` ago and valid for `until` from then, and let the host fetch them."""
+def sign(
+    host: LabHost,
+    *,
+    age: timedelta = timedelta(hours=1),
+    until: timedelta = timedelta(days=7),
+    fetch: bool = True,
+) -> None:
+    """Write the Release files anew, as of `age` ago and valid for `until` from then; with `fetch` the host takes them."""
     now = datetime.now(UTC)
     date, end = _rfc(now - age), _rfc(now - age + until)
     old = _rfc(now - timedelta(days=200))
@@ -71,5 +77,8 @@ def sign(host: LabHost, *, age: timedelta = timedelta(hours=1), until: timedelta
         BUILD
         + f"release lab Debian stable '{old}' ''\n"
         + f"release lab-security Debian-Security stable-security '{date}' '{end}'\n"
-        + "rm -rf /var/lib/apt/lists/*; apt-get -q -o Acquire::Check-Valid-Until=false update >/dev/null 2>&1\n"
     )
+    if fetch:
+        host.stage(
+            "rm -rf /var/lib/apt/lists/*; apt-get -q -o Acquire::Check-Valid-Until=false update >/dev/null 2>&1"
+        )
