@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,11 @@ from tests.engine.toy_platform import (
     make_world,
     open_toy,
     run_and_die,
+    run_and_freeze,
     take_up,
     workers,
 )
+from tests.engine.toy_row import stage_toy
 
 from wardkeep.core.errors import BadInput, WardkeepError
 from wardkeep.engine.apply.records import find_plan, latest_plan, list_applies
@@ -242,3 +245,36 @@ def test_killed_anywhere_the_next_start_finishes_it(
         assert list_applies(again, open_only=True) == []
         phases = [entry["body"]["phase"] for entry in entries(again, "apply")]
         assert phases == ["begun", "finished"]
+
+
+@pytest.mark.parametrize("script", [5, pytest.param(2, marks=pytest.mark.e2e)])
+def test_a_frozen_controller_that_wakes_up_is_refused_by_the_host(
+    store_url: str, tmp_path: Path, script: int
+) -> None:
+    platform = make_world(tmp_path, database_url="" if store_url.startswith("sqlite") else store_url)
+    stored = make_toy_plan(platform)
+    frozen = fresh.Process(target=run_and_freeze, args=(str(tmp_path), "a-1", [stored.id, ACTOR], script))
+    frozen.start()
+    until = time.monotonic() + 90
+    while Path(f"/proc/{frozen.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    began = time.monotonic()
+    assert in_process(take_up, str(tmp_path), "a-1") == 0
+    assert time.monotonic() - began < 30
+    assert in_force(tmp_path) == MENDED
+    # What the woken one was about to do would be seen: its marks are gone, and what it would change is there again.
+    for made in (tmp_path / "changes" / "a-1").glob("*/made"):
+        made.unlink()
+    for decided in (tmp_path / "changes" / "a-1").glob("*/decided"):
+        decided.unlink()
+    stage_toy(tmp_path / "host")
+    (tmp_path / "host" / "toy.d" / "wardkeep.conf").unlink()
+    os.kill(frozen.pid or 0, signal.SIGCONT)
+    frozen.join(60)
+    assert (tmp_path / "lost").exists()
+    assert in_force(tmp_path) == BEFORE
+    assert not (tmp_path / "host" / "toy.d" / "wardkeep.conf").exists()
+    phases = [entry["body"]["phase"] for entry in entries(platform, "apply")]
+    assert phases == ["begun", "finished"]
+    platform.close()

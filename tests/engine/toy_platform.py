@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
 from tests.engine.toy_row import make_toy, stage_toy
 
+from wardkeep.core.facts import Answer
 from wardkeep.engine.apply.carry_out import Site
 from wardkeep.engine.apply.records import Stored
 from wardkeep.engine.durable import Durable
@@ -59,8 +60,32 @@ def in_force(folder: Path) -> set[str]:
     return {line for line in lines if line and not line.startswith("#")} | guests
 
 
-def connecting(shell: Callable[[], tuple[str, ...]] = lambda: ("/bin/sh", "-s")) -> Any:
-    return lambda host: LocalConnector(host.name, shell=shell())
+class Freezing(LocalConnector):
+    """Freezes its own process at the n-th script: after the fence was checked, before the script is sent."""
+
+    def __init__(self, host: Host, at: int) -> None:
+        super().__init__(host.name)
+        self.at, self.scripts = at, 0
+
+    async def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60) -> Answer:
+        self.scripts += 1
+        if self.scripts == self.at:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return await super().run(script, stdin=stdin, timeout=timeout)
+
+    async def close(self) -> None:
+        return None
+
+
+def run_and_freeze(folder: str, id: str, values: list[str], at: int) -> None:
+    """In a process of its own: start an apply and freeze at its n-th script; ends when declared dead."""
+    platform = open_toy(Path(folder))
+    connector = Freezing(TOY, at)
+    with workers(platform, Path(folder), connecting=lambda host: connector) as durable:
+        durable.start("apply", id, *values)
+        durable.worker.lost.wait(60)
+        Path(folder, "lost").touch()
+        time.sleep(3)  # time enough for a script that was not refused
 
 
 def run_and_die(folder: str, workflow: str, id: str, values: list[str], when: str) -> None:
