@@ -1,0 +1,75 @@
+"""The whole path on a live host: broken → the check fails → plan → apply → it passes → the drill passes → sabotage → red."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.lab import LabHost
+from tests.e2e.world import World
+
+from wardkeep.engine.plans import FileChange
+
+pytestmark = pytest.mark.e2e
+BOTH = pytest.mark.parametrize("debian_host", ["bookworm", "trixie"], indirect=True)
+ROW = "system_access"
+LOGINS = {f"{ROW}.{rule}" for rule in ("no_root_login", "no_password_login", "no_empty_password")}
+
+
+@pytest.fixture
+def world(tmp_path: Path, debian_host: LabHost) -> Iterator[World]:
+    debian_host.add_operator("ops")
+    debian_host.stage(
+        "printf 'PermitRootLogin yes\\nPasswordAuthentication yes\\nPermitEmptyPasswords yes\\n' "
+        "> /etc/ssh/sshd_config.d/50-weak.conf; systemctl reload ssh"
+    )
+    made = World(tmp_path)
+    made.add(debian_host, user="ops")
+    yield made
+    made.platform.close()
+
+
+@BOTH
+def test_weak_logins_are_found_mended_proven_and_found_again(world: World, debian_host: LabHost) -> None:
+    name = debian_host.name
+    assert world.failing(name, ROW) >= LOGINS
+
+    stored = world.plan(name, ROW)
+    files = [change for change in stored.plan.changes if isinstance(change, FileChange)]
+    assert any("PermitRootLogin no" in change.diff for change in files)
+    assert not [one for one in stored.plan.withheld if one.rule in LOGINS]
+
+    outcome = world.apply(stored)
+    assert outcome["state"] == "applied"
+    assert {change["outcome"] for change in outcome["changes"]} <= {"made", "confirmed"}
+    assert not world.failing(name, ROW) & LOGINS
+
+    assert world.drill(name, ROW).verdict == "pass"
+
+    debian_host.stage("rm /etc/ssh/sshd_config.d/00-wardkeep*.conf; systemctl reload ssh")
+    assert world.failing(name, ROW) >= LOGINS
+    assert world.drill(name, ROW).verdict == "fail"
+
+
+def test_undo_gives_the_host_back_as_it_was(world: World, debian_host: LabHost) -> None:
+    state = "cd /etc/ssh && sha256sum sshd_config sshd_config.d/* && ls -la --time-style=+ sshd_config.d && sshd -T | sort"
+    before = debian_host.stage(state)
+    stored = world.plan(debian_host.name, ROW)
+    assert world.apply(stored)["state"] == "applied"
+    assert debian_host.stage(state) != before
+    assert world.undo(stored.id)["state"] == "undone"
+    assert debian_host.stage(state) == before
+
+
+def test_the_only_way_in_is_not_cut(world: World, tmp_path: Path, debian_host: LabHost) -> None:
+    debian_host.stage("userdel -r ops 2>/dev/null; rm -f /etc/sudoers.d/ops")
+    (tmp_path / "other").mkdir()
+    alone = World(tmp_path / "other")
+    alone.add(debian_host, user="root")
+    stored = alone.plan(debian_host.name, ROW)
+    refused = {one.rule for one in stored.plan.withheld}
+    assert f"{ROW}.no_root_login" in refused
+    assert alone.apply(stored)["state"] == "applied"
+    assert f"{ROW}.no_root_login" in alone.failing(debian_host.name, ROW)  # still there, still said, still in
+    alone.platform.close()
