@@ -19,7 +19,8 @@ from wardkeep.core.changes import Act, Change, Upgrade
 from wardkeep.core.control import Control
 from wardkeep.core.facts import Answer, Question
 from wardkeep.core.findings import Seen, Severity, holds
-from wardkeep.engine.apply import Site, list_applies
+from wardkeep.engine.apply.carry_out import Site
+from wardkeep.engine.apply.records import list_applies
 from wardkeep.engine.plans import UpgradeChange
 from wardkeep.engine.workers import open_workers
 

@@ -11,7 +11,8 @@ from tests.e2e.lab import LabHost
 
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Finding
-from wardkeep.engine.apply import Site, Stored, find_plan
+from wardkeep.engine.apply.carry_out import Site
+from wardkeep.engine.apply.records import Stored, find_plan
 from wardkeep.engine.cycle import check
 from wardkeep.engine.drills import Drilled
 from wardkeep.engine.hosts import add_host, find_host
