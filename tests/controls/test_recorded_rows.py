@@ -16,36 +16,6 @@ from wardkeep.engine.assess import remedies
 from wardkeep.engine.config import default_policy
 
 
-def test_encryption_is_followed_through_lvm_to_the_luks_device() -> None:
-    seen = told("encryption_at_rest", "block_devices-debian13-luks")
-    assert seen["data_on_encrypted_devices mount:/"].startswith("fail: ext4 on /dev/vda, no encrypted device")
-    assert "dm-crypt (aes-xts-plain64, 512 bit key)" in seen["data_on_encrypted_devices mount:/srv/db"]
-    assert seen["swap_encrypted swap:/dev/dm-2"].startswith("pass")
-    assert seen["swap_encrypted swap:/swapfile"].startswith("fail")
-
-
-def test_a_container_does_not_know_what_its_disk_lies_on() -> None:
-    seen = verdicts("encryption_at_rest", "block_devices-debian12-container")
-    assert seen["data_on_encrypted_devices mount:/"] == "unknown"
-    assert set(seen.values()) == {"unknown", "pass"}
-    assert seen["swap_encrypted swap"] == "pass"
-
-
-@pytest.mark.parametrize(
-    ("kind", "verdict"), [("nfs4", "unknown"), ("ext4", "fail"), ("squashfs", None), ("overlay", None)]
-)
-def test_file_systems_are_judged_by_kind(kind: str, verdict: str | None) -> None:
-    text = text_of("block_devices-debian13-luks").replace('"/dev/mapper/vg-db"', '"/dev/vda2"', 1)
-    text = text.replace(
-        '"target": "/srv/db",\n|               "source": "/dev/mapper/vg-db",\n|               "fstype": "ext4"',
-        '"target": "/srv/db",\n|               "source": "/dev/vdb",\n|               "fstype": "'
-        + kind
-        + '"',
-    )
-    seen = verdicts("encryption_at_rest", block_devices=text)
-    assert seen.get("data_on_encrypted_devices mount:/srv/db") == verdict
-
-
 def test_keys_that_others_can_read_are_found_and_closed_without_taking_them_from_services() -> None:
     seen = told("keys", "key_files-debian12-neglected")
     assert (
@@ -112,48 +82,6 @@ def test_the_operators_own_unit_counts_as_a_backup() -> None:
     assert seen["newest_backup_is_fresh job:unattended-upgrades.service"] == "unknown"
 
 
-def test_forwarding_to_this_very_host_does_not_count_and_clear_text_fails() -> None:
-    seen = verdicts("log_archive", "log_shipping-debian12-neglected", SERVICES)
-    assert seen == {
-        "journal_survives journal": "fail",
-        "logs_leave_the_host forward:relp:relay.example.net": "pass",
-        "logs_leave_the_host forward:tcp:logs.example.net": "pass",
-        "logs_leave_the_host forward:udp:10.9.8.7": "pass",
-        "logs_travel_encrypted forward:relp:relay.example.net": "pass",
-        "logs_travel_encrypted forward:tcp:logs.example.net": "fail",
-        "logs_travel_encrypted forward:udp:10.9.8.7": "fail",
-    }
-
-
-def test_no_password_of_a_log_database_travels() -> None:
-    assert "hunter2" not in text_of("log_shipping-debian12-neglected")
-    assert "ommysql" in text_of("log_shipping-debian12-neglected")
-    assert "hunter2" not in text_of(JOBS)
-
-
-def test_logs_that_stay_fail_and_a_stopped_rsyslog_sends_nothing() -> None:
-    seen = verdicts("log_archive", "log_shipping-debian13-server", "services-debian13-server")
-    assert seen["logs_leave_the_host host"] == "fail"
-    units = text_of(SERVICES).split("|\n")
-    stopped = "|\n".join(u.replace("=active", "=inactive") if "Id=rsyslog.service" in u else u for u in units)
-    seen = told("log_archive", "log_shipping-debian12-neglected", services=stopped)
-    assert seen["logs_leave_the_host forward:udp:10.9.8.7"].startswith(
-        "fail: rsyslog sends to 10.9.8.7 by udp, but"
-    )
-
-
-def test_a_journal_upload_counts_only_while_it_runs() -> None:
-    text = text_of("log_shipping-debian13-server").replace(
-        "= upload\n", "= upload\n|URL=https://me:pw@logs.example.net\n"
-    )
-    seen = told("log_archive", "services-debian13-server", log_shipping=text)
-    assert seen["logs_leave_the_host journal-upload"].startswith(
-        "fail: systemd-journal-upload to logs.example.net"
-    )
-    assert seen["logs_travel_encrypted journal-upload"] == "pass: logs.example.net"
-    assert "pw" not in str(seen)
-
-
 def test_room_is_judged_by_the_scarcer_of_space_and_inodes() -> None:
     assert set(
         verdicts("system_monitoring", "resources-debian13-server", "services-debian13-server").values()
@@ -183,6 +111,15 @@ def test_sensors_bans_and_the_audit_trail() -> None:
     seen = verdicts("intrusion_prevention", services="|\n".join(dead))
     assert seen["audit_runs service:auditd.service"] == "fail"
     assert set(verdicts("intrusion_prevention", "services-debian12-lab").values()) == {"fail"}
+
+
+def test_a_script_that_has_exited_is_not_running_though_systemd_calls_it_active() -> None:
+    text = text_of("services-debian13-server").split("|\n")
+    text = [u.replace("=running", "=exited") if "Id=fail2ban.service" in u else u for u in text]
+    assert (
+        verdicts("intrusion_prevention", services="|\n".join(text))["bans_run service:fail2ban.service"]
+        == "fail"
+    )
 
 
 def test_a_silent_sensor_fails_after_a_day() -> None:

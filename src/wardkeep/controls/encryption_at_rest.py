@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
-from wardkeep.facts.block_devices import BlockDevices, Filesystem
+from wardkeep.facts.block_devices import NOT_TOLD, BlockDevices, Filesystem
 
 # What a machine must read before anybody can give it a key, and media that are never written.
 STARTS_THE_MACHINE = ("/boot", "/efi")
@@ -54,7 +54,9 @@ def data_on_encrypted_devices(devices: BlockDevices) -> Iterator[Seen]:
                 "Look on the machine below.",
             )
         elif filesystem.encrypted:
-            yield passes(subject, f"{what}, encrypted by dm-crypt ({'; '.join(filesystem.ciphers)})")
+            yield by_cipher(
+                subject, f"{what}, encrypted by dm-crypt ({'; '.join(filesystem.ciphers)})", filesystem
+            )
         else:
             yield fails(subject, f"{what}, no encrypted device below it", MOVE)
     if not spoken:
@@ -64,6 +66,15 @@ def data_on_encrypted_devices(devices: BlockDevices) -> Iterator[Seen]:
 data_on_encrypted_devices.cannot_mend(
     "a file system cannot be encrypted in place while in use; its data must be moved by a person"
 )
+
+
+def by_cipher(subject: str, seen: str, filesystem: Filesystem) -> Seen:
+    """dm-crypt can also be told to do nothing (`cipher_null`)."""
+    if any("null" in cipher for cipher in filesystem.ciphers):
+        return fails(subject, seen, MOVE)
+    if any(cipher.endswith(NOT_TOLD) for cipher in filesystem.ciphers):
+        return unsure(subject, seen, "Install dmsetup, so that the cipher can be seen.")
+    return passes(subject, seen)
 
 
 def one_for_each_device(devices: BlockDevices) -> Iterator[Filesystem]:

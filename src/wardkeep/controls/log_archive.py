@@ -103,6 +103,11 @@ def logs_leave_the_host(shipping: LogShipping, services: Services) -> Iterator[S
         yield holds(
             runs, "journal-upload", what, "Start it: `systemctl enable --now systemd-journal-upload`."
         )
+    for kind in shipping.others:
+        spoken = True
+        yield unsure(
+            f"output:{kind}", f"rsyslog writes by {kind}; where to is not read", "Look for yourself."
+        )
     for unit in services.installed(OTHERS):
         spoken = True
         if unit.runs:
@@ -130,7 +135,9 @@ logs_leave_the_host.cannot_mend("which host keeps the logs is the operator's dec
 )
 def logs_travel_encrypted(shipping: LogShipping) -> Iterator[Seen]:
     away = [f for f in shipping.forwards if not is_here(f.host)]
-    if not away and not shipping.upload_url:
+    for kind in shipping.others:
+        yield unsure(f"output:{kind}", f"rsyslog writes by {kind}; whether encrypted is not read")
+    if not away and not shipping.upload_url and not shipping.others:
         yield passes("host", "rsyslog and the journal send nothing over a network")
     # One subject may be named twice, once encrypted and once not: the weaker one counts.
     for key in sorted({(f.protocol, f.host) for f in away}):

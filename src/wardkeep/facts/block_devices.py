@@ -21,7 +21,8 @@ SCRIPT = (
     QUOTE
     + r"""
 command -v lsblk >/dev/null && command -v findmnt >/dev/null || exit 127
-devices=$(lsblk --json -o NAME,KNAME,PATH,TYPE) || exit 1
+[ -r /proc/swaps ] || exit 1
+devices=$(lsblk --json -o NAME,KNAME,PATH,TYPE,FSTYPE,UUID) || exit 1
 mounts=$(findmnt --json -o TARGET,SOURCE,FSTYPE,OPTIONS) || exit 1
 printf '= devices\n'; printf '%s\n' "$devices" | quote
 printf '= mounts\n'; printf '%s\n' "$mounts" | quote
@@ -75,6 +76,7 @@ NOT_STORED = frozenset(
         "fuse.lxcfs",
     ]
 )
+NOT_TOLD = "cipher not told"
 CIPHER = re.compile(r"(?P<name>\S+) (?P<cipher>\S+) (?P<bits>\d+)")
 
 
@@ -108,7 +110,8 @@ class BlockDevices:
     def parse(cls, answer: Answer) -> Self:
         devices, mounts, swaps, ciphers = named(answer, "devices", "mounts", "swaps", "ciphers")
         try:
-            below = dict(_below(read_json(devices)["blockdevices"]))
+            tree = read_json(devices)["blockdevices"]
+            below = _with_members(dict(_below(tree)), list(_flat(tree)))
             mounted = list(_flat(read_json(mounts)["filesystems"]))
         except (KeyError, TypeError, AttributeError):
             raise NotUnderstood("lsblk or findmnt tell something else than expected") from None
@@ -137,10 +140,28 @@ def _below(devices: list[Any], above: Crypts = frozenset()) -> Iterator[tuple[st
         yield path, tuple(found_ways)
 
 
-def _flat(mounts: list[Any]) -> Iterator[Mapping[str, str]]:
-    for mount in mounts:
-        yield mount
-        yield from _flat(mount.get("children") or [])
+def _flat(tree: list[Any]) -> Iterator[Mapping[str, str]]:
+    for node in tree:
+        yield node
+        yield from _flat(node.get("children") or [])
+
+
+def _with_members(
+    below: dict[str, tuple[Crypts, ...]], devices: list[Mapping[str, str]]
+) -> dict[str, tuple[Crypts, ...]]:
+    """A btrfs file system may span devices of which a mount names one: each stands for all. Unknown members: none stands."""
+    members: dict[str | None, set[str]] = {}
+    for device in devices:
+        if device["fstype"] == "btrfs":
+            members.setdefault(device["uuid"], set()).add(device["path"])
+    for uuid, paths in members.items():
+        ways = tuple(way for path in sorted(paths) for way in below[path])
+        for path in paths:
+            if uuid is None:
+                del below[path]
+            else:
+                below[path] = ways
+    return below
 
 
 def _filesystem(
@@ -155,7 +176,7 @@ def _filesystem(
         mount["fstype"],
         "ro" in mount["options"].split(","),
         None if ways is None else all(ways),
-        tuple(sorted(known.get(name, f"{name}: cipher not told") for name in names)),
+        tuple(sorted(known.get(name, f"{name}: {NOT_TOLD}") for name in names)),
     )
 
 

@@ -26,7 +26,7 @@ for tool in podman docker; do
   printf '= engine %s\n' "$tool"
   [ "$running" ] || continue
   printf '%s\n' "$running" | while read -r id name; do
-    image=$("$tool" container inspect --format '{{.Image}}' "$id") || continue
+    image=$("$tool" container inspect --format '{{.Image}}' "$id") || { printf '|%s gone\n' "$name"; continue; }
     about=$("$tool" image inspect --format '{{json .Created}} {{json .RepoTags}}' "$image") || about=gone
     printf '|%s %s\n' "$name" "$about"
   done

@@ -37,8 +37,13 @@ done
 """
     + END
 )
-# `*.* @@host:514`, `auth.* @(o)host`; and action(type="omfwd" target="host" ...), omrelp alike.
-LEGACY = re.compile(r"^\s*[\w*.,;=!]+\s+(?P<proto>@@?)(?:\([^)]*\))?(?P<host>\[[^\]]+\]|[^\s:;]+)")
+# `*.* @@host:514`, `:msg, contains, "x" @(o)host;template`; and action(type="omfwd" target="host" ...), omrelp alike.
+LEGACY = re.compile(
+    r"(?:^&|\s)\s*(?P<proto>@@?)(?:\([^)]*\))?(?P<host>\[[^\]]+\]|[^\s:;@\[]+)(?::\w+)?(?:;\S+)?\s*$"
+)
+INCLUDE = re.compile(r'^\s*(?:\$IncludeConfig\s+|include\s*\(.*?file\s*=\s*")(?P<path>[^\s"]+)', re.M | re.I)
+READ = "/etc/rsyslog.d/"
+STAYS = frozenset("omfile omusrmsg ompipe omprog omstdout omjournal omuxsock omtesting omshell".split())  # noqa: SIM905
 ACTION = re.compile(r"action\s*\((?P<inside>[^)]*)\)", re.I | re.S)
 PARAMETER = re.compile(r'(\w[\w.]*)\s*=\s*"([^"]*)"')
 
@@ -59,6 +64,7 @@ class LogShipping:
     journal_on_disk: bool
     upload_url: str
     forwards: tuple[Forward, ...]
+    others: tuple[str, ...] = ()  # rsyslog's other outputs that may leave the host, by module: "omkafka"
 
     @classmethod
     def parse(cls, answer: Answer) -> Self:
@@ -70,7 +76,11 @@ class LogShipping:
         if storage not in ("auto", "persistent", "volatile", "none"):
             raise NotUnderstood(f"journald knows no Storage={storage}", where=answer.question)
         urls = [line.partition("=")[2].strip() for line in upload.lines]
-        return cls(storage, bool(kept.lines), urls[-1] if urls else "", _forwards(rsyslog.text))
+        for include in INCLUDE.finditer(rsyslog.text):
+            if not include["path"].startswith(READ):
+                raise NotUnderstood(f"rsyslog also reads {include['path']}, which was not looked at")
+        text = rsyslog.text
+        return cls(storage, bool(kept.lines), urls[-1] if urls else "", _forwards(text), _others(text))
 
     @property
     def journal_survives(self) -> bool:
@@ -86,7 +96,7 @@ def _forwards(text: str) -> tuple[Forward, ...]:
             "tcp" if m["proto"] == "@@" else "udp",
             bool(default) and m["proto"] == "@@",
         )
-        for m in map(LEGACY.match, text.splitlines())
+        for m in map(LEGACY.search, text.splitlines())
         if m
     }
     for action in ACTION.finditer(text):
@@ -101,3 +111,10 @@ def _forwards(text: str) -> tuple[Forward, ...]:
         elif kind == "omrelp" and target:
             found.add(Forward(target, "relp", given.get("tls", "off").lower() == "on"))
     return tuple(sorted(found, key=lambda f: (f.host, f.protocol, f.encrypted)))
+
+
+def _others(text: str) -> tuple[str, ...]:
+    kinds = {
+        dict(PARAMETER.findall(action["inside"])).get("type", "").lower() for action in ACTION.finditer(text)
+    }
+    return tuple(sorted(kinds - STAYS - {"omfwd", "omrelp", ""}))

@@ -95,7 +95,7 @@ class Programs:
     @classmethod
     def parse(cls, answer: Answer) -> Self:
         verified, changed, setid, owned = named(answer, "verified", "changed", "setid", "owned")
-        owners = dict(_owner(line) for line in owned.lines)
+        owners = dict(_owner(line) for line in owned.lines if not line.startswith("diversion "))
         return cls(
             verified.lines,
             tuple(path for line in changed.lines if (path := _changed(line))),
@@ -112,7 +112,7 @@ def _changed(line: str) -> str:
 
 
 def _owner(line: str) -> tuple[str, str]:
-    """`passwd: /usr/bin/chage`, `diversion by ...`: path and package."""
+    """`passwd: /usr/bin/chage`, `libc6:amd64, libc6:i386: /lib/x`: path and package."""
     package, colon, path = line.rpartition(": ")
     if not colon:
         raise NotUnderstood(f"`{line[:60]}` is no line of dpkg-query -S")

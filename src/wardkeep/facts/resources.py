@@ -14,8 +14,8 @@ SCRIPT = (
     QUOTE
     + r"""
 skip='-x tmpfs -x devtmpfs -x squashfs -x iso9660 -x efivarfs'
-space=$(df -P -l -B1 $skip) || [ "$space" ] || exit 1
-inodes=$(df -P -l -i $skip) || [ "$inodes" ] || exit 1
+space=$(df -P -l -B1 $skip) || exit 1
+inodes=$(df -P -l -i $skip) || exit 1
 printf '= space\n'; printf '%s\n' "$space" | quote
 printf '= inodes\n'; printf '%s\n' "$inodes" | quote
 printf '= memory\n'; quote </proc/meminfo

@@ -22,7 +22,7 @@ SCRIPT = (
 command -v systemctl >/dev/null || exit 127
 TZ=UTC; export TZ
 told=$(systemctl show --no-pager --all \
-  -p Id,LoadState,ActiveState,UnitFileState,Result,ExecMainExitTimestamp,LastTriggerUSec,Unit '*.service' '*.timer')
+  -p Id,LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainExitTimestamp,LastTriggerUSec,Unit '*.service' '*.timer')
 [ "$told" ] || exit 1
 printf '= units\n'; printf '%s\n' "$told" | quote
 """
@@ -37,6 +37,7 @@ class Unit:
     name: str
     load: str  # "loaded", "not-found", "masked"
     active: str  # "active", "inactive", "failed", "activating"
+    sub: str  # "running", "exited", "dead", "waiting"
     enabled: str  # "enabled", "disabled", "static", ""
     result: str  # "success", "exit-code", ...
     ended: datetime | None = None
@@ -45,12 +46,13 @@ class Unit:
 
     @property
     def runs(self) -> bool:
-        return self.active == "active"
+        # A program that has ended may still be called active: (exited), as every script of the old init system.
+        return self.active == "active" and self.sub != "exited"
 
     @property
     def state(self) -> str:
-        """What a person wants to read: `active, enabled`."""
-        return ", ".join(part for part in (self.active, self.enabled) if part)
+        """What a person wants to read: `active (running), enabled`."""
+        return ", ".join(part for part in (f"{self.active} ({self.sub})", self.enabled) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def _unit(lines: list[str]) -> Unit:
             said["Id"],
             said["LoadState"],
             said["ActiveState"],
+            said["SubState"],
             said["UnitFileState"],
             said["Result"],
             _time(said.get("ExecMainExitTimestamp", "")),
