@@ -21,11 +21,13 @@ from wardkeep.fleet.inventory import Host
 SSHD = "/usr/sbin/sshd"
 
 # Every mount is seen in this namespace only. `exec` keeps sshd process 1 of its PID namespace. /etc is copied as a whole:
-# a mount over one file is undone when anybody on the system replaces that file.
+# a mount over one file is undone when anybody on the system replaces that file. The accounts reach their keys and homes by
+# /run/test, whatever the modes of the folders above (pytest of other people closes them).
 _START = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir /run/sshd
+mkdir /run/sshd /run/test
+mount --bind "$1" /run/test
 [ ! -e "$1/etc" ] || mount --bind "$1/etc" /etc
 exec /usr/sbin/sshd -D -f "$1/sshd_config" -E "$1/log"
 """
@@ -107,7 +109,7 @@ def _write_accounts(folder: Path, users: Sequence[str], sudoers: str, passwords:
         home.mkdir(parents=True)
         os.chown(home, number, number)
         for name, line in (
-            ("passwd", f"{user}:x:{number}:{number}::{home}:/bin/sh"),
+            ("passwd", f"{user}:x:{number}:{number}::/run/test/home/{user}:/bin/sh"),
             ("shadow", f"{user}:{passwords.get(user, '*')}:19000:0:99999:7:::"),
             ("group", f"{user}:x:{number}:"),
         ):
@@ -138,18 +140,15 @@ def running_sshd(
     """Start a server and end it afterwards. `config` lines come first, so they win over the defaults
     below; `after` holds Match blocks."""
     folder.mkdir(parents=True, exist_ok=True)
-    for above in (folder, *folder.parents):  # the accounts made here must be able to reach their homes
-        if os.stat(above).st_uid == os.getuid() and str(above).startswith(("/tmp/", "/var/tmp/")):
-            above.chmod(above.stat().st_mode | 0o711)
+    folder.chmod(0o755)
     make_key(folder / "host_key")
     make_key(folder / "id")
-    keys = folder / "authorized_keys"
-    keys.write_text((folder / "id.pub").read_text())
+    (folder / "authorized_keys").write_text((folder / "id.pub").read_text())
     if users or sudoers:
         _write_accounts(folder, users, sudoers, passwords or {})
     port = port or free_port(address)
     (folder / "sshd_config").write_text(
-        f"{config}\nListenAddress {address}\nPort {port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {keys}\n"
+        f"{config}\nListenAddress {address}\nPort {port}\nHostKey {folder}/host_key\nAuthorizedKeysFile /run/test/authorized_keys\n"
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         "PermitRootLogin prohibit-password\nPidFile none\nLogLevel VERBOSE\n"
         f"MaxStartups 200:30:400\nPrintMotd no\nUseDNS no\n{after}"

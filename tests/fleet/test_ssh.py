@@ -36,6 +36,7 @@ async def problem_of(host: Host, keyring: Keyring | None = None) -> str:
 async def test_a_login_that_is_not_root_uses_sudo_once(sshd: Sshd, user: str) -> None:
     connector = SshConnector(sshd.host(user=user))
     snapshot = await connector.ask(WHO)
+    assert (snapshot.problem, snapshot.answers["who"].problem) == ("", "")
     assert snapshot.answers["who"].stdout == b"0\n"
     assert snapshot.run["sudo"] == "yes"
     answer = await connector.run("cat >&2; id -u", stdin=b"x\0y")
