@@ -122,6 +122,41 @@ def test_a_confirmed_change_stays_after_the_time_is_over(
     assert debian_host.run("systemctl list-timers --all | grep -c wardkeep-undo").stdout.strip() == "0"
 
 
+def _die_before_confirming(folder: str, plan: str, row: Control) -> None:
+    world = World(Path(folder), [row])
+
+    def die(point: str) -> None:
+        if point == "confirm 1: before":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with open_workers(world.platform, site=Site(world.platform, trace=die)) as durable:
+        durable.start("apply", "a-1", plan, ACTOR)
+        durable.wait("a-1", 60)
+
+
+@BOTH
+def test_a_host_that_reboots_before_anybody_confirmed_comes_back_as_it_was(
+    world_of: Callable[[Control], World], tmp_path: Path, debian_host: LabHost
+) -> None:
+    row = marking(
+        "touch /root/mark; systemctl disable ssh",
+        "rm -f /root/mark; systemctl enable --now ssh",
+        cuts_access=True,
+    )
+    world = world_of(row)
+    stored = world.plan(debian_host.name)
+    child = get_context("fork").Process(target=_die_before_confirming, args=(str(tmp_path), stored.id, row))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    assert debian_host.run("test -e /root/mark").exit == 0
+    debian_host.reboot()
+    assert debian_host.run("test -e /root/mark").exit == 1
+    assert debian_host.run("ls /etc/systemd/system | grep wardkeep-undo").stdout == ""
+    assert _take_up(str(tmp_path), row)["state"] == "undone"
+    assert list_applies(world.platform, open_only=True) == []
+
+
 ARCHIVE = """
 mkdir -p /srv/archive /tmp/b && cd /tmp/b
 build() {

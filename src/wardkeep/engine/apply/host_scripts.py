@@ -140,7 +140,7 @@ def confirm(place: Place, change: AnyChange) -> str:
 [ -e "$c/made" ] || {{ echo 'it was not made' >&2; exit 74; }}
 {same}
 echo confirmed >"$c/decided" && sync "$c/decided" || exit 74
-systemctl stop {q(place.unit)}.timer >/dev/null 2>&1 9>&-
+{_disarm(place)}
 exit 0
 """,
     )
@@ -170,7 +170,7 @@ def take_back(place: Place, change: AnyChange, *, later: bool) -> str:
 [ -e "$c/undone" ] && exit 0
 {guard}
 echo undone >"$c/decided" && sync "$c/decided" || exit 74
-systemctl stop {q(place.unit)}.timer >/dev/null 2>&1 9>&-
+{_disarm(place)}
 ( umask 022; sh "$c/undo.sh" ) 9>&- || exit $?
 : >"$c/undone" && sync "$c/undone"
 """,
@@ -207,9 +207,10 @@ exit $e"""
 
 
 def timer_script(place: Place) -> str:
-    """Runs on the host when the time to confirm is over: takes the change back unless it was decided."""
+    """Runs on the host when the time to confirm is over, or at its next boot: takes the change back unless decided."""
     return f"""umask 022
 c={q(place.path)}
+{f"rm -f {_boot_unit(place)} {_boot_link(place)}" if place.folder == FOLDER else ":"}
 exec 9>>{q(place.folder)}/lock
 flock 9
 [ -e "$c/decided" ] && exit 0
@@ -217,16 +218,42 @@ echo undone >"$c/decided" && sync "$c/decided"
 sh "$c/undo.sh" >"$c/undo.log" 2>&1 9>&- && : >"$c/undone\""""
 
 
+def _boot_unit(place: Place) -> str:
+    return f"/etc/systemd/system/{place.unit}-boot.service"
+
+
+def _boot_link(place: Place) -> str:
+    return f"/etc/systemd/system/multi-user.target.wants/{place.unit}-boot.service"
+
+
 def _arm(place: Place) -> str:
+    """Set the host's own clock on the change. A timer does not outlive a reboot, so a unit stands by for the next boot."""
     run = f"--quiet --collect --unit={q(place.unit)} --on-active={place.confirm} --timer-property=AccuracySec=1s"
+    unit = (
+        "[Unit]\nDescription=Take back an unconfirmed change of Wardkeep\n"
+        f"[Service]\nType=oneshot\nExecStart=/bin/sh {place.path}/timer.sh\n"
+    )
+    # Only a change in the host's own folder may leave units on it: tests in a folder of their own must not.
+    own = "" if place.folder == FOLDER else "false && "
     return f"""
 if [ ! -e "$c/decided" ]; then
-  if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null; then
+  if {own}[ -d /run/systemd/system ] && command -v systemd-run >/dev/null; then
+    mkdir -p /etc/systemd/system/multi-user.target.wants
+    printf %s {q(unit)} >{_boot_unit(place)} && ln -sf {_boot_unit(place)} {_boot_link(place)} || exit 74
     systemctl is-active -q {q(place.unit)}.timer || systemd-run {run} /bin/sh "$c/timer.sh" 9>&- || exit 74
   else
     setsid sh -c 'sleep {place.confirm}; exec sh "$0"' "$c/timer.sh" </dev/null >/dev/null 2>&1 9>&- &
   fi
 fi"""
+
+
+def _disarm(place: Place) -> str:
+    if place.folder != FOLDER:
+        return ":"
+    return (
+        f"rm -f {_boot_unit(place)} {_boot_link(place)}\n"
+        f"systemctl stop {q(place.unit)}.timer >/dev/null 2>&1 9>&-"
+    )
 
 
 def _write(change: FileChange) -> str:
