@@ -82,3 +82,8 @@ def sign(
         host.stage(
             "rm -rf /var/lib/apt/lists/*; apt-get -q -o Acquire::Check-Valid-Until=false update >/dev/null 2>&1"
         )
+
+
+def forget(host: LabHost) -> None:
+    """The host has not heard of its archives for nine days."""
+    sign(host, age=timedelta(days=9))

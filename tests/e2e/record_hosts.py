@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e import states
+from tests.e2e import archive, states
 from tests.e2e.lab import Lab, LabHost
 
 from wardkeep.controls import control
@@ -22,27 +23,48 @@ from wardkeep.fleet.record import DISTRIBUTION, NAMES
 HOSTS = Path(__file__).parents[1] / "hosts"
 ROWS = ("system_access", "operating_system")
 KEPT = ("expected.json", "wardkeep.toml")
-# Name → suite, the account that Wardkeep enters as, and the scripts that make the state.
-MADE = {
-    "debian12-fresh": ("bookworm", "root", ()),
-    "debian12-broken": ("bookworm", "root", (states.ACCESS_BROKEN, states.SYSTEM_BROKEN)),
-    "debian13-fresh": ("trixie", "root", ()),
-    "debian13-broken": ("trixie", "root", (states.ACCESS_BROKEN, states.SYSTEM_BROKEN)),
-    "debian13-hardened": ("trixie", "ops", (states.ACCESS_HARDENED, states.SYSTEM_KEPT)),
-    "debian13-other-maker": ("trixie", "root", (states.OTHER_MAKER,)),
+UPKEEP = ("security_patching", "firewall")
+State = str | Callable[[LabHost], None]
+# Name → suite, the account that Wardkeep enters as, the scripts that make the state, and the rows it is asked for.
+MADE: dict[str, tuple[str, str, tuple[State, ...], tuple[str, ...]]] = {
+    "debian12-fresh": ("bookworm", "root", (), ROWS),
+    "debian12-broken": ("bookworm", "root", (states.ACCESS_BROKEN, states.SYSTEM_BROKEN), ROWS),
+    "debian13-fresh": ("trixie", "root", (), ROWS),
+    "debian13-broken": ("trixie", "root", (states.ACCESS_BROKEN, states.SYSTEM_BROKEN), ROWS),
+    "debian13-hardened": ("trixie", "ops", (states.ACCESS_HARDENED, states.SYSTEM_KEPT), ROWS),
+    "debian13-other-maker": ("trixie", "root", (states.OTHER_MAKER,), ROWS),
+    "debian12-open-and-behind": ("bookworm", "root", (archive.publish, states.LISTENING), UPKEEP),
+    "debian12-patched-not-restarted": (
+        "bookworm",
+        "root",
+        (archive.publish, states.UPGRADED, states.MARKED),
+        UPKEEP,
+    ),
+    "debian13-patched-and-closed": (
+        "trixie",
+        "ops",
+        (archive.publish, states.UPGRADED, states.RESTARTED, states.CLOSED),
+        UPKEEP,
+    ),
+    "debian13-stale-and-held": (
+        "trixie",
+        "root",
+        (archive.publish, archive.forget, states.HELD, states.HALF_CLOSED),
+        UPKEEP,
+    ),
 }
 
 
 async def make(lab: Lab, name: str) -> None:
-    suite, user, scripts = MADE[name]
+    suite, user, scripts, wanted = MADE[name]
     host: LabHost = lab.host(suite, name)
     if user != "root":
         host.add_operator(user)
         host.stage(f"sed -i 's/^/from=\"10.88.0.0\\/16\" /' /home/{user}/.ssh/authorized_keys")
     for script in scripts:
-        host.stage(script)
+        host.stage(script) if isinstance(script, str) else script(host)
     connector = host.connector(user=user)
-    rows = [control(row) for row in ROWS]
+    rows = [control(row) for row in wanted]
     snapshot = await connector.ask([*questions(rows, "host"), NAMES, DISTRIBUTION])
     await connector.close()
     folder, kept = HOSTS / name, {}

@@ -80,3 +80,58 @@ OTHER_MAKER = r"""
 rm /etc/os-release
 printf 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.20.3\nPRETTY_NAME="Alpine Linux v3.20"\n' > /etc/os-release
 """
+
+# Upkeep. `demo` is the package of tests/e2e/archive.py, whose upgrade does not restart its service.
+LISTENING = "systemd-run --quiet --unit=web systemd-socket-activate -l 8088 sleep 600; sleep 0.3"
+UPGRADED = "apt-get -q -y upgrade >/dev/null 2>&1"
+RESTARTED = "systemctl restart demo"
+HELD = "apt-mark hold demo >/dev/null"
+# IPv4 only, as a hand-made file often is.
+HALF_CLOSED = r"""
+cat >/etc/nftables.conf <<'N'
+#!/usr/sbin/nft -f
+flush ruleset
+table ip filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		iif lo accept
+		tcp dport { 22, 443 } accept
+	}
+}
+N
+systemctl enable --now nftables 2>/dev/null; systemctl restart nftables
+"""
+# Rules that hang on a mark: this version cannot decide them.
+MARKED = r"""
+nft -f - <<'N'
+table inet filter {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		meta mark 0x1 accept
+		tcp dport 22 accept
+	}
+}
+N
+"""
+CLOSED = r"""
+cat >/etc/nftables.conf <<'N'
+#!/usr/sbin/nft -f
+flush ruleset
+table inet filter {
+	set admins {
+		type ipv4_addr; flags interval
+		elements = { 10.88.0.0/16 }
+	}
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state vmap { established : accept, related : accept, invalid : drop }
+		iifname "lo" accept
+		meta l4proto { icmp, ipv6-icmp } accept
+		ip saddr @admins tcp dport 22 accept
+	}
+}
+N
+systemctl enable --now nftables 2>/dev/null; systemctl restart nftables
+"""

@@ -46,6 +46,8 @@ PLANTED = {
 }
 # Lines a parser reads: nothing in them is secret, so nothing may change.
 PLAIN = """\
+|base-passwd:
+|  Installed: 3.6.1
 permitrootlogin prohibit-password
 passwordauthentication no
 PasswordAuthentication=no

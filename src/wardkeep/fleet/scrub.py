@@ -29,7 +29,7 @@ _WORDS = (
     r"(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|\bpsk)"
 )
 _NAMED = re.compile(
-    rf"(?i)({_WORDS}[\w.-]{{0,64}}[\"']?[ \t]{{0,8}}(?:=|:\s)[ \t]{{0,8}}[\"']?|--[\w-]{{0,32}}{_WORDS}[\w-]{{0,32}}[ =])([^\s\0\"',;]+)"
+    rf"(?i)({_WORDS}[\w.-]{{0,64}}[\"']?[ \t]{{0,8}}(?:=|:[ \t])[ \t]{{0,8}}[\"']?|--[\w-]{{0,32}}{_WORDS}[\w-]{{0,32}}[ =])([^\s\0\"',;]+)"
 )
 _HARMLESS = re.compile(
     r"(?i)(?:yes|no|true|false|none|null|on|off|prohibit-password|without-password|forced-commands-only|files|compat|"
