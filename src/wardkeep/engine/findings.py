@@ -20,6 +20,7 @@ from wardkeep.engine.deadlines import deadlines as deadlines
 from wardkeep.engine.row_states import close_rows, write_rows, write_tallies
 from wardkeep.store import Store, textindex
 from wardkeep.store.browse import pressing
+from wardkeep.store.bulk import insert_many
 from wardkeep.store.columns import Moment
 from wardkeep.store.schema import GONE, finding_history, findings, row_states, tallies
 
@@ -217,7 +218,7 @@ class _Recording:
         self.to.written += len(self.inserts) + len(self.updates)
         if self.inserts:
             before = textindex.newest(self.connection)
-            self.connection.execute(insert(findings), self.inserts)
+            insert_many(self.connection, findings, self.inserts)
             textindex.learn_since(self.connection, before)
         if self.updates:
             ids = [row["row"] for row in self.updates]
@@ -225,7 +226,7 @@ class _Recording:
             self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
             textindex.learn(self.connection, ids)
         if self.history:
-            self.connection.execute(insert(finding_history), self.history)
+            insert_many(self.connection, finding_history, self.history)
 
 
 def retire_host(store: Store, host: str, at: datetime) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, func, insert, select
+from sqlalchemy import Connection, Table, and_, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from wardkeep.core.findings import Finding, Verdict
 from wardkeep.store.browse import VERDICTS
+from wardkeep.store.bulk import insert_many
 from wardkeep.store.schema import row_days, row_states, strips, tallies
 
 GONE = "gone"  # how a day closed for a host that left
@@ -78,10 +79,8 @@ def write_tallies(
         return
     connection.execute(delete(tallies).where(*where))
     if counted:
-        connection.execute(
-            insert(tallies),
-            [{"host": host, "control": c, "pressing": band, "n": n} for (c, band), n in counted.items()],
-        )
+        rows = [{"host": host, "control": c, "pressing": band, "n": n} for (c, band), n in counted.items()]
+        insert_many(connection, tallies, rows)
 
 
 def upsert(

@@ -67,6 +67,7 @@ def _alone(engine: Engine) -> Iterator[None]:
             yield
         return
     with engine.connect() as connection:
+        connection.execute(text("SET lock_timeout = 0"))  # another's migration may take long
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         try:
             yield

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.store.migrating import migrate
@@ -80,17 +81,20 @@ class Store:
     def _faults_said(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as e:
-            raise said(e, self.where) from e
+        except (DBAPIError, psycopg.Error) as e:  # psycopg's own from COPY, which SQLAlchemy does not know
+            fault = said(e, self.where)
+            if fault is None:
+                raise
+            raise fault from e
 
 
-def said(error: DBAPIError, where: str) -> Exception:
-    """The fault in one line for a person. A broken constraint is a defect of ours and stays as it is."""
-    cause = " ".join(str(error.orig).split())
+def said(error: DBAPIError | psycopg.Error, where: str) -> Unavailable | None:
+    """The fault in one line for a person; None for a broken constraint, which is a defect of ours and stays as it is."""
+    cause = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
     lower = cause.lower()
     if "locked" in lower or "lock timeout" in lower:
         return Unavailable(
-            f"the database stayed locked for {BUSY_SECONDS} s",
+            "the database stayed locked",
             where=where,
             todo="Another program is writing to it; end it, or try again. Nothing was lost.",
         )
@@ -100,25 +104,28 @@ def said(error: DBAPIError, where: str) -> Exception:
         )
     if "malformed" in lower or "not a database" in lower:
         return Unavailable(
-            "the database is damaged", where=where, todo="Run `wardkeep state rebuild`, or restore a backup."
+            "the database is damaged",
+            where=where,
+            todo="Restore a backup; or move it away and run `wardkeep state rebuild`: then only users are lost.",
         )
     # `OperationalError`, `InterfaceError`: the driver's names (PEP 249) for a database that cannot be used now.
-    if error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}:
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    if lost or isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError):
         return Unavailable(
             f"the database cannot be used: {cause[:200]}", where=where, todo="Start it, then try again."
         )
-    return error
+    return None
 
 
-def open_store(url: str, *, backups: Path | None = None) -> Store:
+def open_store(url: str, *, backups: Path | None = None, patience: float = BUSY_SECONDS) -> Store:
     """Open (and when needed create or migrate) the state at `url`.
 
     `url` is `sqlite:////path/to/file.db` or `postgresql://user@host/name`. Before an older state is migrated, a copy
-    goes into `backups` (default: beside a SQLite file). Raises BadInput for a URL that cannot be one, Unavailable when
+    goes into `backups` (default: beside a SQLite file). `patience` is how many seconds a writer waits for another. Raises BadInput for a URL that cannot be one, Unavailable when
     the database cannot be reached or is newer than this program.
     """
     parsed = _parse(url)
-    store = Store(_make_engine(parsed))
+    store = Store(_make_engine(parsed, patience))
     try:
         with store._faults_said():
             migrate(store.engine, backups or _beside(parsed))
@@ -145,10 +152,16 @@ def _beside(url: URL) -> Path | None:
     return Path(url.database or "").parent if url.drivername.startswith("sqlite") else None
 
 
-def _make_engine(url: URL) -> Engine:
+def _make_engine(url: URL, patience: float) -> Engine:
+    # Errors must not carry what was to be stored: it may be a digest, or evidence.
+    pool: dict[str, Any] = {"pool_size": 5, "max_overflow": 15, "hide_parameters": True}
     if url.drivername.startswith("postgresql"):
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=15)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=5, max_overflow=15)
+        waits = {
+            "options": f"-c lock_timeout={int(patience * 1000)}",
+            "connect_timeout": int(max(patience, 2)),
+        }
+        return create_engine(url, pool_pre_ping=True, connect_args=waits, **pool)
+    engine = create_engine(url, connect_args={"timeout": patience}, **pool)
 
     @event.listens_for(engine, "connect")
     def prepare(raw: Any, _record: object) -> None:
