@@ -22,6 +22,7 @@ from wardkeep.console.auth.gate import Visitor, form_token, set_cookie
 from wardkeep.console.setting import console
 
 STATIC = Path(__file__).parent / "static"
+_SIMPLE = frozenset({str, int, float, bool})
 WORDS = {"pass": "pass", "fail": "fail", "unknown": "unknown", "none": "not built", "na": "not applicable"}
 Page = TypeVar("Page", bound=Callable[..., Any])
 
@@ -155,6 +156,8 @@ def environment() -> Environment:
 
 def plain(value: Any) -> Any:
     """A view as JSON data: dataclasses become objects, times ISO 8601 in UTC with Z."""
+    if value is None or type(value) in _SIMPLE:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.repr}
     if isinstance(value, datetime):
@@ -163,7 +166,7 @@ def plain(value: Any) -> Any:
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    return str(value)
 
 
 def json_answer(value: Any, status: int = 200, kind: str = "application/json") -> Response:

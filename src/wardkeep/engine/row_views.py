@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from wardkeep.controls.matrix import BY_ID, ROWS, Row
 from wardkeep.core.changes import Cannot
@@ -25,17 +26,22 @@ from wardkeep.store.browse import VERDICTS
 from wardkeep.store.schema import drills, findings, row_states
 
 HOSTS_SHOWN = 200
+PASSES_COUNTED = 5_000
 
 
 @dataclass(frozen=True)
 class RuleView:
-    """A rule of the row: its sentence, what it serves, how its findings stand, whether and why not it can be mended."""
+    """A rule of the row: its sentence, what it serves, how its findings stand, whether and why not it can be mended.
+
+    `exact` is false when the row has so many passing findings that only some were counted for this rule.
+    """
 
     id: str
     says: str
     severity: str
     serves: tuple[Citation, ...]
     findings: dict[str, int]
+    exact: bool
     mends: bool
     why_not: str
 
@@ -110,12 +116,10 @@ def find_row(platform: Platform, control_id: str, now: datetime | None = None) -
     control, known = _control(platform, control_id), BY_ID[control_id]
     now = now or datetime.now(UTC)
     with platform.store.read() as read:
-        counted = read.execute(
-            # By the rule's own index alone: a row with 100,000 findings answers as quickly as one with ten.
-            select(findings.c.rule, findings.c.pressing, func.count())
-            .where(findings.c.rule.in_([rule.id for rule in control.rules]), findings.c.pressing < 12)
-            .group_by(findings.c.rule, findings.c.pressing)
-        ).all()
+        counted = [
+            *_by_rule(read, control_id, range(8)),
+            *_by_rule(read, control_id, range(8, 12), PASSES_COUNTED),
+        ]
         states = read.execute(
             select(row_states)
             .where(row_states.c.control == control_id)
@@ -133,10 +137,11 @@ def find_row(platform: Platform, control_id: str, now: datetime | None = None) -
         by_verdict, verdict = by_rule.setdefault(rule, {}), VERDICTS[band // 4].value
         by_verdict[verdict] = by_verdict.get(verdict, 0) + n
     view = next(row for row in matrix(platform, now) if row.id == control_id)
+    exact = view.findings["pass"] <= PASSES_COUNTED
     return RowDetail(
         row=view,
         citations=known.citations,
-        rules=tuple(_rule(control, rule, by_rule.get(rule.id, {})) for rule in control.rules),
+        rules=tuple(_rule(control, rule, by_rule.get(rule.id, {}), exact) for rule in control.rules),
         missing=control.missing,
         hosts=tuple(HostState(s.host, s.worst, s.passes, s.fails, s.unknowns, s.at, s.entry) for s in states),
         host_count=in_all,
@@ -169,6 +174,19 @@ def _then(look: Look, control_id: str) -> HostState:
     return HostState(look.host, verdict, n["pass"], n["fail"], n["unknown"], at, look.index)
 
 
+def _by_rule(
+    read: Connection, control: str, bands: Sequence[int], at_most: int = 0
+) -> list[tuple[str, int, int]]:
+    """(rule, band, how many) of a row's findings. What passes is most of them, so it is counted up to `at_most`:
+    enough to know which rules pass anywhere, without reading a hundred thousand rows for a number nobody acts on."""
+    inner = select(findings.c.rule, findings.c.pressing).where(
+        findings.c.control == control, findings.c.pressing.in_(bands)
+    )
+    some = (inner.limit(at_most) if at_most else inner).subquery()
+    query = select(some.c.rule, some.c.pressing, func.count()).group_by(some.c.rule, some.c.pressing)
+    return [(rule, band, n) for rule, band, n in read.execute(query)]
+
+
 def _control(platform: Platform, control_id: str) -> Control:
     found = next((c for c in platform.controls if c.id == control_id), None)
     if found is None:
@@ -176,13 +194,14 @@ def _control(platform: Platform, control_id: str) -> Control:
     return found
 
 
-def _rule(control: Control, rule: Any, counts: dict[str, int]) -> RuleView:
+def _rule(control: Control, rule: Any, counts: dict[str, int], exact: bool) -> RuleView:
     return RuleView(
         id=rule.id,
         says=rule.says,
         severity=rule.severity.value,
         serves=serves(control, rule.id),
         findings={v.value: counts.get(v.value, 0) for v in Verdict},
+        exact=exact,
         mends=not isinstance(rule.remedy, Cannot),
         why_not=rule.remedy.why if isinstance(rule.remedy, Cannot) else "",
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from wardkeep.console.auth.gate import Anyone
-from wardkeep.console.render import answer, plain, twin
+from wardkeep.console.render import answer, twin
 from wardkeep.console.setting import console
 from wardkeep.engine.views import LastDrill, RowView, matrix, score
 
@@ -94,4 +94,4 @@ def home(request: Request, visitor: Anyone, order: str = "") -> Response:
 
 def row_json(row: RowView) -> dict[str, object]:
     """A row under the names that `wardkeep controls --json` uses too."""
-    return {**plain(row), "reason": row.reason}
+    return {**{f.name: getattr(row, f.name) for f in fields(row)}, "reason": row.reason}
