@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from wardkeep.core.facts import HOST
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.assess import questions
 from wardkeep.engine.cycle import check
 from wardkeep.engine.hosts import add_host
+from wardkeep.engine.past import matrix_as_of
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.engine.start import take_this_machine
 from wardkeep.engine.views import matrix
 from wardkeep.fleet import Host, snapshot_from_bytes
+from wardkeep.store.schema import row_states
 
 
 @pytest.fixture
@@ -75,3 +79,16 @@ def test_a_named_row_is_assessed_alone_and_leaves_the_others_as_they_were(platfo
     cycle = check(platform, "operator:test", controls=only)
     assert {finding.control for finding in cycle.findings} == {"system_access"}
     assert {row.id: row.findings for row in matrix(platform)} == before
+
+
+def test_the_past_is_read_from_the_ledger_and_not_from_the_database(platform: Platform) -> None:
+    before = datetime.now(UTC)
+    take_this_machine(platform, "operator:test")
+    check(platform, "operator:test")
+    now = matrix_as_of(platform, datetime.now(UTC))
+    assert {row.id: row.findings for row in now} == {row.id: row.findings for row in matrix(platform)}
+    assert all(row.rests_on["platform"] == platform.ledger.size - 1 for row in now)
+    assert {row.status for row in matrix_as_of(platform, before)} == {Verdict.UNKNOWN}
+    with platform.store.begin() as connection:
+        connection.execute(delete(row_states))
+    assert matrix_as_of(platform, datetime.now(UTC)) == now

@@ -122,7 +122,7 @@ def test_no_platform_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_days_mean_the_whole_day() -> None:
-    from wardkeep.cli.evidence import read_moment
+    from wardkeep.cli.moments import read_moment
 
     assert read_moment("2026-11-22", "--to", end_of_day=True).isoformat() == "2026-11-23T00:00:00+00:00"
     assert read_moment("2026-11-22T09:00+01:00", "--to", end_of_day=True).hour == 8

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wardkeep.cli.moments import read_moment
 from wardkeep.cli.options import Json, State
 from wardkeep.core.errors import BadInput
 
@@ -153,19 +154,6 @@ def show(
     print_json(
         {**entry, "proof": {"size": head.size, "root": head.root.hex(), "path": proof}} if json else entry
     )
-
-
-def read_moment(text: str, option: str, *, end_of_day: bool = False) -> datetime:
-    """A day or a time, UTC where no offset is given. A day as an end means the whole day."""
-    try:
-        made = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(
-            f"{text!r} is no day or time such as 2026-11-22 or 2026-11-22T09:00", where=option
-        ) from None
-    if end_of_day and len(text) <= 10:
-        made += timedelta(days=1)
-    return (made if made.tzinfo else made.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _ledger(state: Path | None) -> Ledger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from wardkeep.cli.terminal import SHAPES, ago, state, table
 from wardkeep.core.findings import Verdict
+from wardkeep.engine.past import PastRow
 from wardkeep.engine.views import RowView, score
 
 VERBS = ("observe", "assess", "remediate", "drill")
@@ -40,20 +42,25 @@ def show_matrix(out: Console, rows: list[RowView], profile: str) -> None:
         if row.last_drill:
             drilled.append(f"\n{ago(row.last_drill.at)}", style="dim")
         made.add_row(
-            state(row.status.value, row.built), title, _counts(row), marks, ago(row.last_observed), drilled
+            state(row.status.value, row.built),
+            title,
+            _counts(row.findings),
+            marks,
+            ago(row.last_observed),
+            drilled,
         )
     made.expand = True
     out.print(made)
     out.print(Text("verbs: o observe, a assess, r remediate, d drill; · not there", style="dim"))
 
 
-def _counts(row: RowView) -> Text:
+def _counts(findings: dict[str, int]) -> Text:
     """`▲7 ?2 ●31`: only what there is."""
     text = Text()
     for verdict in ("fail", "unknown", "pass"):
-        if row.findings[verdict]:
+        if findings[verdict]:
             shape, colour = SHAPES[verdict]
-            text.append(f"{shape}{row.findings[verdict]} ", style=colour)
+            text.append(f"{shape}{findings[verdict]} ", style=colour)
     return text
 
 
@@ -79,3 +86,28 @@ def as_json(row: RowView) -> dict[str, Any]:
         else None,
         "next_due": row.next_due,
     }
+
+
+def show_past(out: Console, rows: list[PastRow], when: datetime) -> None:
+    """The rows as they stood, with the ledger's entries that say so."""
+    holding = sum(row.status is Verdict.PASS for row in rows)
+    out.print(
+        Text(f"{holding} of {len(rows)} responsibilities held at {when:%Y-%m-%d %H:%M:%S} UTC.", style="bold")
+    )
+    made = table(
+        ("", {"no_wrap": True}),
+        ("row", {"overflow": "fold", "ratio": 1}),
+        ("findings", {"no_wrap": True}),
+        "entries",
+    )
+    for row in sorted(rows, key=lambda row: (NEED[row.status], row.number)):
+        entries = ", ".join(f"{host} {index}" for host, index in sorted(row.rests_on.items())[:3])
+        more = f" and {len(row.rests_on) - 3} more" if len(row.rests_on) > 3 else ""
+        made.add_row(
+            state(row.status.value),
+            f"{row.title}\n{row.id}",
+            _counts(row.findings),
+            (entries or "none") + more,
+        )
+    made.expand = True
+    out.print(made)

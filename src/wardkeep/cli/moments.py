@@ -1,0 +1,20 @@
+"""Days and times as a person types them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from wardkeep.core.errors import BadInput
+
+
+def read_moment(text: str, option: str, *, end_of_day: bool = False) -> datetime:
+    """A day or a time, UTC where no offset is given. A day as an end means the whole day."""
+    try:
+        made = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(
+            f"{text!r} is no day or time such as 2026-11-22 or 2026-11-22T09:00", where=option
+        ) from None
+    if end_of_day and len(text) <= 10:
+        made += timedelta(days=1)
+    return (made if made.tzinfo else made.replace(tzinfo=UTC)).astimezone(UTC)
