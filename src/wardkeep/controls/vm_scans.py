@@ -78,7 +78,8 @@ def plant_and_find(programs: Programs) -> Iterator[Step]:
     """The same question that observes is asked while a harmless set-id program lies where intruders leave theirs."""
     yield OnHost(
         "A set-id copy of `true` is left in /var/tmp, and the look at set-id programs names it",
-        f"rm -f {PLANTED}; cp /bin/true {PLANTED} && chmod 4755 {PLANTED} || exit 3\n{Programs.ask.script}",
+        f"rm -f {PLANTED}; cp /bin/true {PLANTED} && chmod 4755 {PLANTED} || exit 3\n"
+        f"({Programs.ask.script}) | grep -F ' {PLANTED}'",
         set_id_owned.id,
         expect_text=f"|4755 root {PLANTED}",
         undo=f"rm -f {PLANTED}",
