@@ -124,4 +124,5 @@ def empty_database(folder: str, name: str) -> None:
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         admin.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+        admin.execute("DROP SCHEMA IF EXISTS dbos CASCADE")  # the durable workflows' own tables
         admin.execute(f"UPDATE alembic_version SET version_num = '{HEAD}'")

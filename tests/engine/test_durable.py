@@ -11,15 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from wardkeep.core.errors import Unavailable, WardkeepError
 from wardkeep.engine.durable import DATABASE, Durable, Json, Run
-from wardkeep.engine.leases import known_workers
+from wardkeep.engine.leases import Worker, known_workers
 from wardkeep.store import Store, open_store
+from wardkeep.store.schema import workers
 
 LEASE = 2.0
 
@@ -203,3 +205,35 @@ def test_nothing_is_written_to_the_terminal(
     assert out.out == ""
     assert out.err == ""
     assert "dbos.dev" not in caplog.text
+
+
+def test_a_service_that_was_declared_dead_begins_again_as_a_new_worker(store: Store, tmp_path: Path) -> None:
+    durable = Durable(store, tmp_path, lease=LEASE, rejoins=True)
+    durable.workflow("echo", lambda run: run.step("say", lambda: 1))
+    other = Worker(store, lease=60)
+    other.join()
+    with durable:
+        before = durable.worker
+        with store.begin() as connection:
+            connection.execute(
+                update(workers)
+                .where(workers.c.id == before.id)
+                .values(ended=datetime.now(UTC), ended_by=other.id)
+            )
+        until(lambda: durable.worker.id != before.id and durable.worker._thread is not None)
+        assert before.lost.is_set()
+        time.sleep(0.5)
+        durable.start("echo", "e")
+        assert durable.wait("e", 10) == 1
+    other.leave()
+
+
+def test_what_ended_long_ago_is_forgotten(durable: Durable) -> None:
+    durable.workflow("echo", lambda run: run.step("say", lambda: 1))
+    with durable:
+        durable.start("echo", "e")
+        durable.wait("e", 10)
+        assert durable.prune(datetime.now(UTC) - timedelta(days=1)) == 0
+        assert durable.look("e")
+        assert durable.prune(datetime.now(UTC) + timedelta(seconds=5)) == 1
+        assert durable.look("e") is None

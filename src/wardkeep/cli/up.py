@@ -60,7 +60,7 @@ def command(
 
         start_logging(platform.config)
         address, port = _address(listen or platform.config.settings.console_listen)
-        durable = Durable(platform.store, folder, role="server")
+        durable = Durable(platform.store, folder, role="server", rejoins=True)
         register_all(platform, durable)
         with durable:
             running = Running(platform, durable)

@@ -13,13 +13,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from wardkeep.core.errors import Unavailable, WardkeepError
-from wardkeep.engine.leases import LEASE, Fence, Fenced, Worker, known_workers
+from wardkeep.engine.leases import LEASE, Fence, Fenced, Worker, forget_workers, known_workers
 from wardkeep.store import Store
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
@@ -29,6 +30,7 @@ DATABASE = "durable.sqlite3"
 # added with new names, so one version is pinned and an update takes up what the old program left.
 VERSION = "1"
 QUEUE = "wardkeep"
+KEEP = timedelta(days=30)  # how long ended workflows are kept; what they did is in the ledger
 _PENDING = ("PENDING", "ENQUEUED", "DELAYED")
 _one = threading.Lock()  # the engine beneath is one per process
 _log = logging.getLogger("wardkeep.durable")
@@ -91,10 +93,13 @@ class Durable:
     takes_queued: bool = (
         True  # False: carry out what is started here and what is taken up, nothing from the queue
     )
+    rejoins: bool = False  # True for a service: declared dead, it begins again as a new worker
     _made: dict[str, Workflow] = field(default_factory=dict)
     _worker: Worker | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _held: bool = False
+    _registered: dict[str, Workflow] = field(default_factory=dict)
 
     @property
     def worker(self) -> Worker:
@@ -110,19 +115,9 @@ class Durable:
         """Join the workers and begin to carry out. Raises Unavailable when another one is open in this process."""
         if not _one.acquire(blocking=False):
             raise Unavailable("the durable engine is already open in this process")
+        self._held = True
         try:
-            dbos = _quiet_dbos()
-            self._worker = Worker(self.store, self.role, self.lease, on_lost=self._abandon)
-            dbos(config=self._settings())
-            registered = {
-                name: dbos.workflow(name=name)(self._wrap(made)) for name, made in self._made.items()
-            }
-            self._registered = registered
-            self._worker.join()
-            if not self.takes_queued:
-                dbos.listen_queues([])  # the internal queue, by which work is taken up, is listened to always
-            dbos.launch()
-            dbos.register_queue(QUEUE, polling_interval_sec=0.5)
+            self._begin()
         except BaseException:
             self.close()
             raise
@@ -139,8 +134,23 @@ class Durable:
         DBOS.destroy(destroy_registry=True)
         if self._worker:
             self._worker.leave()
-        with suppress(RuntimeError):
+        if self._held:
+            self._held = False
             _one.release()
+
+    def _begin(self) -> None:
+        """Join under a new name and begin to carry out."""
+        dbos = _quiet_dbos()
+        self._worker = Worker(self.store, self.role, self.lease, on_lost=self._abandon)
+        dbos(config=self._settings())
+        self._registered = {
+            name: dbos.workflow(name=name)(self._wrap(made)) for name, made in self._made.items()
+        }
+        self._worker.join()
+        if not self.takes_queued:
+            dbos.listen_queues([])  # the internal queue, by which work is taken up, is listened to always
+        dbos.launch()
+        dbos.register_queue(QUEUE, polling_interval_sec=0.5)
 
     def __enter__(self) -> Durable:
         self.open()
@@ -211,24 +221,57 @@ class Durable:
         _log.info("took up unfinished work of dead workers: %s", ", ".join(ids))
         return ids
 
+    def prune(self, before: datetime) -> int:
+        """Forget the workflows that ended before then (the ledger has what they did), and the workers. Returns how many."""
+        from dbos import DBOS
+
+        ended = DBOS.list_workflows(
+            status=["SUCCESS", "ERROR"],
+            completed_before=before.isoformat(),
+            limit=1000,
+            load_input=False,
+            load_output=False,
+        )
+        DBOS.delete_workflows([row.workflow_id for row in ended])
+        forget_workers(self.store, before)
+        return len(ended)
+
     def _adopt_always(self) -> None:
+        pruned = 0.0
         while not self._stop.is_set():
             # Whatever goes wrong here (the database is away, say) is tried again at the next turn.
             try:
                 self.adopt()
+                if not pruned or time.monotonic() - pruned > 3600:
+                    self.prune(datetime.now(UTC) - KEEP)
+                    pruned = time.monotonic()
             except Exception as e:  # noqa: BLE001
                 _log.warning("could not look for unfinished work: %s", type(e).__name__)
-            except Fenced:  # this worker is declared dead and takes up nothing any more
-                return
+            except Fenced:  # declared dead: it joins again under another name, or it stops
+                if not self.rejoins:
+                    return
             self._stop.wait(self.lease / 3)
 
     def _abandon(self) -> None:
-        """Declared dead: stop taking work from the queue. Acts under way are refused by their fences."""
+        """Declared dead: what is under way here is refused by its fences. A service begins again as a new worker."""
+        _log.error("this worker was declared dead, for it had stopped; its work is carried on by another")
+        if not self.rejoins:
+            self._stop.set()
+        threading.Thread(target=self._rejoin, name="wardkeep-rejoin", daemon=True).start()
+
+    def _rejoin(self) -> None:
         from dbos import DBOS
 
-        _log.error("this worker was declared dead and stops; its work is carried on by another")
-        self._stop.set()
-        threading.Thread(target=DBOS.destroy, name="wardkeep-abandon", daemon=True).start()
+        DBOS.destroy(destroy_registry=True)
+        while self.rejoins and not self._stop.is_set():
+            try:
+                self._begin()
+                _log.warning("this process works again, as %s", self.worker.id)
+                return
+            except Exception as e:  # noqa: BLE001  (the database may be away: tried again)
+                _log.error("could not begin again: %s", type(e).__name__)
+                DBOS.destroy(destroy_registry=True)
+                self._stop.wait(2)
 
     def _wrap(self, function: Workflow) -> Workflow:
         worker = self.worker

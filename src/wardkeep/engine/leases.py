@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from wardkeep.core.errors import Refused, Unavailable
 from wardkeep.store import Store
@@ -222,6 +222,12 @@ def known_workers(store: Store) -> list[Known]:
     """Every worker that has neither left nor been declared dead, with what this machine can tell of it."""
     with store.read() as connection:
         return _look(connection)
+
+
+def forget_workers(store: Store, before: datetime) -> None:
+    """Drop the workers that ended before then from the registry."""
+    with store.begin() as connection:
+        connection.execute(delete(workers).where(workers.c.ended < before))
 
 
 def _look(connection: Connection) -> list[Known]:
