@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import END, QUOTE, Section, sections
+from wardkeep.facts.sections import APT_CACHE, END, QUOTE, Section, sections
 
 FORMAT = "$(SITE)|$(RELEASE)|$(COMPONENT)|$(ARCHITECTURE)|$(TRUSTED)"
 SCRIPT = f"""{QUOTE}command -v apt-get >/dev/null || exit 127
-targets() {{ apt-get -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= indextargets "$@"; }}
+{APT_CACHE}targets() {{ apt-get $apt_cache indextargets "$@"; }}
 out=$(targets --no-release-info --format '{FORMAT}' 'Created-By: Packages') || exit $?
 printf '= configured\\n'
 [ -z "$out" ] || printf '%s\\n' "$out" | quote

@@ -1,6 +1,6 @@
 """What apt knows of every installed package: which versions exist, where from, and which one it would install.
 
-Read from the lists the host already has; nothing is fetched, locked or written (apt's caches are told to stay in memory).
+Read from the lists the host already has; nothing is fetched, locked or written but a cache that lasts as long as the question.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
-from wardkeep.facts.sections import END, Section, sections
+from wardkeep.facts.sections import APT_CACHE, END, Section, sections
 
-SCRIPT = f"""ask() {{ apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= policy "$@"; }}
-command -v apt-cache >/dev/null || exit 127
+SCRIPT = f"""command -v apt-cache >/dev/null || exit 127
+{APT_CACHE}ask() {{ apt-cache $apt_cache policy "$@"; }}
 out=$(ask) || exit $?
 printf '= files\\n'
 printf '%s\\n' "$out" | sed 's/^/|/'

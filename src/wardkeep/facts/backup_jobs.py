@@ -38,6 +38,7 @@ SCRIPT = (
     QUOTE
     + rf"""
 programs='{" ".join(PROGRAMS)}'
+patterns='{" ".join("-e " + name for name in PROGRAMS)}'
 """
     + r"""
 printf '= programs\n'
@@ -46,8 +47,8 @@ printf '= cron\n'
 for file in /etc/crontab /etc/cron.d/* /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
   /var/spool/cron/crontabs/*; do
   [ -f "$file" ] || continue
-  for name in $programs; do
-    grep -v '^[[:space:]]*#' "$file" | grep -qw -e "$name" && printf '|%s %s\n' "$name" "$file"
+  grep -v '^[[:space:]]*#' "$file" | grep -ow $patterns | sort -u | while read -r name; do
+    printf '|%s %s\n' "$name" "$file"
   done
 done
 """

@@ -17,6 +17,11 @@ from wardkeep.core.facts import Answer
 # POSIX sh: `quote` prints its standard input, each line behind a bar, and ends the last line if the file does not.
 QUOTE = """quote() { while IFS= read -r line || [ -n "$line" ]; do printf '|%s\\n' "$line"; done; }
 """
+# POSIX sh: apt builds its cache of all packages once for the question, in a folder of its own that is gone afterwards, and
+# neither reads nor writes the system's. Where nothing can be written it is built in memory, each time. Use $apt_cache unquoted.
+APT_CACHE = """own=$(mktemp -d 2>/dev/null) && trap 'rm -rf "$own"' EXIT && trap 'exit 1' HUP INT TERM
+apt_cache="-o Dir::Cache::pkgcache=${own:+$own/packages} -o Dir::Cache::srcpkgcache="
+"""
 END = "printf '= end\\n'\n"
 
 
