@@ -62,3 +62,9 @@ def test_a_ring_would_be_found(tmp_path: Path) -> None:
         TopologicalSorter(graph(tmp_path)).prepare()
     (tmp_path / "b.py").write_text("def later():\n    import a\nx = 1\n")
     TopologicalSorter(graph(tmp_path)).prepare()
+
+
+def test_every_test_file_has_its_own_name() -> None:
+    """pytest imports test files by their bare names: two of one name end the whole run before it begins."""
+    names = [path.name for path in (SOURCE.parent / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
