@@ -6,7 +6,7 @@ Read from the lists the host already has; nothing is fetched, locked or written 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
@@ -29,6 +29,7 @@ FILE = re.compile(r" ?(?:-?\d+) (?P<source>\S.*)")
 RELEASE = re.compile(r"     release (?P<fields>\S.*)")
 VERSION = re.compile(r" (?P<mark>\*\*\*|   ) (?P<version>\S+) (?P<priority>-?\d+)(?: \(phased \d+%\))?")
 SOURCE = re.compile(r"        (?P<priority>[ -]*\d+) (?P<source>\S.*)")
+HEADS = frozenset({"Installed", "Candidate", "Package pin", "Version table"})
 STATUS = "/var/lib/dpkg/status"
 
 
@@ -133,45 +134,59 @@ def _files(told: Section, question: str) -> list[PackageFile]:
 
 
 def _choices(told: Section, question: str) -> list[Choice]:
+    """One block of lines for each package. A host has a thousand, so each line is looked at once."""
     found: list[Choice] = []
-    blocks: list[list[str]] = []
+    known: dict[str, str] = {}  # source lines are few and repeat: each is taken apart once
+    block = _Block("")
     for line in told.lines:
-        if line and not line.startswith(" "):
-            blocks.append([line])
-        elif blocks:
-            blocks[-1].append(line)
+        if not line.startswith(" "):
+            if block.name:
+                found.append(block.choice(question))
+            block = _Block(line.removesuffix(":"))
+            if not block.name or block.name == line:
+                raise NotUnderstood(f"`{line[:60]}` is no package's name", where=question)
+        elif line.startswith("        ") and block.offers:
+            source = known.get(line)
+            if source is None:
+                match = SOURCE.fullmatch(line)
+                if not match:
+                    raise NotUnderstood(f"`{line[:60]}` is no version of {block.name}", where=question)
+                source = known[line] = match["source"]
+            block.offers[-1][1].append(source)
         else:
-            raise NotUnderstood("the versions begin in the middle of a package", where=question)
-    for block in blocks:
-        found.append(_choice(block, question))
+            block.take(line, question)
+    if block.name:
+        found.append(block.choice(question))
     return found
 
 
-def _choice(block: list[str], question: str) -> Choice:
-    name = block[0].removesuffix(":")
-    if name == block[0]:
-        raise NotUnderstood(f"`{block[0][:60]}` is no package's name", where=question)
-    heads: dict[str, str] = {}
-    offers: list[tuple[str, list[str]]] = []
-    at = -1
-    table = False
-    for line in block[1:]:
-        if not table:
+@dataclass(slots=True)
+class _Block:
+    """What was read of one package so far."""
+
+    name: str
+    heads: dict[str, str] = field(default_factory=dict)
+    offers: list[tuple[str, list[str]]] = field(default_factory=list)
+    at: int = -1
+
+    def take(self, line: str, question: str) -> None:
+        """A head (`Installed: …`) or the line of a version."""
+        if "Version table" not in self.heads:
             key, colon, value = line.strip().partition(":")
-            if not colon or key not in ("Installed", "Candidate", "Package pin", "Version table"):
-                raise NotUnderstood(f"`{line[:60]}` says nothing known of {name}", where=question)
-            heads[key] = value.strip()
-            table = key == "Version table"
-        elif match := VERSION.fullmatch(line):
-            if match["mark"] == "***":
-                at = len(offers)
-            offers.append((match["version"], []))
-        elif (match := SOURCE.fullmatch(line)) and offers:
-            offers[-1][1].append(match["source"])
-        else:
-            raise NotUnderstood(f"`{line[:60]}` is no version of {name}", where=question)
-    if at < 0 or not {"Installed", "Candidate"} <= set(heads) or heads["Installed"] != offers[at][0]:
-        raise NotUnderstood(f"which version of {name} is installed is not said", where=question)
-    candidate = "" if heads["Candidate"] == "(none)" else heads["Candidate"]
-    rows = tuple(Offer(version, tuple(sources)) for version, sources in offers)
-    return Choice(name, heads["Installed"], candidate, rows, at)
+            if not self.name or not colon or key not in HEADS:
+                raise NotUnderstood(f"`{line[:60]}` says nothing known of {self.name}", where=question)
+            self.heads[key] = value.strip()
+            return
+        match = VERSION.fullmatch(line)
+        if not match:
+            raise NotUnderstood(f"`{line[:60]}` is no version of {self.name}", where=question)
+        if match["mark"] == "***":
+            self.at = len(self.offers)
+        self.offers.append((match["version"], []))
+
+    def choice(self, question: str) -> Choice:
+        installed, candidate = self.heads.get("Installed"), self.heads.get("Candidate")
+        if self.at < 0 or candidate is None or installed != self.offers[self.at][0]:
+            raise NotUnderstood(f"which version of {self.name} is installed is not said", where=question)
+        rows = tuple(Offer(version, tuple(sources)) for version, sources in self.offers)
+        return Choice(self.name, installed, "" if candidate == "(none)" else candidate, rows, self.at)

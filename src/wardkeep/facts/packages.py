@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -53,7 +54,7 @@ class Package:
         return self.want == "hold" and self.installed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Packages:
     """Every package dpkg knows of, in dpkg's order."""
 
@@ -70,7 +71,7 @@ class Packages:
         (native,) = told[0].words(1)
         return cls(native, tuple(_package(line, native, answer.question) for line in told[0].lines))
 
-    @property
+    @functools.cached_property
     def installed(self) -> tuple[Package, ...]:
         return tuple(p for p in self.all if p.installed)
 

@@ -55,8 +55,11 @@ def origins_are_named(
     choices: AptPolicy, packages: Packages, lists: AptLists, policy: Policy
 ) -> Iterator[Seen]:
     files = {f.source: f for f in choices.files}
+    named_files = {source for source, file in files.items() if file.origin in policy.origins}
     wrong, orphans = 0, list[str]()
-    for choice in sorted(choices.choices, key=lambda c: c.name):
+    # Most packages are in a named archive as they are installed: only the others are looked at closely.
+    doubtful = [c for c in choices.choices if named_files.isdisjoint(c.offers[c.at].sources)]
+    for choice in sorted(doubtful, key=lambda c: c.name):
         subject = f"package:{choice.name}"
         named = choice.name in policy.unsupported
         origins = {files[s].origin for s in choice.sources if s in files}

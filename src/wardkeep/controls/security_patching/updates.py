@@ -69,7 +69,9 @@ def pending(choices: AptPolicy, packages: Packages, policy: Policy) -> tuple[Pen
 
 
 def _newest_fix(choice: Choice, archives: set[str]) -> int | None:
-    return next((i for i, offer in enumerate(choice.newer) if archives & set(offer.sources)), None)
+    if choice.at == 0:  # nothing is newer, as for most packages of most hosts
+        return None
+    return next((i for i, offer in enumerate(choice.newer) if archives.intersection(offer.sources)), None)
 
 
 @control.rule(
@@ -89,9 +91,8 @@ def no_update_is_pending(
     for source, updates in by_source.items():
         yield _behind(source, updates, choices, lists, policy, now)
     asked = {choice.name for choice in choices.choices}
-    for package in sorted(packages.installed, key=lambda p: p.name):
-        if package.name not in asked:
-            yield unsure(f"package:{package.name}", f"apt says nothing of {package.name}, which is installed")
+    for name in sorted({package.name for package in packages.installed} - asked):
+        yield unsure(f"package:{name}", f"apt says nothing of {name}, which is installed")
     reasons = doubts(lists, policy, now)
     if reasons:
         # What is pending is pending all the same; that nothing *else* is cannot be said.
