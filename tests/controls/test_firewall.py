@@ -51,6 +51,7 @@ def verdicts(
         ("trusted-zone", "fail", "fail"),
         ("many-matches", "fail", "fail"),
         ("iptables-nft", "unknown", "unknown"),
+        ("goto", "pass", "pass"),
         ("debian12-open", "fail", "fail"),
         ("debian12-closed", "pass", "pass"),
         ("debian13-closed", "pass", "pass"),
@@ -89,6 +90,59 @@ def test_the_old_kernel_tables_are_read_too() -> None:
         "open:ipv4/9000/tcp": "unknown",
         "open:ipv6/22/tcp": "pass",
     }
+
+
+def test_after_a_goto_comes_the_policy_and_after_a_jump_the_next_rule() -> None:
+    policy = Policy(allow=("22/tcp", "443/tcp", "5432/tcp from 192.0.2.0/24"))
+    assert verdicts("only_named_ports_open", "goto", policy) == {
+        "open:ipv4/22/tcp": "pass",
+        "open:ipv4/443/tcp": "pass",
+        "open:ipv4/2222/tcp": "fail",  # dropped two rules later, had it come back
+        "open:ipv4/5432/tcp": "pass",
+        "open:ipv6/22/tcp": "pass",
+        "open:ipv6/443/tcp": "pass",
+        "open:ipv6/2222/tcp": "fail",
+        "open:ipv6/5432/tcp": "fail",  # only one network is kept out: no named one let in
+    }
+
+
+def input_chain(*rules: str) -> Iptables:
+    """The INPUT chain of the old IPv4 table with these rules, and a chain `side` that accepts."""
+    lines = [
+        ":INPUT DROP [0:0]",
+        ":side - [0:0]",
+        *(f"-A INPUT {rule}" for rule in rules),
+        "-A side -j ACCEPT",
+    ]
+    table = "".join(f"|{line}\n" for line in ["*filter", *lines, "COMMIT"])
+    text = f"= legacy ip\n{table}= nft ip\n= legacy ip6\n= nft ip6\n= end\n"
+    return Iptables.parse(Answer("iptables", 0, text.encode()))
+
+
+@pytest.mark.parametrize(
+    ("rule", "allow", "verdict"),
+    [
+        ("-p tcp -m tcp --dport 22 -j side", "22/tcp", "pass"),
+        ("-p tcp -m tcp --dport 23 -j side", "22/tcp", "fail"),
+        ("-p tcp -m tcp --dport 23 -g side", "22/tcp", "fail"),
+        ("-p tcp -m tcp --dport 23 -j nowhere", "22/tcp", "unknown"),
+        ("-p tcp -m tcp --dport 23 -j NFQUEUE --queue-num 0", "22/tcp", "unknown"),
+        ("-p tcp -m tcp --dport 23 -j LOG --log-prefix x", "22/tcp", "pass"),
+        ("-m conntrack --ctstate DNAT -j ACCEPT", "22/tcp", "unknown"),
+        ("-m conntrack --ctstate ESTABLISHED -j ACCEPT", "22/tcp", "pass"),
+        ("! -i lo -p tcp -m tcp --dport 23 -j ACCEPT", "22/tcp", "fail"),
+        ("-i lo -j ACCEPT", "22/tcp", "pass"),
+        ("-s 192.0.2.0/25 -p tcp -m tcp --dport 22 -j ACCEPT", "22/tcp from 192.0.2.0/24", "pass"),
+        ("-s 192.0.2.0/23 -p tcp -m tcp --dport 22 -j ACCEPT", "22/tcp from 192.0.2.0/24", "fail"),
+        ("! -s 192.0.2.0/24 -p tcp -m tcp --dport 22 -j ACCEPT", "22/tcp from 192.0.2.0/24", "fail"),
+    ],
+)
+def test_what_an_iptables_rule_opens(rule: str, allow: str, verdict: str) -> None:
+    seen = RULES["only_named_ports_open"].check(
+        rules=nftables("nothing"), tables=input_chain(rule), policy=Policy(allow=(allow,))
+    )
+    told = {str(s.verdict) for s in seen if "ipv6" not in s.subject}
+    assert (told or {"pass"}) == {verdict}
 
 
 def test_default_deny_says_where_packets_get_in() -> None:

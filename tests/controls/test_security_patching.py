@@ -141,6 +141,31 @@ def test_a_fix_that_a_later_point_release_carried_on_is_not_missed() -> None:
     assert (update.installed, update.fixed, update.to) == ("1.0-1", "1.0-1+deb1u1", "1.0-1+deb1u2")
 
 
+@pytest.mark.parametrize(
+    ("date", "until", "verdict"),
+    [
+        ("Sun, 22 Nov 2026 00:00:00 UTC", "", "pass"),
+        ("Sun, 15 Nov 2026 13:00:00 UTC", "", "pass"),
+        ("Sun, 15 Nov 2026 11:00:00 UTC", "", "fail"),  # an archive that sets no end: the policy's week
+        ("Sat, 21 Nov 2026 00:00:00 UTC", "Sun, 22 Nov 2026 11:59:00 UTC", "fail"),
+        ("Tue, 24 Nov 2026 00:00:00 UTC", "", "fail"),  # a clock is wrong, or somebody lies
+    ],
+)
+def test_lists_are_believed_for_a_while(date: str, until: str, verdict: str) -> None:
+    text = (ANSWERS / "apt_lists-debian12-behind.txt").read_text()
+    head, _, security = text.partition("= release _srv_archive_dists_lab-security_Release\n")
+    body, mark, rest = security.partition("= ")
+    told = [line for line in body.splitlines() if not line.startswith(("|Date:", "|Valid-Until:"))]
+    told += [f"|Date: {date}", *([f"|Valid-Until: {until}"] if until else [])]
+    changed = "\n".join([f"{head}= release _srv_archive_dists_lab-security_Release", *told, mark + rest])
+    known = host(CURRENT)
+    given = {**known.answers, "apt_lists": Answer("apt_lists", 0, changed.encode())}
+    seen = {f.rule: f for f in assess(control, Snapshot("app-1", NOW, given), Policy())}
+    assert seen["security_patching.lists_are_fresh"].verdict == verdict
+    expected = "pass" if verdict == "pass" else "unknown"
+    assert seen["security_patching.no_update_is_pending"].verdict == expected
+
+
 def test_the_severity_that_nobody_knows_is_the_policys() -> None:
     relaxed = found(BEHIND, Policy(severity_when_unknown="high"))
     assert relaxed["no_update_is_pending", "source:demo"].severity is Severity.HIGH
