@@ -135,3 +135,41 @@ table inet filter {
 N
 systemctl enable --now nftables 2>/dev/null; systemctl restart nftables
 """
+
+# Keys lie open, the journal is in memory, a backup fails, log lines travel in clear, programs were altered.
+NEGLECTED = r"""
+cat > /etc/rsyslog.d/50-forward.conf <<'X'
+# lines to the archive
+*.* @@(o)logs.example.net:6514
+auth,authpriv.* @10.9.8.7
+local0.* @127.0.0.1:5140
+action(type="omrelp" target="relay.example.net" port="2514"
+       tls="on" template="RSYSLOG_SyslogProtocol23Format")
+action(type="ommysql" server="db" uid="log" pwd="hunter2")
+:ommysql:db,logs,log,hunter2
+X
+mkdir -p /etc/systemd/journald.conf.d; printf '[Journal]\nStorage=volatile\n' > /etc/systemd/journald.conf.d/x.conf
+cat > /etc/systemd/system/restic-ehr.service <<'X'
+[Service]
+Type=oneshot
+ExecStart=/bin/true
+X
+cat > /etc/systemd/system/restic-ehr.timer <<'X'
+[Timer]
+OnCalendar=daily
+[Install]
+WantedBy=timers.target
+X
+cat > /etc/systemd/system/borg-files.service <<'X'
+[Service]
+Type=oneshot
+ExecStart=/bin/false
+X
+systemctl daemon-reload; systemctl enable --now restic-ehr.timer; systemctl start restic-ehr; systemctl start borg-files || true
+printf '#!/bin/sh\nRESTIC_PASSWORD=hunter2 restic backup /srv\n' > /etc/cron.daily/backup-srv
+mkdir -p /etc/nginx/tls; ssh-keygen -q -m PEM -t rsa -b 2048 -N '' -f /etc/nginx/tls/ehr.key
+chmod 644 /etc/nginx/tls/ehr.key; cp /etc/nginx/tls/ehr.key '/etc/nginx/tls/odd name.key'; chmod 640 /etc/nginx/tls/'odd name.key'
+chgrp adm '/etc/nginx/tls/odd name.key'; touch -d 2025-01-02T00:00:00Z /etc/nginx/tls/ehr.key
+cp /bin/dash /usr/local/bin/sh2; chmod 4755 /usr/local/bin/sh2
+printf x >> /usr/bin/newgrp; rm -f /usr/bin/expiry
+"""

@@ -62,12 +62,13 @@ def journal_survives(shipping: LogShipping) -> Iterator[Seen]:
 @journal_survives.mend
 def keep_the_journal(failing: list[Seen]) -> Iterator[Change]:
     for seen in failing:
+        # Of several files systemd takes the last, so ours is named to come last.
         yield Act(
             "Keep the journal on disk",
             "set -e\nmkdir -p /etc/systemd/journald.conf.d\n"
-            "printf '[Journal]\\nStorage=persistent\\n' >/etc/systemd/journald.conf.d/00-wardkeep.conf\n"
+            "printf '[Journal]\\nStorage=persistent\\n' >/etc/systemd/journald.conf.d/zz-wardkeep.conf\n"
             "systemctl restart systemd-journald\njournalctl --flush",
-            "rm -f /etc/systemd/journald.conf.d/00-wardkeep.conf\nsystemctl restart systemd-journald",
+            "rm -f /etc/systemd/journald.conf.d/zz-wardkeep.conf\nsystemctl restart systemd-journald",
             journal_survives.id,
             seen.subject,
         )
