@@ -21,7 +21,7 @@ up: .venv/.run ## bring Wardkeep up here (read-only look at this machine) and se
 
 test: .venv/.dev ## run the tests
 	@scripts/packages.sh $(TEST_PACKAGES)
-	$(PY) -m pytest
+	$(PY) -m pytest -m "not e2e" --durations=15
 
 lint: .venv/.dev ## ruff and mypy --strict
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
