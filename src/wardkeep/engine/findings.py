@@ -7,17 +7,17 @@ cycle costs a few small writes a host, however many findings it has.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
 
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.engine.deadlines import Deadlines, due_at, keep_to
 from wardkeep.engine.deadlines import deadlines as deadlines
-from wardkeep.engine.row_states import close_rows, write_rows, write_tallies
+from wardkeep.engine.row_states import Counted, close_rows, write_rows
 from wardkeep.store import Store, textindex
 from wardkeep.store.browse import pressing
 from wardkeep.store.bulk import insert_many
@@ -25,6 +25,7 @@ from wardkeep.store.columns import Moment
 from wardkeep.store.schema import GONE, finding_history, findings, row_states, tallies
 
 WHOLE_HOST = "host"  # the subject of the one unknown finding that a blind rule yields (engine.assess)
+BATCH = 100  # hosts
 _TICK = timedelta(microseconds=1)
 
 
@@ -78,60 +79,95 @@ def record(store: Store, assessments: Iterable[Assessment], limits: Deadlines) -
         # Everybody takes the hosts' locks in one order, or two writers could wait for each other.
         for host in sorted({one.host for one in given}):
             store.lock(connection, f"host:{host}")
-        for assessment in given:
-            _Recording(connection, assessment, limits, recorded).write()
+        for batch in _batches(given):
+            _Batch(connection, batch, limits, recorded).write()
     return recorded
 
 
-class _Recording:
-    def __init__(self, connection: Connection, given: Assessment, limits: Deadlines, to: Recorded) -> None:
+def _batches(given: Iterable[Assessment]) -> Iterator[list[Assessment]]:
+    """In their order, each host at most once in a batch, and not more than fits into memory with ease."""
+    batch: dict[str, Assessment] = {}
+    for one in given:
+        if one.host in batch or len(batch) == BATCH:
+            yield list(batch.values())
+            batch = {}
+        batch[one.host] = one
+    if batch:
+        yield list(batch.values())
+
+
+class _Batch:
+    """Assessments of different hosts: read what is known of all of them, decide, write all of it."""
+
+    def __init__(
+        self, connection: Connection, given: Sequence[Assessment], limits: Deadlines, to: Recorded
+    ) -> None:
         self.connection, self.given, self.limits, self.to = connection, given, limits, to
-        self.controls = sorted(given.controls - self._taken_in())
         self.inserts: list[dict[str, Any]] = []
         self.updates: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
-        self.open: Counter[tuple[str, int]] = Counter()
-
-    def _taken_in(self) -> set[str]:
-        """The rows that know this entry, or a later one, already."""
-        if self.given.entry is None:
-            return set()
-        r = row_states.c
-        known = select(r.control).where(r.host == self.given.host, r.entry >= self.given.entry)
-        return set(self.connection.execute(known).scalars())
+        hosts = [one.host for one in given]
+        r, f = row_states.c, findings.c
+        states = connection.execute(select(r.host, r.control, r.at, r.entry).where(r.host.in_(hosts)))
+        self.rows = {(row.host, row.control): row for row in states}
+        self.known: dict[str, dict[str, Mapping[str, Any]]] = {host: {} for host in hosts}
+        for row in connection.execute(select(findings).where(f.host.in_(hosts))).mappings():
+            self.known[row["host"]][row["fingerprint"]] = cast(Mapping[str, Any], row)
 
     def write(self) -> None:
+        counted = [done for one in self.given if (done := _Recording(self, one).take())]
+        self.to.written += len(self.inserts) + len(self.updates)
+        before = textindex.newest(self.connection)
+        insert_many(self.connection, findings, self.inserts)
+        textindex.learn_since(self.connection, before)
+        if self.updates:
+            ids = [row["row"] for row in self.updates]
+            textindex.forget(self.connection, ids)
+            self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
+            textindex.learn(self.connection, ids)
+        insert_many(self.connection, finding_history, self.history)
+        write_rows(self.connection, counted)
+
+
+class _Recording:
+    """One assessment, held against what is known of its host."""
+
+    def __init__(self, batch: _Batch, given: Assessment) -> None:
+        self.batch, self.given, self.limits, self.to = batch, given, batch.limits, batch.to
+        self.controls = sorted(control for control in given.controls if not self._is_taken_in(control))
+        self.open: Counter[tuple[str, int]] = Counter()
+
+    def _is_taken_in(self, control: str) -> bool:
+        """Whether the row knows this entry, or a later one, already."""
+        row = self.batch.rows.get((self.given.host, control))
+        if row is None or row.entry is None or self.given.entry is None:
+            return False
+        return bool(row.entry >= self.given.entry)
+
+    def take(self) -> Counted | None:
         if not self.controls:
-            return
+            return None
         self.at = self._later_than_the_last()
-        found = _worst_of_each(f for f in self.given.found if f.control in self.controls)
+        wanted = set(self.controls)
+        found = _worst_of_each(f for f in self.given.found if f.control in wanted)
         blind = {f.rule for f in found.values() if _is_blind(f)} - {
             f.rule for f in found.values() if not _is_blind(f)
         }
-        known = self._known()
+        known = {fp: row for fp, row in self.batch.known[self.given.host].items() if row["control"] in wanted}
+        counts: dict[str, Counter[Verdict]] = {control: Counter() for control in self.controls}
         for fingerprint, finding in found.items():
+            counts[finding.control][finding.verdict] += 1
             self._spoken_of(fingerprint, finding, known.pop(fingerprint, None))
         for row in known.values():
             self._silent(row, row["rule"] in blind)
-        self._send()
-        write_rows(self.connection, self.given.host, self.controls, self.at, self.given.entry, found.values())
-        write_tallies(self.connection, self.given.host, self.controls, self.open)
+        return Counted(self.given.host, self.at, self.given.entry, counts, self.open)
 
     def _later_than_the_last(self) -> datetime:
         """The ledger's order decides, not the clock: when that was set back, time stands still here, never runs back."""
-        last = self.connection.execute(
-            select(func.max(row_states.c.at, type_=row_states.c.at.type)).where(
-                row_states.c.host == self.given.host, row_states.c.control.in_(self.controls)
-            )
-        ).scalar()
+        rows = [self.batch.rows.get((self.given.host, control)) for control in self.controls]
+        last: datetime | None = max((row.at for row in rows if row is not None), default=None)
         at = to_the_millisecond(self.given.at)
         return at if last is None or at > last else last + _TICK
-
-    def _known(self) -> dict[str, Mapping[str, Any]]:
-        rows = self.connection.execute(
-            select(findings).where(findings.c.host == self.given.host, findings.c.control.in_(self.controls))
-        )
-        return {row["fingerprint"]: dict(row) for row in rows.mappings()}
 
     def _spoken_of(self, fingerprint: str, finding: Finding, old: Mapping[str, Any] | None) -> None:
         band = pressing(finding.verdict, finding.severity)
@@ -163,9 +199,9 @@ class _Recording:
         if old is None:
             values |= {"fingerprint": fingerprint, "control": finding.control, "rule": finding.rule}
             values |= {"host": finding.host, "subject": finding.subject, "first_seen": self.at}
-            self.inserts.append(values)
+            self.batch.inserts.append(values)
         else:
-            self.updates.append({**values, "row": old["id"]})
+            self.batch.updates.append({**values, "row": old["id"]})
         if verdict_changed:
             self._remember(fingerprint, str(finding.verdict), finding.severity, finding.seen)
         if not passes and since is not None and (stretch is None or verdict_changed):
@@ -180,10 +216,10 @@ class _Recording:
         if blind and old["verdict"] == Verdict.FAIL:
             self.open[old["control"], old["pressing"]] += 1
             if old["last_seen"] is None:
-                self.updates.append(_unchanged(old) | {"last_seen": self._seen_before(old)})
+                self.batch.updates.append(_unchanged(old) | {"last_seen": self._seen_before(old)})
             return
         self.to.gone += 1
-        self.updates.append(
+        self.batch.updates.append(
             _unchanged(old)
             | {
                 "pressing": GONE,
@@ -200,33 +236,15 @@ class _Recording:
             self.to.turns.append(Turn("resolved", _as_finding(old), self.at, old["failing_since"]))
 
     def _seen_before(self, old: Mapping[str, Any]) -> datetime:
-        before: datetime | None = self.connection.execute(
-            select(row_states.c.at).where(
-                row_states.c.host == old["host"], row_states.c.control == old["control"]
-            )
-        ).scalar()
-        changed: datetime = old["changed_at"]
-        return before or changed
+        before = self.batch.rows.get((old["host"], old["control"]))
+        seen: datetime = before.at if before is not None else old["changed_at"]
+        return seen
 
     def _remember(self, fingerprint: str, verdict: str, severity: str, seen: str) -> None:
-        self.history.append(
+        self.batch.history.append(
             {"fingerprint": fingerprint, "at": self.at, "verdict": verdict, "severity": str(severity)}
             | {"seen": seen, "entry": self.given.entry}
         )
-
-    def _send(self) -> None:
-        self.to.written += len(self.inserts) + len(self.updates)
-        if self.inserts:
-            before = textindex.newest(self.connection)
-            insert_many(self.connection, findings, self.inserts)
-            textindex.learn_since(self.connection, before)
-        if self.updates:
-            ids = [row["row"] for row in self.updates]
-            textindex.forget(self.connection, ids)
-            self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
-            textindex.learn(self.connection, ids)
-        if self.history:
-            insert_many(self.connection, finding_history, self.history)
 
 
 def retire_host(store: Store, host: str, at: datetime) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from wardkeep.core.findings import Finding, Verdict
+from wardkeep.core.findings import Verdict
 from wardkeep.store.browse import VERDICTS
 from wardkeep.store.bulk import insert_many
 from wardkeep.store.schema import row_days, row_states, strips, tallies
 
+_BADNESS = {str(verdict): -place for place, verdict in enumerate(VERDICTS)}
 GONE = "gone"  # how a day closed for a host that left
 
 
@@ -23,64 +24,88 @@ def worst_of(counts: Mapping[Verdict, int]) -> Verdict:
     return next((verdict for verdict in VERDICTS if counts.get(verdict)), Verdict.UNKNOWN)
 
 
-def write_rows(
-    connection: Connection,
-    host: str,
-    controls: Sequence[str],
-    at: datetime,
-    entry: int | None,
-    found: Iterable[Finding],
-) -> None:
-    """The rows' state on this host: exactly as this assessment counted it, so that the ledger gives the same."""
-    day = at.astimezone(UTC).date().isoformat()
-    seen: dict[str, Counter[Verdict]] = {control: Counter() for control in controls}
-    for finding in found:
-        seen[finding.control][finding.verdict] += 1
+@dataclass(frozen=True)
+class Counted:
+    """What one assessment came to: per row its verdicts, and how many findings of each band are open on the host now."""
+
+    host: str
+    at: datetime
+    entry: int | None
+    rows: Mapping[str, Mapping[Verdict, int]]
+    open: Mapping[tuple[str, int], int]
+
+
+def write_rows(connection: Connection, counted: Sequence[Counted]) -> None:
+    """The rows' state on these hosts: exactly as the assessments counted it, so that the ledger gives the same."""
     states: list[dict[str, Any]] = []
-    days: list[dict[str, Any]] = []
-    for control, n in sorted(seen.items()):
-        worst = str(worst_of(n))
-        counts = {"passes": n[Verdict.PASS], "fails": n[Verdict.FAIL], "unknowns": n[Verdict.UNKNOWN]}
-        key = {"host": host, "control": control}
-        states.append({**key, "at": at, "worst": worst, "entry": entry, **counts})
-        days.append({**key, "day": day, "worst": worst, "closing": worst, "last_at": at, **counts})
+    days: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for one in counted:
+        day = one.at.astimezone(UTC).date().isoformat()
+        for control, n in sorted(one.rows.items()):
+            worst = str(worst_of(n))
+            counts = {"passes": n.get(Verdict.PASS, 0), "fails": n.get(Verdict.FAIL, 0)}
+            counts["unknowns"] = n.get(Verdict.UNKNOWN, 0)
+            key = {"host": one.host, "control": control}
+            states.append({**key, "at": one.at, "worst": worst, "entry": one.entry, **counts})
+            closing: dict[str, Any] = {
+                **key,
+                "day": day,
+                "worst": worst,
+                "closing": worst,
+                "last_at": one.at,
+                **counts,
+            }
+            days[one.host, control, day] = closing
     upsert(connection, row_states, states, ("at", "worst", "entry", "passes", "fails", "unknowns"))
-    worst_today = select(row_days.c.control, row_days.c.worst).where(
-        row_days.c.day == day, row_days.c.host == host, row_days.c.control.in_(controls)
+    today = select(row_days.c.host, row_days.c.control, row_days.c.day, row_days.c.worst).where(
+        row_days.c.host.in_([one.host for one in counted]), row_days.c.day.in_({day for *_, day in days})
     )
-    before = {str(row.control): str(row.worst) for row in connection.execute(worst_today)}
-    for row in days:
-        if row["control"] in before:
-            row["worst"] = max(row["worst"], before[row["control"]], key=_badness)
-    upsert(connection, row_days, days, ("worst", "closing", "last_at", "passes", "fails", "unknowns"))
-    _mark_day(connection, day, {row["control"]: row["worst"] for row in days})
+    for host, control, day, worst in connection.execute(today):
+        if row := days.get((host, control, day)):
+            row["worst"] = max(row["worst"], worst, key=_badness)
+    upsert(
+        connection,
+        row_days,
+        list(days.values()),
+        ("worst", "closing", "last_at", "passes", "fails", "unknowns"),
+    )
+    _mark_days(connection, days.values())
+    _write_tallies(connection, counted)
 
 
-def _mark_day(connection: Connection, day: str, worst: Mapping[str, str]) -> None:
+def _mark_days(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
     """The fleet's worst of the day: written only when it gets worse, so that hosts do not wait for each other."""
-    today = select(strips.c.control, strips.c.worst).where(strips.c.day == day)
-    marked = {str(row.control): str(row.worst) for row in connection.execute(today)}
+    worst: dict[tuple[str, str], str] = {}
+    for row in rows:
+        key = (row["control"], row["day"])
+        worst[key] = max(worst.get(key, row["worst"]), row["worst"], key=_badness)
+    stored = select(strips).where(strips.c.day.in_({day for _, day in worst}))
+    marked = {(row.control, row.day): str(row.worst) for row in connection.execute(stored)}
     worse = [
         {"control": control, "day": day, "worst": verdict}
-        for control, verdict in sorted(worst.items())
-        if control not in marked or _badness(verdict) > _badness(marked[control])
+        for (control, day), verdict in sorted(worst.items())
+        if (control, day) not in marked or _badness(verdict) > _badness(marked[control, day])
     ]
     upsert(connection, strips, worse, ("worst",))
 
 
-def write_tallies(
-    connection: Connection, host: str, controls: Sequence[str], counted: Mapping[tuple[str, int], int]
-) -> None:
-    """How many open findings of each band the host has in these rows: `counted` is (control, band) → how many."""
-    where = (tallies.c.host == host, tallies.c.control.in_(controls))
-    stored = select(tallies.c.control, tallies.c.pressing, tallies.c.n).where(*where)
-    had = {(control, band): n for control, band, n in connection.execute(stored)}
-    if had == dict(counted):
-        return
-    connection.execute(delete(tallies).where(*where))
-    if counted:
-        rows = [{"host": host, "control": c, "pressing": band, "n": n} for (c, band), n in counted.items()]
-        insert_many(connection, tallies, rows)
+def _write_tallies(connection: Connection, counted: Sequence[Counted]) -> None:
+    stored = select(tallies).where(tallies.c.host.in_([one.host for one in counted]))
+    had: dict[str, dict[tuple[str, int], int]] = {one.host: {} for one in counted}
+    for row in connection.execute(stored):
+        had[row.host][row.control, row.pressing] = row.n
+    rows = []
+    for one in counted:
+        before = {key: n for key, n in had[one.host].items() if key[0] in one.rows}
+        if before == one.open:
+            continue
+        if before:
+            of_host = (tallies.c.host == one.host, tallies.c.control.in_(list(one.rows)))
+            connection.execute(delete(tallies).where(*of_host))
+        rows += [
+            {"host": one.host, "control": c, "pressing": band, "n": n} for (c, band), n in one.open.items()
+        ]
+    insert_many(connection, tallies, rows)
 
 
 def upsert(
@@ -130,4 +155,4 @@ def rows_on(connection: Connection, day: str) -> dict[str, dict[Verdict, int]]:
 
 
 def _badness(verdict: str) -> int:
-    return -VERDICTS.index(Verdict(verdict))
+    return _BADNESS[verdict]

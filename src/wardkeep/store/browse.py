@@ -31,12 +31,13 @@ from wardkeep.store.columns import NEVER
 from wardkeep.store.schema import GONE, findings, row_states, strips, tallies, waivers
 
 VERDICTS = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
+_BANDS = {(v, s): 4 * place + s.rank for place, v in enumerate(VERDICTS) for s in Severity}
 COUNTED_AT_MOST = 1_000  # beyond it a search says "more than 1,000"
 
 
 def pressing(verdict: Verdict, severity: Severity) -> int:
     """0 for a failing critical finding, 11 for a passing one of low severity."""
-    return VERDICTS.index(verdict) * 4 + severity.rank
+    return _BANDS[verdict, severity]
 
 
 @dataclass(frozen=True, kw_only=True)
