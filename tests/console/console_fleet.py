@@ -18,6 +18,7 @@ from wardkeep.store.schema import schedules
 
 HOSTS = ("app-1", "app-2", "db-1")
 NASTY = "<script>alert('seen')</script>\"'&\u202e\x00{{7*7}}"
+ENDLESS = "AAAAC3NzaC1lZDI1NTE5" * 12  # a word that no line can break by itself
 
 
 def seen_on(host: str, rule: str, days_ago: int) -> Seen:
@@ -33,6 +34,11 @@ def seen_on(host: str, rule: str, days_ago: int) -> Seen:
 
 
 def findings_of(platform: Platform, host: str, days_ago: int) -> Iterator[Finding]:
+    rule = next(control for control in platform.controls if control.rules).rules[0]
+    verdict = Verdict.FAIL if host == "db-1" else Verdict.PASS
+    yield Finding(
+        rule.id.split(".")[0], rule.id, rule.says, host, ENDLESS, verdict, rule.severity, ENDLESS, ENDLESS
+    )
     for control in platform.controls:
         for rule in control.rules:
             seen = seen_on(host, rule.id, days_ago)

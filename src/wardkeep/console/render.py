@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response
 
 from wardkeep.console.auth.gate import Visitor, form_token, set_cookie
 from wardkeep.console.setting import console
+from wardkeep.engine.row_views import row_titles
 
 STATIC = Path(__file__).parent / "static"
 _SIMPLE = frozenset({str, int, float, bool})
@@ -79,6 +80,14 @@ def when(context: Context, at: datetime | None, absent: str = "never") -> Markup
     iso = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         iso, exact(at), relative(at, context["now"])
+    )
+
+
+def on_day(at: datetime) -> Markup:
+    """The day of a time, where "in 1 month" would read badly (`waived until …`)."""
+    iso = at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        iso, exact(at), at.astimezone(UTC).date()
     )
 
 
@@ -148,6 +157,8 @@ def environment() -> Environment:
     )
     env.filters["when"] = when
     env.filters["ticked"] = ticked
+    env.filters["on_day"] = on_day
+    env.globals["titles"] = dict(row_titles())
     env.globals.update(
         shape=shape, state=state, draw_strip=strip, plural=plural, asset=asset, query=query, exact=exact
     )

@@ -59,6 +59,20 @@ class EntryDetail:
     checkpoint: str
     blobs: tuple[Mapping[str, Any], ...]
 
+    @property
+    def tallies(self) -> dict[str, Mapping[str, int]]:
+        """Of an assessment: the rows it said something about, with their counts."""
+        rows = self.entry.get("body", {}).get("rows")
+        if not isinstance(rows, Mapping):
+            return {}
+        return {name: n for name, n in rows.items() if isinstance(n, Mapping) and any(n.values())}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The rest of the body."""
+        body = self.entry.get("body", {})
+        return {name: value for name, value in body.items() if not (name == "rows" and self.tallies)}
+
 
 @dataclass(frozen=True)
 class BlobView:
