@@ -225,3 +225,25 @@ def test_the_drill_breaks_something_and_uses_the_look_itself(state: str, steps: 
     looks = [step.script for step in made if isinstance(step, OnHost)]
     assert any(AutoUpdates.ask.script in script for script in looks)
     assert (Units.ask.script in looks[0]) is (steps == 3)
+
+
+def test_a_systemd_that_is_still_starting_is_not_called_healthy() -> None:
+    (seen,) = said("no_failed_unit", snapshot("debian12-fresh", units=Units("systemd", "starting", ())))
+    assert seen.verdict == "unknown"
+
+
+def test_updates_need_a_security_archive_and_timers_that_run() -> None:
+    known = snapshot("debian13-hardened").learn(AutoUpdates)
+    assert isinstance(known, AutoUpdates)
+
+    def failing(fact: AutoUpdates) -> set[str]:
+        found = said("updates_are_automatic", snapshot("debian13-hardened", auto_updates=fact))
+        return {seen.subject for seen in found if seen.verdict is Verdict.FAIL}
+
+    assert failing(known) == set()
+    plain = {**known.options, "unattended-upgrade::origins-pattern": ("origin=Debian,label=Debian",)}
+    assert failing(replace(known, options=plain)) == {"program"}
+    assert failing(replace(known, has_program=False)) == {"program"}
+    stopped = tuple(replace(timer, active="inactive") for timer in known.timers)
+    assert failing(replace(known, timers=stopped)) == {"timers"}
+    assert failing(replace(known, timers=())) == {"timers"}

@@ -177,7 +177,8 @@ def _options(text: str) -> tuple[list[tuple[str, str]], str]:
         elif text[at] == '"':
             quoted = not quoted
         at += 1
-    options = [(found["name"].lower(), found["value"] or "") for found in OPTION.finditer(text[:at])]
+    found = OPTION.finditer(text[:at])
+    options = [(one["name"].lower(), (one["value"] or "").replace('\\"', '"')) for one in found]
     return options, text[at:]
 
 

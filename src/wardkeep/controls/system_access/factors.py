@@ -42,10 +42,10 @@ def typed(pam: Pam) -> frozenset[str]:
     return frozenset(asked)
 
 
-def shortest(view: View, pam: Pam, *, root: bool) -> frozenset[str] | None:
-    """The least that this configuration asks for, as kinds of factor; None if there is no way in."""
+def demanded(view: View, pam: Pam, *, root: bool) -> frozenset[frozenset[str]]:
+    """What each way in of this configuration demands, as kinds of factor. Every one of them has to be enough."""
     allowed = view.get("PermitRootLogin") if root else "yes"
-    asked: list[frozenset[str]] = []
+    demands = set()
     for chain in chains(view):
         if allowed == "no" or (allowed != "yes" and any(method in KEYWORDS for method in chain)):
             continue
@@ -59,8 +59,8 @@ def shortest(view: View, pam: Pam, *, root: bool) -> frozenset[str] | None:
                 kinds |= typed(pam) or {KNOWS}
             else:
                 kinds.add(method)
-        asked.append(frozenset(kinds))
-    return min(asked, key=lambda kinds: (len(kinds), sorted(kinds)), default=None)
+        demands.add(frozenset(kinds))
+    return frozenset(demands)
 
 
 def behind_bastion(held: tuple[Key, ...], policy: Policy) -> bool:
@@ -92,42 +92,39 @@ def second_factor(
 
 
 def _judge(account: Account, doors: Doors, pam: Pam, policy: Policy) -> Seen | None:
+    """The account's finding, or None if it has no way in over SSH."""
     about, groups = f"account:{account.name}", doors.accounts.groups_of(account)
     held, keys = doors.keys.of(account.name), doors.keys
-    views = [
-        view
+    hidden = bool(keys.commanded or keys.certified) or any(name == account.name for name, _ in keys.unread)
+    open_ways = {
+        kinds
         for server in doors.sshd.servers
         for view in server.views(account.name, groups)
         if view.admits(account.name, groups)
-    ]
+        for kinds in demanded(view, pam, root=account.uid == 0)
+        if (OWNS not in kinds or held or hidden) and (KNOWS not in kinds or account.has_password)
+    }
+    if not open_ways:
+        return None
     if not policy.second_factor:
         return passes(about, "policy asks for no second factor")
-    hidden = keys.commanded or keys.certified or any(name == account.name for name, _ in keys.unread)
-    weakest = None
-    for view in views:
-        kinds = shortest(view, pam, root=account.uid == 0)
-        if kinds is None or (kinds == {OWNS} and not held and not hidden):
-            continue
-        if KNOWS in kinds and OWNS not in kinds and not account.has_password:
-            continue
-        if weakest is None or len(kinds) < len(weakest):
-            weakest = kinds
-    if weakest is None:
-        return None
-    if len(weakest) >= 2:
-        return passes(about, f"asks at least for {' and '.join(sorted(weakest))}")
-    if weakest == {OWNS} and not hidden:
-        if all(key.on_hardware for key in held):
-            return passes(about, f"only keys that stay on a security key: {', '.join(map(str, held))}")
-        if behind_bastion(held, policy):
-            return passes(about, f"its keys work from the bastion only: {', '.join(policy.bastions)}")
-    if weakest == {OWNS} and hidden and not held:
-        return unsure(about, "its keys come from a certificate or a program, which are not looked at")
+    alone = sorted(next(iter(kinds)) for kinds in open_ways if len(kinds) == 1)
+    if not alone:
+        told = sorted(" and ".join(sorted(kinds)) for kinds in open_ways)
+        return passes(about, f"asks for {' or '.join(told)}")
+    if alone == [OWNS] and hidden:
+        return unsure(
+            about, "some of its keys come from a certificate, a program or a line that is not looked at"
+        )
+    if alone == [OWNS] and all(key.on_hardware for key in held):
+        return passes(about, f"only keys that stay on a security key: {', '.join(sorted(map(str, held)))}")
+    if alone == [OWNS] and behind_bastion(held, policy):
+        return passes(about, f"its keys work from the bastion only: {', '.join(policy.bastions)}")
     todo = (
         "Enrol a code (libpam-google-authenticator) and set `AuthenticationMethods publickey,keyboard-interactive`, "
         "or use security keys (`ssh-keygen -t ed25519-sk`), or name a bastion in the policy."
     )
-    return fails(about, f"gets in with {' and '.join(sorted(weakest))} alone", todo)
+    return fails(about, f"gets in with {' alone, or with '.join(alone)} alone", todo)
 
 
 second_factor.cannot_mend(
