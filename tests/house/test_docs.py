@@ -11,11 +11,7 @@ from wardkeep.cli import COMMANDS
 
 TREE = Path(__file__).parents[2]
 SRC = TREE / "src"
-# Commands whose authors have not landed them yet; empty when the issue is delivered.
-AWAITED = {
-    "up", "status", "controls", "check", "findings", "plan", "apply", "drill", "host", "evidence", "user", "token",
-    "install", "state", "doctor", "serve", "worker", "config", "policy", "waive", "app", "ready", "alerts", "console",
-}  # fmt: skip
+OPTIONS = SRC / "wardkeep" / "cli" / "options.py"
 SPAN = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.M | re.S)
 
@@ -47,7 +43,7 @@ def wrong_commands(pieces: Iterable[str]) -> list[str]:
     wrong = []
     for piece in pieces:
         match = re.match(r"(?:\$ )?(?:sudo )?wardkeep ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", piece)
-        if not match or match[1] in AWAITED - set(COMMANDS):
+        if not match:
             continue
         if match[1] not in COMMANDS:
             wrong.append(f"no command `wardkeep {match[1]}`")
@@ -55,7 +51,19 @@ def wrong_commands(pieces: Iterable[str]) -> list[str]:
         group = subcommands(COMMANDS[match[1]][0])
         if match[2] and group and match[2] not in group:
             wrong.append(f"no command `wardkeep {match[1]} {match[2]}`")
+        known = (SRC / "wardkeep" / "cli" / f"{COMMANDS[match[1]][0]}.py").read_text() + OPTIONS.read_text()
+        for option in re.findall(r"(?<= )--[a-z][a-z-]+", piece.partition(" #")[0]):
+            if option not in known and option.removeprefix("--").replace("-", "_") not in known:
+                wrong.append(f"no option `wardkeep {match[1]} … {option}`")
     return wrong
+
+
+def commands_named_in_code() -> Iterator[tuple[str, str]]:
+    """File name and command of every "Run `wardkeep …`" that the program says to people, in Python and in pages."""
+    for path in sorted((SRC / "wardkeep").rglob("*")):
+        if path.suffix in (".py", ".html"):
+            for span in re.findall(r"(?:`|<code>)(wardkeep [a-z][^`<\n]*)", path.read_text()):
+                yield path.name, re.split(r"[{\"\\]", span)[0].rstrip()
 
 
 def wrong_names(pieces: Iterable[str]) -> list[str]:
@@ -101,6 +109,10 @@ def test_the_docs_name_commands_that_exist() -> None:
     assert not {f"{p.name}: {w}" for p in pages() for w in wrong_commands(code_in(p.read_text()))}
 
 
+def test_what_the_program_tells_people_to_run_exists() -> None:
+    assert not {f"{name}: {w}" for name, piece in commands_named_in_code() for w in wrong_commands([piece])}
+
+
 def test_the_docs_name_modules_and_files_that_exist() -> None:
     assert not {f"{p.name}: {w}" for p in pages() for w in wrong_names(code_in(p.read_text()))}
 
@@ -109,6 +121,10 @@ def test_the_law_sees_a_wrong_name() -> None:
     page = "Run `wardkeep chekc` then\n```sh\n$ wardkeep frobnicate now\n```\nsee `wardkeep.core.facts.Fakt`, `src/wardkeep/nowhere.py`"
     pieces = list(code_in(page))
     assert wrong_commands(pieces) == ["no command `wardkeep frobnicate`", "no command `wardkeep chekc`"]
+    assert wrong_commands(["wardkeep host ad x", "wardkeep host add x --identify y"]) == [
+        "no command `wardkeep host ad`",
+        "no option `wardkeep host … --identify`",
+    ]
     assert wrong_names(pieces) == ["wardkeep.core.facts.Fakt", "src/wardkeep/nowhere.py"]
     assert not wrong_names(["wardkeep.core.facts.Fact", "src/wardkeep/core/facts.py", "wardkeep.toml"])
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import HOST, PLATFORM
 from wardkeep.core.findings import Citation, Seen, Severity, passes
+from wardkeep.core.profiles import Numbers
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from control_pages import PAGES, renewed
@@ -88,6 +90,18 @@ def test_questions_with_one_id_are_one_question() -> None:
     assert not [name for name, n in Counter(name for name, _ in asks).items() if n > 1]
     assert all(ask.subject in (HOST, PLATFORM) for _, ask in asks)
     assert all(re.fullmatch(r"[a-z0-9_.-]{2,40}", name) for name, _ in asks)
+
+
+def test_every_choice_of_a_policy_says_what_it_is_and_follows_a_number_that_exists() -> None:
+    numbers = {f.name for f in fields(Numbers)}
+    for made in all_controls():
+        for choice in fields(made.policy):
+            where = f"{made.id}.{choice.name}"
+            assert choice.metadata.get("doc"), f"{where}: say in its metadata what it is"
+            assert choice.metadata.get("number", "patch_high") in numbers, f"{where}: no such number"
+            assert choice.default is not MISSING or choice.default_factory is not MISSING, (
+                f"{where}: no default"
+            )
 
 
 def test_a_wrong_name_gets_the_nearest_one() -> None:
