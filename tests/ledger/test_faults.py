@@ -52,8 +52,8 @@ def check_all(root: Path, size: int, batch: int, done: bool) -> None:
     assert [e["at"] for e in ledger.read()] == [entry(n)["at"] for n in range(now)]
     ledger.append([entry(n) for n in range(now, now + MORE)])
     assert ledger.verify() == now + MORE
-    assert open_at(root).size == now + MORE
     assert sorted(files_of(ledger)) == sorted(expected_files(now + MORE))
+    assert open_at(root).size == now + MORE
 
 
 def files_of(ledger: Ledger) -> Iterator[str]:
@@ -95,6 +95,7 @@ def test_an_act_that_fails(before: dict[int, Path], tmp_path: Path, scene: tuple
             said = "killed"
         assert "\n" not in said
         if "nothing was recorded" in said:
+            assert sorted(files_of(ledger)) == sorted(expected_files(size)), "the room was given back"
             assert open_at(root).size == size
             # The same ledger object goes on once the disk is mended.
             assert ledger.append([entry(n) for n in range(size, size + batch)])[0] == size

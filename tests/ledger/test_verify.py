@@ -15,78 +15,30 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.ledger.entries import entry
-from tests.ledger.workshop import edit, lines, manifest, put_together, renumber, take_apart
+from tests.ledger.workshop import edit, lines, named, put_together, renumber, take_apart
 
 from wardkeep.ledger import Ledger, Signer, export, verify
 from wardkeep.ledger.note import Checkpoint
-from wardkeep.ledger.verify import NotAPack, Report, tar_header, verify_pack
+from wardkeep.ledger.verify import NotAPack, verify_pack
 
 SECOND = "entries/000000001.jsonl"
-
-
-@pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    """600 entries, each fiftieth with a blob of its own, after 520 the checkpoint that an auditor kept."""
-    made = Ledger.create(tmp_path_factory.mktemp("verify") / "ledger", "log.test/one")
-    for first, count in ((0, 520), (520, 80)):
-        batch = []
-        for n in range(first, first + count):
-            blobs = []
-            if n % 50 == 0:
-                answer = b"answer %d" % n
-                blobs = [{"name": "snapshot", "digest": made.put_blob(answer), "size": len(answer)}]
-            batch.append(entry(n, blobs=blobs, kind="drill" if n % 3 else "observe"))
-        made.append(batch)
-        if first == 0:
-            (made.folder.parent / "kept").write_bytes(made.signed_checkpoint())
-    return made
-
-
-@pytest.fixture(scope="module")
-def kept(ledger: Ledger) -> bytes:
-    return (ledger.folder.parent / "kept").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def whole(ledger: Ledger) -> Path:
-    export(ledger, ledger.folder.parent / "whole.tgz")
-    return ledger.folder.parent / "whole.tgz"
-
-
-@pytest.fixture(scope="module")
-def small(ledger: Ledger) -> Path:
-    """Ten entries, one with a blob."""
-    export(ledger, ledger.folder.parent / "small.tgz", 95, 105)
-    return ledger.folder.parent / "small.tgz"
-
-
-@pytest.fixture
-def pack(whole: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "pack.tgz"
-    copy.write_bytes(whole.read_bytes())
-    return copy
-
-
-def named(report: Report) -> list[tuple[str, str]]:
-    assert not report.verified
-    return [(problem["where"], problem["what"]) for problem in report.problems]
 
 
 @pytest.mark.parametrize(
     ("start", "end"), [(0, 600), (0, 0), (5, 6), (255, 257), (256, 512), (100, 599), (599, 600), (600, 600)]
 )
-def test_every_range_verifies(ledger: Ledger, tmp_path: Path, start: int, end: int) -> None:
-    export(ledger, tmp_path / "p.tgz", start, end)
-    report = verify_pack(str(tmp_path / "p.tgz"), str(ledger.verifier))
+def test_every_range_verifies(packed: Ledger, tmp_path: Path, start: int, end: int) -> None:
+    export(packed, tmp_path / "p.tgz", start, end)
+    report = verify_pack(str(tmp_path / "p.tgz"), str(packed.verifier))
     assert report.problems == []
     assert report.verified
     assert (report.entries, report.size) == (end - start, 600)
-    assert report.root == ledger.checkpoint().root.hex()
+    assert report.root == packed.checkpoint().root.hex()
     assert report.notes == []
 
 
-def test_the_same_range_gives_the_same_bytes(ledger: Ledger, whole: Path, tmp_path: Path) -> None:
-    export(ledger, tmp_path / "again.tgz")
+def test_the_same_range_gives_the_same_bytes(packed: Ledger, whole: Path, tmp_path: Path) -> None:
+    export(packed, tmp_path / "again.tgz")
     assert (tmp_path / "again.tgz").read_bytes() == whole.read_bytes()
 
 
@@ -189,41 +141,43 @@ def test_a_swapped_blob_is_named(pack: Path) -> None:
 
 
 def test_a_pack_signed_again_with_another_key_is_found_by_the_key_you_trust(
-    ledger: Ledger, whole: Path, tmp_path: Path
+    packed: Ledger, whole: Path, tmp_path: Path
 ) -> None:
     """The forger owns a whole ledger of his own under the same name; only the key can tell."""
     forged = Ledger.create(tmp_path / "forged", "log.test/one")
     forged.append([entry(n) for n in range(600)])
     export(forged, tmp_path / "forged.tgz")
     assert verify_pack(str(tmp_path / "forged.tgz")).verified
-    found = named(verify_pack(str(tmp_path / "forged.tgz"), str(ledger.verifier)))
+    found = named(verify_pack(str(tmp_path / "forged.tgz"), str(packed.verifier)))
     assert ("key.pub", "the pack's key is not the one you trust") in found
     assert any(where == "checkpoint" and "is signed by another key" in what for where, what in found)
     assert any(where == "manifest" and "is signed by another key" in what for where, what in found)
 
 
-def test_a_checkpoint_signed_again_inside_a_true_pack_is_named(ledger: Ledger, pack: Path) -> None:
+def test_a_checkpoint_signed_again_inside_a_true_pack_is_named(packed: Ledger, pack: Path) -> None:
     other = Signer.generate("log.test/one")
-    edit(pack, "checkpoint", lambda _: other.sign(ledger.checkpoint().text()))
+    edit(pack, "checkpoint", lambda _: other.sign(packed.checkpoint().text()))
     found = named(verify_pack(str(pack)))
     assert any(where == "checkpoint" and "is signed by another key" in what for where, what in found)
 
 
-def test_an_earlier_checkpoint_is_held_against_the_pack(ledger: Ledger, kept: bytes, tmp_path: Path) -> None:
+def test_an_earlier_checkpoint_is_held_against_the_pack(packed: Ledger, kept: bytes, tmp_path: Path) -> None:
     path = tmp_path / "p.tgz"
-    export(ledger, path, 10, 20, previous=kept)
-    assert verify_pack(str(path), str(ledger.verifier), kept).verified
-    export(ledger, path, 10, 20)
-    found = named(verify_pack(str(path), "", ledger.sign_at(400)))
+    export(packed, path, 10, 20, previous=kept)
+    assert verify_pack(str(path), str(packed.verifier), kept).verified
+    export(packed, path, 10, 20, previous=packed.sign_at(400))
+    assert verify_pack(str(path), "", packed.sign_at(400)).verified
+    export(packed, path, 10, 20)
+    found = named(verify_pack(str(path), "", packed.sign_at(400)))
     assert found == [
         ("--previous", "the previous cannot be compared: ask for a pack that reaches back to entry 400")
     ]
-    export(ledger, path, 515, 600)
+    export(packed, path, 515, 600)
     assert verify_pack(str(path), "", kept).verified
 
 
-def test_a_rolled_back_or_rewritten_ledger_is_named(ledger: Ledger, whole: Path) -> None:
-    key = Signer.parse((ledger.folder / "key").read_text().strip())
+def test_a_rolled_back_or_rewritten_ledger_is_named(packed: Ledger, whole: Path) -> None:
+    key = Signer.parse((packed.folder / "key").read_text().strip())
     later = key.sign(Checkpoint("log.test/one", 601, bytes(32)).text())
     found = named(verify_pack(str(whole), "", later))
     assert found == [("--previous", "the ledger was rolled back: it had 601 entries, and now 600")]
@@ -231,9 +185,9 @@ def test_a_rolled_back_or_rewritten_ledger_is_named(ledger: Ledger, whole: Path)
     assert "does not sign the 520 entries" in named(verify_pack(str(whole), "", other))[0][1]
 
 
-def test_a_pack_of_one_control_says_what_is_left_out(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_pack_of_one_control_says_what_is_left_out(packed: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "p.tgz"
-    made = export(ledger, path, 0, 600, "backups")
+    made = export(packed, path, 0, 600, "backups")
     report = verify_pack(str(path))
     assert report.verified
     assert (made.left_out, report.left_out, report.entries) == (400, 400, 200)
@@ -300,23 +254,6 @@ def test_a_pack_cut_anywhere_is_found(small: Path, tmp_path: Path, place: int) -
         pass
 
 
-def test_a_bomb_is_refused_without_filling_memory(tmp_path: Path, whole: Path) -> None:
-    files = take_apart(whole)
-    name = "index.html"
-    with gzip.GzipFile(tmp_path / "bomb.tgz", "wb", compresslevel=9) as out:
-        for member, data in files[:6]:
-            out.write(tar_header(member, len(data)) + data + bytes(-len(data) % 512))
-        out.write(tar_header(name, 1 << 32))
-        for _ in range(256):
-            out.write(bytes(1 << 20))
-    with pytest.raises(NotAPack, match="unpacks to more"):
-        verify_pack(str(tmp_path / "bomb.tgz"))
-    with gzip.GzipFile(tmp_path / "bomb.tgz", "wb") as out:
-        out.write(tar_header("manifest", 1 << 32) + bytes(1 << 20))
-    with pytest.raises(NotAPack, match="where at most"):
-        verify_pack(str(tmp_path / "bomb.tgz"))
-
-
 @pytest.mark.parametrize(
     "content", [b"", b"PK\3\4", b"\x1f\x8b", gzip.compress(b""), gzip.compress(b"x" * 5000)]
 )
@@ -326,22 +263,8 @@ def test_what_is_no_pack_is_said_to_be_none(tmp_path: Path, content: bytes) -> N
         verify_pack(str(tmp_path / "p"))
 
 
-def test_the_manifest_must_name_all_entries(ledger: Ledger, whole: Path, tmp_path: Path) -> None:
-    """Even the ledger's own key cannot leave out a file of entries and call the range whole."""
-    files = take_apart(whole)
-    told = manifest(files)
-    told["files"] = [row for row in told["files"] if row[0] != SECOND]
-    text = "wardkeep-pack/1\n" + json.dumps(told, separators=(",", ":")) + "\n"
-    rest = [(name, data) for name, data in files[1:] if name != SECOND]
-    put_together(tmp_path / "p.tgz", [("manifest", ledger.sign(text)), *rest])
-    assert any(
-        "does not name the files" in what or "no entry here" in what
-        for _, what in named(verify_pack(str(tmp_path / "p.tgz")))
-    )
-
-
 def test_it_runs_alone_and_its_exit_status_tells(
-    ledger: Ledger, whole: Path, pack: Path, tmp_path: Path
+    packed: Ledger, whole: Path, pack: Path, tmp_path: Path
 ) -> None:
     alone = tmp_path / "verify.py"
     alone.write_bytes(Path(verify.__file__).read_bytes())
@@ -349,7 +272,7 @@ def test_it_runs_alone_and_its_exit_status_tells(
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-I", alone, *words], capture_output=True, text=True)
 
-    good = run(str(whole), "--key", str(ledger.verifier), "--json")
+    good = run(str(whole), "--key", str(packed.verifier), "--json")
     assert good.returncode == 0, good.stderr
     said = json.loads(good.stdout)
     assert (said["verified"], said["entries"], said["size"], said["problems"]) == (True, 600, 600, [])

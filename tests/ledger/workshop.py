@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from wardkeep.ledger.verify import tar_header
+from wardkeep.ledger.verify import Report, tar_header
 
 Files = list[tuple[str, bytes]]
 
@@ -57,3 +57,9 @@ def renumber(rows: list[bytes], first: int) -> None:
 def manifest(files: Files) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(dict(files)["manifest"].split(b"\n")[1])
     return made
+
+
+def named(report: Report) -> list[tuple[str, str]]:
+    """What a report of a pack that is not verified says: (where, what)."""
+    assert not report.verified
+    return [(problem["where"], problem["what"]) for problem in report.problems]
