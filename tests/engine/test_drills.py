@@ -76,7 +76,16 @@ def test_a_host_that_cannot_be_asked_makes_the_drill_unknown(platform: Platform,
     assert entries(platform, "drill")[0]["body"]["verdict"] == "unknown"
 
 
-@pytest.mark.parametrize("when", ["try 2: during", "undo 2: before", "undo 2: during", "end: during"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "try 2: during",
+        *(
+            pytest.param(w, marks=pytest.mark.e2e)
+            for w in ("undo 2: before", "undo 2: during", "end: during")
+        ),
+    ],
+)
 def test_killed_in_the_middle_it_is_undone_and_finished(
     platform: Platform, tmp_path: Path, when: str
 ) -> None:
