@@ -17,10 +17,17 @@ from wardkeep.core.facts import Answer
 # POSIX sh: `quote` prints its standard input, each line behind a bar, and ends the last line if the file does not.
 QUOTE = """quote() { while IFS= read -r line || [ -n "$line" ]; do printf '|%s\\n' "$line"; done; }
 """
-# POSIX sh: apt builds its cache of all packages once for the question, in a folder of its own that is gone afterwards, and
-# neither reads nor writes the system's. Where nothing can be written it is built in memory, each time. Use $apt_cache unquoted.
-APT_CACHE = """own=$(mktemp -d 2>/dev/null) && trap 'rm -rf "$own"' EXIT && trap 'exit 1' HUP INT TERM
-apt_cache="-o Dir::Cache::pkgcache=${own:+$own/packages} -o Dir::Cache::srcpkgcache="
+# POSIX sh: apt's own cache of all packages is read where nothing that it was made from is newer, so that apt has no reason to write
+# it anew. Otherwise apt builds one for the question (half a second of CPU), in a folder of its own that is gone afterwards;
+# where nothing can be written, in memory, each time. Use $apt_cache unquoted.
+APT_CACHE = """made= lists= status=
+eval "$(apt-config shell made Dir::Cache::pkgcache/f lists Dir::State::lists/d status Dir::State::status/f 2>/dev/null)"
+if [ -s "$made" ] && newer=$(find "$lists" "$status" /etc/apt -cnewer "$made" 2>&1) && [ -z "$newer" ]; then
+  apt_cache=
+else
+  own=$(mktemp -d 2>/dev/null) && trap 'rm -rf "$own"' EXIT && trap 'exit 1' HUP INT TERM
+  apt_cache="-o Dir::Cache::pkgcache=${own:+$own/packages} -o Dir::Cache::srcpkgcache="
+fi
 """
 END = "printf '= end\\n'\n"
 

@@ -17,6 +17,7 @@ from wardkeep.facts.nftables import Nftables
 FAMILIES = {"ip": "IPv4", "ip6": "IPv6"}
 EPHEMERAL = 32_768  # Linux' default first port of those it hands out itself
 PLAN = "Run `wardkeep plan` to see the table of our own that drops the rest."
+MANY = 1_000  # a wider range of ports was opened by no rule of its own
 UNDECIDED = "This version reads addresses, ports, interfaces and states; look at this rule yourself."
 
 
@@ -102,11 +103,10 @@ def _entrance(entrance: Entrance, name: str, permit: Permit) -> Seen:
     worst: Way = next((way for way in foreign if way.decided), foreign[0])
     if not worst.decided:
         return unsure(subject, f"whether {entrance} is open over {name} hangs on: {worst}", UNDECIDED)
-    return fails(
-        subject,
-        f"{entrance} is open over {name}, {worst}",
-        f"Close it, or name it in the policy: firewall.allow `{entrance}`.",
-    )
+    # Naming thousands of ports would be no policy.
+    named = f"Close it, or name it in the policy: firewall.allow `{entrance}`."
+    few = entrance.high - entrance.low < MANY
+    return fails(subject, f"{entrance} is open over {name}, {worst}", named if few else PLAN)
 
 
 def _redirect(entrance: Entrance, says: str, permit: Permit) -> Seen:
