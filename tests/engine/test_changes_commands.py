@@ -22,7 +22,7 @@ from wardkeep.engine.apply.unfinished import unfinished_findings
 from wardkeep.engine.hosts import add_host
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, open_platform
-from wardkeep.engine.workers import apply_plan, drill_host, undo_plan
+from wardkeep.engine.workers import apply_plan, drill_host, plan_hosts, undo_plan
 from wardkeep.fleet import Host
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="changes are made as root")
@@ -170,3 +170,15 @@ def test_plan_of_this_machine_changes_nothing_and_is_json(
     assert plan["controls"] == ["system_access"]
     code, out, _ = run(capsys, "plan", "--list", "--json", "--state", str(tmp_path / "s"))
     assert (code, json.loads(out)[0]["state"]) == (0, "planned")
+
+
+async def test_a_host_that_cannot_be_asked_does_not_stop_the_others(platform: Platform) -> None:
+    gone = Host(name="gone", url="recorded:/nowhere")
+    told: list[int] = []
+    made = await plan_hosts(
+        platform, [gone, TOY], platform.controls, ACTOR, progress=lambda host, done, of: told.append(done)
+    )
+    assert [type(one).__name__ for one in made] == ["NotPlanned", "Stored"]
+    assert verdict_of(made[0]) == "unknown"
+    assert as_json(made[0])["problem"]
+    assert told == [1, 2]

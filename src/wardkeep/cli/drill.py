@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wardkeep.cli.options import Json, State
-from wardkeep.core.errors import BadInput
+from wardkeep.core.errors import BadInput, WardkeepError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,7 @@ def command(
     Example: wardkeep drill system_access --host app-1. Exit status: 0 all pass, 1 something fails, 3 something could not be tried.
     """
     from wardkeep.cli.terminal import console, exit_status, print_json, progress
-    from wardkeep.engine.drills import with_drill
+    from wardkeep.engine.drills import Drilled, with_drill
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.hosts import find_host, list_hosts
     from wardkeep.engine.platform import named, open_platform, operator
@@ -47,7 +47,10 @@ def command(
         pairs = [(control, host) for host in where for control in controls]
         with open_workers(platform) as durable, progress("drilling", quiet=json) as step:
             for number, (control, host) in enumerate(pairs, start=1):
-                done.append(drill_host(durable, control, host, operator()))
+                try:
+                    done.append(drill_host(durable, control, host, operator()))
+                except WardkeepError as e:  # another change is being made there, say: the others go on
+                    done.append(Drilled(control.id, host.name, "unknown", e.line(), 0, (), None))
                 step(f"{control.id} on {host.name}", number, len(pairs))
     if json:
         print_json([asdict(one) for one in done])
@@ -62,7 +65,8 @@ def show_drill(out: Console, one: Drilled) -> None:
     from wardkeep.cli.terminal import SHAPES
 
     shape, colour = SHAPES[one.verdict]
-    head = f"{shape} {one.control} on {one.host}: {one.summary} ({one.seconds} s, entry {one.entry})"
+    recorded = "not on record" if one.entry is None else f"entry {one.entry}"
+    head = f"{shape} {one.control} on {one.host}: {one.summary} ({one.seconds} s, {recorded})"
     out.print(head, style=colour, markup=False)
     for step in one.steps:
         shape, colour = SHAPES[step.verdict]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from wardkeep.engine.apply.records import Stored
     from wardkeep.engine.plans import AnyChange, NoRemedy
+    from wardkeep.engine.workers import NotPlanned
 
 
 def command(
@@ -36,7 +37,7 @@ def command(
     from wardkeep.engine.hosts import list_hosts
     from wardkeep.engine.platform import open_platform, operator
     from wardkeep.engine.selection import select_targets
-    from wardkeep.engine.workers import plan_host
+    from wardkeep.engine.workers import NotPlanned, plan_hosts
 
     with open_platform(find_folder(state)) as platform:
         if listed:
@@ -44,28 +45,36 @@ def command(
             return
         targets = select_targets(platform, names or [])
         hosts = targets.hosts if targets.hosts is not None else list_hosts(platform)
-        made = []
         with progress("planning", quiet=json) as step:
-            for number, host in enumerate(hosts, start=1):
-                made.append(asyncio.run(plan_host(platform, host, targets.controls, operator())))
-                step(host.name, number, len(hosts))
+            made = asyncio.run(plan_hosts(platform, hosts, targets.controls, operator(), progress=step))
     if json:
-        print_json([as_json(stored) for stored in made])
+        print_json([as_json(one) for one in made])
     else:
-        for stored in made:
-            show_plan(console(), stored)
-    raise typer.Exit(exit_status(verdict_of(stored) for stored in made))
+        for one in made:
+            if isinstance(one, NotPlanned):
+                console().print(f"? {one.host}: no plan. {one.why}", style="yellow", markup=False)
+            else:
+                show_plan(console(), one)
+    raise typer.Exit(exit_status(verdict_of(one) for one in made))
 
 
-def verdict_of(stored: Stored) -> str:
+def verdict_of(stored: Stored | NotPlanned) -> str:
     """`fail` when something is to be changed or cannot be, `unknown` when something could not be looked at."""
+    from wardkeep.engine.workers import NotPlanned
+
+    if isinstance(stored, NotPlanned):
+        return "unknown"
     plan = stored.plan
     if plan.changes or plan.withheld or plan.cannot:
         return "fail"
     return "unknown" if plan.unknown else "pass"
 
 
-def as_json(stored: Stored) -> dict[str, Any]:
+def as_json(stored: Stored | NotPlanned) -> dict[str, Any]:
+    from wardkeep.engine.workers import NotPlanned
+
+    if isinstance(stored, NotPlanned):
+        return {"host": stored.host, "problem": stored.why, "changes": []}
     return {"id": stored.id, "digest": stored.digest, "entry": stored.entry, **stored.plan.data()}
 
 

@@ -49,7 +49,7 @@ class Drilled:
     summary: str
     seconds: int
     steps: tuple[StepResult, ...]
-    entry: int
+    entry: int | None  # in the ledger; None when it could not even begin
 
 
 @dataclass

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from wardkeep.core.control import Control
-from wardkeep.core.errors import BadInput, Unavailable
+from wardkeep.core.errors import BadInput, Unavailable, WardkeepError
 from wardkeep.core.facts import HOST
 from wardkeep.engine.apply.carry_out import Site, apply_workflow, undo_workflow
 from wardkeep.engine.apply.hand import Connect
 from wardkeep.engine.apply.records import Stored, list_applies, store_plan
 from wardkeep.engine.assess import questions
-from wardkeep.engine.cycle import record_looks
+from wardkeep.engine.cycle import Progress, record_looks
 from wardkeep.engine.drills import Drilled, drill_workflow, drilled
 from wardkeep.engine.durable import Durable
 from wardkeep.engine.leases import LEASE
@@ -24,6 +26,7 @@ from wardkeep.fleet import Host
 from wardkeep.fleet import connect as fleet_connect
 
 APPLY, UNDO, DRILL = "apply", "undo", "drill"
+AT_ONCE = 8  # hosts that are planned for at the same time
 Outcome = dict[str, Any]
 
 
@@ -72,6 +75,40 @@ async def plan_host(
     finally:
         await connector.close()
     return store_plan(platform, made, actor)
+
+
+@dataclass(frozen=True)
+class NotPlanned:
+    """A host for which no plan could be made, and why."""
+
+    host: str
+    why: str
+
+
+async def plan_hosts(
+    platform: Platform,
+    hosts: Sequence[Host],
+    controls: Sequence[Control],
+    actor: str,
+    *,
+    progress: Progress = lambda host, done, of: None,
+    connecting: Connect = fleet_connect,
+) -> list[Stored | NotPlanned]:
+    """A plan for each host, several at a time, in the order given. One that cannot be asked does not stop the others."""
+    turn, done = asyncio.Semaphore(AT_ONCE), 0
+
+    async def one(host: Host) -> Stored | NotPlanned:
+        nonlocal done
+        try:
+            async with turn:
+                return await plan_host(platform, host, controls, actor, connecting=connecting)
+        except WardkeepError as e:
+            return NotPlanned(host.name, e.line())
+        finally:
+            done += 1
+            progress(host.name, done, len(hosts))
+
+    return list(await asyncio.gather(*(one(host) for host in hosts)))
 
 
 def apply_plan(
