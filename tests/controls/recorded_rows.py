@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wardkeep.controls import control
-from wardkeep.core.facts import Answer, Snapshot
+from wardkeep.core.facts import PLATFORM, Answer, Snapshot
 from wardkeep.core.findings import Finding
 from wardkeep.core.profiles import HIPAA
 from wardkeep.engine.assess import assess
@@ -26,8 +26,10 @@ def snapshot(row: str, *names: str, at: datetime = NOW, **texts: str) -> Snapsho
         asked = max((i for i in ids if name.startswith(i + "-")), key=len)
         answers[asked] = Answer(asked, 0, (ANSWERS / f"{name}.txt").read_bytes())
     for name, text in texts.items():
-        answers[name] = Answer(name, 0, text.encode())
-    return Snapshot("host-1", at, answers)
+        asked = name.replace("platform_", "platform-")
+        answers[asked] = Answer(asked, 0, text.encode())
+    asks = [kind.ask.subject for kind in control(row).facts() if kind.ask.id in answers]
+    return Snapshot(PLATFORM if PLATFORM in asks else "host-1", at, answers)
 
 
 def held(row: str, given: Snapshot, **policy: Any) -> list[Finding]:

@@ -23,6 +23,7 @@ def test_keys_that_others_can_read_are_found_and_closed_without_taking_them_from
         == "fail: 0644 root:root: everybody may open it"
     )
     assert seen["private_keys_closed key:/etc/nginx/tls/odd name.key"].endswith("the group adm may read it")
+    assert seen["service_keys_young key:/etc/nginx/tls/ehr.key"].startswith("fail")
     assert seen["service_keys_young key:/etc/nginx/tls/ehr.key"].endswith("689 days ago")
     assert seen["host_keys_strong key:/etc/ssh/ssh_host_rsa_key.pub"] == "pass: RSA, 3072 bits"
     made = control("keys")
@@ -63,7 +64,9 @@ def test_backup_jobs_are_judged_by_how_they_ended() -> None:
     )
     assert seen["newest_backup_is_fresh job:restic-ehr.service"].startswith("pass")
     assert seen["backup_job_exists job:borg-files.service"].startswith("fail")
-    assert "with exit-code" in seen["newest_backup_is_fresh job:borg-files.service"]
+    failed = seen["newest_backup_is_fresh job:borg-files.service"]
+    assert failed.startswith("fail")
+    assert failed.endswith("with exit-code")
     assert seen["newest_backup_is_fresh job:cron:/etc/cron.daily/backup-srv:restic"].startswith("unknown")
 
 

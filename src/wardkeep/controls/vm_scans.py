@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from wardkeep.core.changes import OnHost, Step
 from wardkeep.core.control import Control
-from wardkeep.core.findings import Seen, Severity, fails, passes
+from wardkeep.core.findings import Seen, Severity, fails, holds, passes, unsure
+from wardkeep.facts.platform_schedules import PlatformSchedules
 from wardkeep.facts.programs import Programs
 
 
@@ -71,6 +73,29 @@ set_id_owned.cannot_mend("a person must say whether the program is theirs")
 
 
 PLANTED = "/var/tmp/wardkeep-drill-set-id"  # noqa: S108 - the drill's own file, made with a fixed content
+
+
+@control.rule(
+    says="A penetration test is on record within the time that policy asks for.",
+    severity=Severity.MEDIUM,
+    serves={
+        "164.308(a)(8)": "A test by people who attack is the evaluation that no configuration check replaces.",
+        "164.308(a)(1)(ii)(A)": "What attackers could reach in the test is what the risk analysis starts from.",
+    },
+)
+def penetration_tested(schedules: PlatformSchedules, now: datetime) -> Iterator[Seen]:
+    duty = schedules.find("review", "vm_scans")
+    todo = 'Have it done, then say by whom and what was found: `wardkeep review vm_scans --says "…"`.'
+    if duty is None:
+        yield unsure("review", "the platform keeps no schedule for this test", todo)
+    elif duty.last_done is None:
+        yield fails("review", "no penetration test is on record", todo)
+    else:
+        seen = f"last attested {duty.last_done:%Y-%m-%d}, due every {duty.cadence.days} days"
+        yield holds(now - duty.last_done <= duty.cadence, "review", seen, todo)
+
+
+penetration_tested.cannot_mend("people must do the test")
 
 
 @control.drilled_by
