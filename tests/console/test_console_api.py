@@ -223,3 +223,14 @@ async def test_the_contract_names_every_route(client: httpx.AsyncClient, sign_in
         for operation in operations.values():
             assert operation["description"], operation["operationId"]
             assert operation["security"] == [{"token": []}]
+
+
+async def test_metrics_are_for_a_token(
+    client: httpx.AsyncClient, issue: Callable[..., dict[str, str]]
+) -> None:
+    assert (await client.get("/metrics")).status_code == 401
+    assert (await client.get("/metrics", headers=issue("check"))).status_code == 403
+    answer = await client.get("/metrics", headers=issue("read"))
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "wardkeep_findings{" in answer.text
+    assert "db-1" not in answer.text

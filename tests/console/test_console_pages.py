@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -87,7 +88,9 @@ async def test_acts_are_for_operators(client: httpx.AsyncClient, sign_in: SignIn
         route.path
         for part in PARTS
         for route in part.router.routes
-        if "POST" in route.methods and route.path not in OPEN | own and not route.path.startswith("/enrol")
+        if "POST" in route.methods
+        and route.path not in OPEN | own | {"/ledger/pack"}
+        and not route.path.startswith("/enrol")
     }
     assert "/check" in posts
     assert "/findings/{fingerprint}/waivers" in posts
@@ -301,3 +304,50 @@ def fuzzed(app: FastAPI, accounts: Accounts) -> Callable[[str, dict[str, str]], 
         return asyncio.run(ask())
 
     return get
+
+
+async def test_an_auditor_takes_a_pack_away_that_verifies(
+    client: httpx.AsyncClient, sign_in: SignIn, platform: Platform, tmp_path: Path
+) -> None:
+    from wardkeep.ledger.verify import verify_pack
+
+    sign_in("first", "operator")
+    token = sign_in("audrey", "auditor")
+    answer = await client.post("/ledger/pack", data={"csrf": token, "control": "firewall"})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/gzip"
+    (tmp_path / "pack.tar.gz").write_bytes(answer.content)
+    report = verify_pack(str(tmp_path / "pack.tar.gz"))
+    assert report.verified, report.problems
+    entry = list(platform.ledger.read())[-1]
+    assert (entry["actor"], entry["body"]["act"]) == ("auditor:audrey", "pack exported")
+    refused = await client.post(
+        "/ledger/pack", data={"csrf": token, "from": "1999-01-01", "to": "1999-01-02"}
+    )
+    assert refused.status_code == 422
+    token = sign_in("devon", "developer")
+    assert (await client.post("/ledger/pack", data={"csrf": token})).status_code == 403
+
+
+async def test_settings_mask_addresses_and_show_what_was_not_delivered(
+    client: httpx.AsyncClient, sign_in: SignIn, platform: Platform, clock: Callable[[], datetime]
+) -> None:
+    from dataclasses import replace
+
+    from sqlalchemy import insert
+
+    from wardkeep.store.schema import deliveries
+
+    secret = "json://user:hunter2@hooks.example/path"
+    settings_now = replace(platform.config.settings, alerts_urls=(secret,))
+    platform.config = replace(platform.config, settings=settings_now)
+    row = {"id": "d1", "channel": "json #1", "title": "t", "body": "b", "created": clock(), "attempts": 3}
+    with platform.store.begin() as write:
+        write.execute(insert(deliveries).values(**row, next_try=clock(), problem="no route to the service"))
+    sign_in("first", "operator")
+    page = (await client.get("/settings")).text
+    assert "hunter2" not in page
+    assert "hooks.example" not in page
+    assert "json #1" in page
+    assert "no route to the service" in page
+    assert "not delivered" in page

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from wardkeep import __version__
-from wardkeep.console.api import acting, describing, reading
+from wardkeep.console.api import acting, describing, metrics, reading
 from wardkeep.console.auth.gate import Forbidden, SignInNeeded, Visitor, current_session, form_token
 from wardkeep.console.pages import (
     account,
@@ -39,7 +39,7 @@ from wardkeep.engine.platform import Platform
 
 log = logging.getLogger("wardkeep.console")
 PAGES = (matrix, rows, findings, waivers, hosts, ledger, settings, acts, account, signin, enrol)
-PARTS = (*PAGES, describing, reading, acting)
+PARTS = (*PAGES, describing, reading, acting, metrics)
 STATUS = {BadInput: 422, Refused: 409, Unavailable: 503, Forbidden: 403}
 TITLES = {
     403: "This is not for you to do",

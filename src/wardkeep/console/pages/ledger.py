@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
+import shutil
+import tempfile
+from pathlib import Path
 
-from wardkeep.console.auth.gate import Reader
+from fastapi import APIRouter, Depends, Request
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
+
+from wardkeep.console.auth.gate import Reader, field, read_form
+from wardkeep.console.pages.rows import read_day
 from wardkeep.console.render import answer, twin
 from wardkeep.console.setting import console
+from wardkeep.engine.evidence import write_pack
 from wardkeep.engine.ledger_views import find_blob, find_entry, ledger_page, read_index
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(dependencies=[Depends(read_form)], include_in_schema=False)
 KINDS = (
     "observe", "assess", "plan", "apply", "drill", "waiver", "sign-in", "policy", "alert", "host", "user", "token",
     "review", "state",
@@ -33,6 +40,26 @@ def ledger(
     return answer(
         request, visitor, "ledger.html", {"ledger": found, "filters": asked}, kinds=KINDS, first=not before
     )
+
+
+@router.post("/ledger/pack")
+def pack(request: Request, visitor: Reader) -> Response:
+    """An evidence pack to take away, for operators and auditors. That it was taken is on record."""
+    folder = Path(tempfile.mkdtemp(prefix="wardkeep-pack-"))
+    remove = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        path, _ = write_pack(
+            console(request).platform,
+            folder,
+            begin=read_day(field(request, "from", limit=20)),
+            end=read_day(field(request, "to", limit=20)),
+            control=field(request, "control", limit=64),
+            by=visitor.actor,
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(path, media_type="application/gzip", filename=path.name, background=remove)
 
 
 @twin(router, "/ledger/{index}")

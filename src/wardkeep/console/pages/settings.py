@@ -11,6 +11,7 @@ from wardkeep.console.setting import console
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.accounts import SCOPES, Role
 from wardkeep.engine.accounts.opening import link_for
+from wardkeep.engine.channel_views import deliveries_by_channel
 from wardkeep.engine.settings import settings_in_force
 
 router = APIRouter(dependencies=[Depends(read_form)], include_in_schema=False)
@@ -20,7 +21,9 @@ router = APIRouter(dependencies=[Depends(read_form)], include_in_schema=False)
 def settings(request: Request, visitor: Reader) -> Response:
     platform = console(request).platform
     told = settings_in_force(platform.config, platform.controls)
+    known = deliveries_by_channel(platform)
     data = {"profile": platform.config.profile.title, "file": platform.config.path.name, "settings": told}
+    data["channels"] = known
     groups = {
         "Numbers of the profile": [s for s in told if s.key == "profile" or s.key.startswith("numbers.")],
         "Policy of each row": [s for s in told if "policy." in s.key],
