@@ -88,3 +88,18 @@ def test_old_and_missing_lists_are_never_a_clean_pass(debian_host: LabHost, tmp_
         debian_host.stage("rm -rf /var/lib/apt/lists/*")
         seen = day.look()
         assert (seen["lists_are_fresh"], seen["no_update_is_pending"]) == ("unknown", "unknown")
+
+
+WATCHED = "/etc /usr /opt /var/lib/apt /var/lib/dpkg /var/cache/apt /root /home"
+
+
+@BOTH
+@pytest.mark.parametrize("row", ["security_patching", "firewall"])
+def test_looking_changes_nothing_on_the_host(debian_host: LabHost, tmp_path: Path, row: str) -> None:
+    archive.publish(debian_host)
+    debian_host.stage("nft -f -", stdin="table ip t {\n chain c {\n tcp dport 9 counter drop\n }\n}\n")
+    state = f"nft list ruleset; ls /tmp; ip netns list; find {WATCHED} -printf '%p %m %s %T@ %C@\\n' | sort"
+    with operating(tmp_path / "state", debian_host, row) as day:
+        before = debian_host.stage(state)
+        day.look()
+        assert debian_host.stage(state) == before

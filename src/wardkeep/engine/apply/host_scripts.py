@@ -83,7 +83,7 @@ p={q(change.path)}
 if [ -e "$p" ]; then cp -p "$p" "$c/before" || exit 74; else : >"$c/absent"; fi"""
         case UpgradeChange():
             names = " ".join(q(name) for name, _, _ in change.packages)
-            expected = "\n".join(sorted(f"{name} {before}" for name, before, _ in change.packages))
+            expected = "\n".join(sorted(f"{bare(name)} {before}" for name, before, _ in change.packages))
             body = f"""
 dpkg-query -W -f '${{Package}} ${{Version}}\\n' {names} | sort >"$c/versions"
 printf '%s\\n' {q(expected)} | sort | cmp -s - "$c/versions" || {{ echo 'other versions are installed' >&2; exit {CHANGED}; }}"""
@@ -101,6 +101,11 @@ sync "$c"/* "$c"
 : >"$c/prepared" && sync "$c/prepared"
 """,
     )
+
+
+def bare(package: str) -> str:
+    """The name as dpkg-query's `${Package}` prints it: `libc6` for `libc6:i386`."""
+    return package.partition(":")[0]
 
 
 def make(place: Place, change: AnyChange) -> str:
@@ -276,7 +281,7 @@ sync "$t" && mv -f "$t" "$p" && sync "${{p%/*}}" || exit 74
 
 def _upgrade(change: UpgradeChange) -> str:
     names = " ".join(q(name) for name, _, _ in change.packages)
-    wanted = "\n".join(sorted(f"{name} {to}" for name, _, to in change.packages))
+    wanted = "\n".join(sorted(f"{bare(name)} {to}" for name, _, to in change.packages))
     # In a session of its own, and holding the lock: dpkg must not be killed in the middle because the controller was,
     # and whoever comes next waits for it to end.
     return f"""
