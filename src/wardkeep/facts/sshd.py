@@ -135,7 +135,8 @@ class View:
                 matches(name, pattern.rpartition("@")[0] or pattern) for name in names for pattern in patterns
             )
 
-        always_denied = [p for value in self.all("denyusers") for p in value.split() if "@" not in p]
+        # A pattern with an address denies from there only, and no name matches it.
+        always_denied = [pattern for value in self.all("denyusers") for pattern in value.split()]
         if any(matches(user, pattern) for pattern in always_denied):
             return False
         if self.all("allowusers") and not listed("allowusers", frozenset({user})):

@@ -1,89 +1,35 @@
-"""Single rules of system_access in states made by hand, where a recorded host cannot show both sides."""
+"""Who gets in, in states made by hand, where a recorded host cannot show both sides."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.controls.access_world import (
+    EVERYTHING,
+    NO_PAM,
+    NOW,
+    SUDO,
+    account,
+    accounts,
+    key,
+    keys,
+    said,
+    server,
+    sshd,
+    verdict,
+)
 
-from wardkeep.controls.system_access import control
 from wardkeep.controls.system_access.authentication import by_key, password_alone
 from wardkeep.controls.system_access.row import Policy
 from wardkeep.controls.system_access.ways_in import Doors, Way
-from wardkeep.core.changes import Blocked
-from wardkeep.core.control import Rule
-from wardkeep.core.findings import Seen, Verdict, fails
-from wardkeep.facts.accounts import Account, Accounts
+from wardkeep.core.findings import Verdict
 from wardkeep.facts.authorized_keys import AuthorizedKeys, Key
-from wardkeep.facts.login_records import LoginRecords, Record
 from wardkeep.facts.logins import Logins
 from wardkeep.facts.pam import Module, Pam, Stack
-from wardkeep.facts.shell_timeout import ShellTimeout
-from wardkeep.facts.sshd import Sshd, SshServer
-from wardkeep.facts.sshd_config import read
-from wardkeep.facts.sudoers import Grant, Sudoers, Who
-
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
-TOLD = {
-    "permitrootlogin": "no", "passwordauthentication": "no", "kbdinteractiveauthentication": "no", "usepam": "yes",
-    "pubkeyauthentication": "yes", "authenticationmethods": "any", "permitemptypasswords": "no",
-}  # fmt: skip
-INCLUDE = (("/etc/ssh/sshd_config:1", "/etc/ssh/sshd_config.d/*.conf"),)
-
-
-def server(text: str = "", **told: str) -> SshServer:
-    plain, blocks = read("/c", {"/c": text}, {})
-    values = {keyword: (value,) for keyword, value in {**TOLD, **told}.items()}
-    return SshServer(7, "", values, plain, blocks, INCLUDE, 0, 1)
-
-
-def sshd(text: str = "", **told: str) -> Sshd:
-    return Sshd((server(text, **told),))
-
-
-def account(name: str, uid: int = 1000, **other: Any) -> Account:
-    return Account(name, uid, uid, "", f"/home/{name}", "/bin/bash", **{"password": "y", **other})
-
-
-def accounts(*people: Account) -> Accounts:
-    root = account("root", 0, password="locked")
-    return Accounts((root, *people), {"sudo": (27, ("alice",))})
-
-
-def key(
-    name: str = "alice",
-    type_: str = "ssh-ed25519",
-    options: tuple[tuple[str, str], ...] = (),
-    heeded: bool = True,
-) -> Key:
-    return Key(
-        name, type_, f"SHA256:{name}{type_}", 0, "", options, f"/home/{name}/keys:1", heeded, f"{type_} AAAA"
-    )
-
-
-def keys(*held: Key) -> AuthorizedKeys:
-    return AuthorizedKeys(held, ())
-
-
-EVERYTHING = Grant((Who("user", "alice"),), ("ALL",), ("ALL",), ("ALL",), asks_password=True)
-SUDO = Sudoers(True, (EVERYTHING,), {})
-NO_PAM = Pam({"sshd": Stack(())}, {})
-
-
-def rule(name: str) -> Rule:
-    return next(made for made in control.rules if made.id == f"system_access.{name}")
-
-
-def said(name: str, *facts: Any, **more: Any) -> list[Seen]:
-    return list(rule(name).check(*facts, **more))
-
-
-def verdict(name: str, *facts: Any, **more: Any) -> str:
-    (seen,) = said(name, *facts, **more)
-    return seen.verdict
-
+from wardkeep.facts.sudoers import Grant, Sudoers
 
 # What lets somebody in.
 
@@ -302,95 +248,3 @@ PREAUTH, AUTHFAIL = (
 )
 def test_guessing(told: dict[str, str], stack: Pam, expected: str) -> None:
     assert verdict("guessing_is_stopped", sshd(**told), stack, Policy()) == expected
-
-
-# Sessions and records.
-
-
-@pytest.mark.parametrize(
-    ("timeout", "channel", "expected"),
-    [
-        (ShellTimeout(900, True, 0), "none", "pass"),
-        (ShellTimeout(900, False, 0), "none", "fail"),  # anybody can change it
-        (ShellTimeout(901, True, 0), "none", "fail"),
-        (ShellTimeout(0, False, 600), "none", "pass"),
-        (ShellTimeout(None, False, None), "none", "fail"),
-        (ShellTimeout(None, False, None), "session=15m", "pass"),
-        (ShellTimeout(None, False, None), "session:*=0", "fail"),
-        (ShellTimeout(None, False, None), "agent-connection=5m", "fail"),
-    ],
-)
-def test_idle_sessions(timeout: ShellTimeout, channel: str, expected: str) -> None:
-    assert verdict("idle_sessions_end", timeout, sshd(channeltimeout=channel), Policy()) == expected
-
-
-def record(path: str, age: int = 0, size: int = 9, medium: str = "ext2/ext3") -> Record:
-    return Record(path, size, 100_000_000 - age, medium)
-
-
-@pytest.mark.parametrize(
-    ("files", "journals", "expected"),
-    [
-        ([record("/var/log/auth.log")], [], "pass"),
-        ([record("/var/log/auth.log", age=90_000)], [], "fail"),  # nothing writes to it any more
-        ([record("/var/log/auth.log", size=0)], [], "fail"),
-        ([record("/var/log/auth.log", medium="tmpfs")], [], "fail"),
-        ([], [record("/var/log/journal/x")], "pass"),
-        ([], [record("/run/log/journal/x", medium="tmpfs")], "fail"),
-        ([], [], "fail"),
-    ],
-)
-def test_the_record_of_log_ins(files: list[Record], journals: list[Record], expected: str) -> None:
-    records = LoginRecords(tuple(files), tuple(journals), 100_000_000)
-    assert verdict("login_records_last", records) == expected
-
-
-# sudo.
-
-
-@pytest.mark.parametrize(
-    ("defaults", "expected"),
-    [({}, "pass"), ({"syslog": False}, "fail"), ({"syslog": False, "logfile": "/var/log/sudo"}, "pass")],
-)
-def test_sudo_leaves_a_record(defaults: dict[str, Any], expected: str) -> None:
-    assert verdict("sudo_is_recorded", replace(SUDO, defaults=defaults)) == expected
-
-
-def test_sudo_without_a_password_everywhere_by_default_is_seen() -> None:
-    loose = replace(SUDO, defaults={"authenticate": False})
-    assert verdict("sudo_asks", SUDO, accounts(account("alice")), Policy()) == "pass"
-    assert verdict("sudo_asks", loose, accounts(account("alice")), Policy()) == "fail"
-    assert verdict("sudo_asks", loose, accounts(account("alice")), Policy(machines=("alice",))) == "pass"
-
-
-# What a plan may write.
-
-
-@pytest.mark.parametrize(
-    ("changed", "reason"),
-    [
-        ({"options": "-f /srv/sshd"}, "this server was started with"),
-        ({"includes": ()}, "does not include the files of"),
-    ],
-)
-def test_a_drop_in_that_would_not_be_read_is_not_written(changed: dict[str, Any], reason: str) -> None:
-    odd = replace(server(permitemptypasswords="yes"), **changed)
-    remedy: Any = rule("no_empty_password").remedy
-    (change,) = remedy(sshd=Sshd((odd,)), failing=[fails(odd.subject, "", "x")])
-    assert isinstance(change, Blocked)
-    assert reason in change.reason
-
-
-def test_codes_beside_keys_are_not_switched_off() -> None:
-    both = sshd(authenticationmethods="publickey,keyboard-interactive password",
-                kbdinteractiveauthentication="yes", passwordauthentication="yes")  # fmt: skip
-    remedy: Any = rule("no_password_login").remedy
-    from wardkeep.facts.way_in import WayIn
-
-    people, held = accounts(account("alice")), keys(key())
-    made = list(
-        remedy(sshd=both, accounts=people, keys=held, sudoers=SUDO, me=WayIn("root", False),
-               failing=[fails("sshd", "", "x")], policy=Policy())
-    )  # fmt: skip
-    assert made
-    assert all(isinstance(change, Blocked) and "second factor" in change.reason for change in made)
