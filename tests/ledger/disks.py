@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from wardkeep.ledger.disk import Disk
 
+T = TypeVar("T")
 Listing: TypeAlias = dict[str, bytes | None]  # a folder's names: a file's bytes, or None for a folder
 
 
@@ -54,6 +55,11 @@ class FailingDisk(Disk):
 
     def sync_folder(self, path: Path) -> None:
         self._act(lambda: None, lambda: None)
+
+    def each(self, act: Callable[[T], None], things: Sequence[T]) -> None:
+        """One after the other, so that the n-th act is always the same one."""
+        for thing in things:
+            act(thing)
 
     def remove(self, path: Path) -> None:
         self._act(lambda: path.unlink(missing_ok=True), lambda: path.unlink(missing_ok=True))

@@ -51,7 +51,7 @@ def _ordered(value: object, depth: int) -> object:
         )
     if depth == 0:
         raise BadInput(f"the value is nested more than {DEEPEST} deep")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return {key: _ordered(value[key], depth - 1) for key in _sorted(value)}
     if isinstance(value, list | tuple):
         return [_ordered(item, depth - 1) for item in value]
@@ -61,9 +61,11 @@ def _ordered(value: object, depth: int) -> object:
 
 
 def _sorted(value: Mapping[Any, object]) -> list[str]:
-    keys = list(value)
-    if not all(isinstance(key, str) for key in keys):
-        raise BadInput("an entry's keys must be strings")
-    if all(key.isascii() for key in keys):
+    try:
+        plain = "".join(value).isascii()
+    except TypeError:
+        raise BadInput("an entry's keys must be strings") from None
+    keys: list[str] = list(value)
+    if plain:
         return sorted(keys)
     return sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))  # RFC 8785 §3.2.3

@@ -6,10 +6,15 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from wardkeep.core.errors import Unavailable
+
+T = TypeVar("T")
+AT_ONCE = 8  # syncs under way together
 
 
 class Disk:
@@ -41,6 +46,16 @@ class Disk:
         finally:
             os.close(handle)
 
+    def each(self, act: Callable[[T], None], things: Sequence[T]) -> None:
+        """The same act on several things at once: syncs that run together share one commit of the file system."""
+        if len(things) < 2:
+            for thing in things:
+                act(thing)
+            return
+        with ThreadPoolExecutor(AT_ONCE) as pool:  # leaving the block waits for all, whichever failed
+            for done in [pool.submit(act, thing) for thing in things]:
+                done.result()
+
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
@@ -50,16 +65,16 @@ class Disk:
 
 def put_files(disk: Disk, files: Iterable[tuple[Path, bytes]], mode: int = 0o644) -> None:
     """Write each file beside its place, move it there, and make contents and names last. Parents are made."""
+    todo = [(path, path.with_name(path.name + ".new"), data) for path, data in files]
     touched: dict[Path, None] = {}
-    for path, data in files:
+    for path, _, _ in todo:
+        touched[path.parent] = None
         for folder in make_folders(disk, path.parent):
             touched[folder.parent] = None
-        beside = path.with_name(path.name + ".new")
-        disk.write(beside, data, mode)
+    disk.each(lambda one: disk.write(one[1], one[2], mode), todo)
+    for path, beside, _ in todo:
         disk.replace(beside, path)
-        touched[path.parent] = None
-    for folder in touched:
-        disk.sync_folder(folder)
+    disk.each(disk.sync_folder, list(touched))
 
 
 def make_folders(disk: Disk, folder: Path) -> list[Path]:

@@ -272,10 +272,9 @@ class Ledger:
             if _reads(goal) == raw:  # signed and in its place, but perhaps not yet on the disk
                 what = f"the ledger's disk failed ({e.strerror}) after the entries were signed: they may be recorded"
                 raise Unavailable(what, where=str(self.folder), todo="Look at the last entries") from None
-            for name in files:
-                for path in (self.folder / name, self.folder / f"{name}.new"):
-                    with contextlib.suppress(OSError):
-                        self._disk.remove(path)
+            for name in [*files, *(f"{name}.new" for name in (*files, "checkpoint"))]:
+                with contextlib.suppress(OSError):
+                    self._disk.remove(self.folder / name)
             raise Unavailable(
                 f"cannot append to the ledger: {e.strerror}; nothing was recorded",
                 where=str(self.folder),
