@@ -22,7 +22,7 @@ from wardkeep.engine.apply.unfinished import unfinished_findings
 from wardkeep.engine.hosts import add_host
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, open_platform
-from wardkeep.engine.workers import apply_plan, drill_host, plan_hosts, undo_plan
+from wardkeep.engine.workers import apply_plan, drill_host, finish_interrupted, plan_hosts, undo_plan
 from wardkeep.fleet import Host
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="changes are made as root")
@@ -130,9 +130,11 @@ def test_a_change_left_half_done_is_a_finding_until_it_has_an_end(platform: Plat
     assert (left.verdict, left.subject, left.host) == ("fail", "apply:a-1", "platform")
     assert f"wardkeep apply --undo {stored.id}" in left.todo
     assert left in own_findings(platform, stored.created)
+    told: list[str] = []
     with workers(platform, tmp_path) as durable:
-        durable.adopt()
-        durable.wait("a-1", 60)
+        assert finish_interrupted(durable, told.append) == ["a-1"]
+        assert finish_interrupted(durable) == []
+    assert told == ["finishing what was interrupted before: apply a-1"]
     assert [one.verdict for one in unfinished_findings(platform)] == ["pass"]
 
 

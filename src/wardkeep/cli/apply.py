@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wardkeep.cli.options import Json, State
-from wardkeep.core.errors import BadInput, Refused
+from wardkeep.core.errors import BadInput, Refused, Unavailable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,11 +31,11 @@ def command(
     still fail, 2 wrong use, 3 nothing was done because the host changed or could not be asked.
     """
     from wardkeep.cli.plan import show_plan
-    from wardkeep.cli.terminal import console, print_json
+    from wardkeep.cli.terminal import console, note, print_json
     from wardkeep.engine.apply.carry_out import Site
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform, operator
-    from wardkeep.engine.workers import apply_plan, open_workers, undo_plan
+    from wardkeep.engine.workers import apply_plan, finish_interrupted, open_workers, undo_plan
 
     with open_platform(find_folder(state)) as platform:
         stored = _stored(platform, what, undo)
@@ -54,7 +54,16 @@ def command(
         site = Site(platform, trace=_tell)
         with open_workers(platform, site=site) as durable:
             carry_out = undo_plan if undo else apply_plan
-            outcome = carry_out(platform, durable, stored, operator())
+            try:
+                finish_interrupted(durable, note)
+                outcome = carry_out(platform, durable, stored, operator())
+            except KeyboardInterrupt:
+                raise Unavailable(
+                    "stopped in the middle",
+                    where=stored.plan.host,
+                    todo="A running Wardkeep goes on with it within 30 s, or the next `wardkeep up`; "
+                    f"or take it back: `wardkeep apply --undo {stored.id}`.",
+                ) from None
     if json:
         print_json(outcome)
     else:

@@ -31,12 +31,12 @@ def command(
 
     Example: wardkeep drill system_access --host app-1. Exit status: 0 all pass, 1 something fails, 3 something could not be tried.
     """
-    from wardkeep.cli.terminal import console, exit_status, print_json, progress
+    from wardkeep.cli.terminal import console, exit_status, note, print_json, progress
     from wardkeep.engine.drills import Drilled, with_drill
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.hosts import find_host, list_hosts
     from wardkeep.engine.platform import named, open_platform, operator
-    from wardkeep.engine.workers import drill_host, open_workers
+    from wardkeep.engine.workers import drill_host, finish_interrupted, open_workers
 
     with open_platform(find_folder(state)) as platform:
         controls = list(with_drill(named(platform.controls, names or []), bool(names)))
@@ -46,6 +46,7 @@ def command(
         done: list[Drilled] = []
         pairs = [(control, host) for host in where for control in controls]
         with open_workers(platform) as durable, progress("drilling", quiet=json) as step:
+            finish_interrupted(durable, note)
             for number, (control, host) in enumerate(pairs, start=1):
                 try:
                     done.append(drill_host(durable, control, host, operator()))

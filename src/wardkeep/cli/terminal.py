@@ -68,6 +68,11 @@ def _default(value: Any) -> Any:
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
+def note(text: str) -> None:
+    """A line for whoever watches, on stderr."""
+    sys.stderr.write(f"wardkeep: {text}\n")
+
+
 @contextmanager
 def progress(what: str, quiet: bool = False) -> Iterator[Any]:
     """A progress bar on stderr, gone when done; nothing when stderr is no terminal or `quiet`.

@@ -95,6 +95,7 @@ class Worker:
     lost: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _left: bool = False
 
     def join(self) -> None:
         """Enter the registry and beat in the background until `leave`."""
@@ -117,6 +118,7 @@ class Worker:
 
     def leave(self) -> None:
         """Stop beating and say so: what is unfinished may be taken over at once."""
+        self._left = True
         self._stop.set()
         if self._thread:
             self._thread.join(5)
@@ -198,6 +200,8 @@ class Worker:
             .values(beat=shared_clock(connection))
         )
         if not beaten.rowcount:
+            if self._left:
+                raise Fenced("this worker has left")
             self._lose()
             raise Fenced("this worker was declared dead: it had stopped beating")
 

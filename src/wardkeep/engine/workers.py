@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -75,6 +76,25 @@ async def plan_host(
     finally:
         await connector.close()
     return store_plan(platform, made, actor)
+
+
+def finish_interrupted(durable: Durable, tell: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Carry interrupted changes and drills to their end before new work begins. Returns their ids.
+
+    What fails here stays a finding of its own; it does not stop what comes after.
+    """
+    durable.adopt()
+    me = durable.worker.id
+    left = [
+        one
+        for one in durable.unfinished()
+        if one.name in (APPLY, UNDO, DRILL) and (one.state == "waiting" or one.worker == me)
+    ]
+    for one in left:
+        tell(f"finishing what was interrupted before: {one.name} {one.id}")
+        with suppress(WardkeepError):
+            durable.wait(one.id, 7200)
+    return [one.id for one in left]
 
 
 @dataclass(frozen=True)
