@@ -129,6 +129,8 @@ def test_a_silent_sensor_fails_after_a_day() -> None:
     assert set(verdicts("intrusion_analysis", "sensor_logs-debian13-server").values()) == {"pass"}
     later = verdicts("intrusion_analysis", "sensor_logs-debian13-server", at=NOW + timedelta(days=1))
     assert set(later.values()) == {"fail"}
+    empty = text_of("sensor_logs-debian13-server").replace(" 133304", " 0")
+    assert verdicts("intrusion_analysis", sensor_logs=empty)["sensors_write log:audit"] == "fail"
     assert verdicts("intrusion_analysis", "sensor_logs-debian12-lab") == {"sensors_write host": "fail"}
 
 
