@@ -55,8 +55,29 @@ def renewed(row: Row, made: Control, text: str) -> str:
     return f"{head}\n\n{told_by_the_code(row, made)}"
 
 
+def contents() -> str:
+    """The page that lists all rows: what is built of each, and how much is not looked at yet."""
+    lines = [
+        "# The 25 rows",
+        "",
+        "What each row promises is its title, word for word. A row passes only if all its rules pass and nothing is left",
+        "that is not looked at. `make docs` writes this page from the code.",
+        "",
+        "| # | row | party | rules | mended | drill | not looked at |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in ROWS:
+        made = control(row.id)
+        mended = sum(not isinstance(rule.remedy, Cannot) for rule in made.rules)
+        drill = "–" if isinstance(made.drill, Cannot) else "yes"
+        counts = f"{len(made.rules) or '–'} | {mended or '–'} | {drill} | {len(made.missing) or '–'}"
+        lines.append(f"| {row.number} | [{row.title}]({row.id}.md) | {row.party} | {counts} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     PAGES.mkdir(exist_ok=True)
+    (PAGES / "README.md").write_text(contents())
     for row in ROWS:
         page = PAGES / f"{row.id}.md"
         old = page.read_text() if page.exists() else ""

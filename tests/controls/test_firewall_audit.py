@@ -49,6 +49,29 @@ def test_replies_loopback_and_the_table_of_our_own_are_no_openings() -> None:
     assert not [key for key in told("firewall_audit", "nftables-trusted-zone") if "established" in key]
 
 
+def test_an_accept_of_address_translation_lets_nothing_in() -> None:
+    whole = json.loads(text_of("nftables-only-v4"))
+    base = {
+        "family": "ip",
+        "table": "nat",
+        "name": "POST",
+        "handle": 1,
+        "type": "nat",
+        "hook": "postrouting",
+        "prio": 100,
+        "policy": "accept",
+    }
+    inner = {"family": "ip", "table": "nat", "name": "INNER", "handle": 2}
+    rule = {"family": "ip", "table": "nat", "chain": "INNER", "handle": 3, "expr": from_source("10.88.0.0")}
+    whole["nftables"] += [
+        {"table": {"family": "ip", "name": "nat", "handle": 9}},
+        {"chain": base},
+        {"chain": inner},
+        {"rule": rule},
+    ]
+    assert not [key for key in told("firewall_audit", nftables=json.dumps(whole)) if "nat" in key]
+
+
 def test_two_rules_at_one_place_are_one_finding_and_the_silent_one_counts() -> None:
     port = [
         {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}},

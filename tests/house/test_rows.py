@@ -21,7 +21,7 @@ from wardkeep.core.findings import Citation, Seen, Severity, passes
 from wardkeep.core.profiles import Numbers
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-from control_pages import PAGES, renewed
+from control_pages import PAGES, contents, renewed
 
 
 def reads_as_sentence(text: str) -> bool:
@@ -79,6 +79,10 @@ def test_every_row_has_a_control_and_a_page_that_keep_the_house(row: Row) -> Non
     assert text == renewed(row, control(row.id), text), (
         f"{page.name} is older than the code: run `make docs` (or `PYTHONPATH=src python scripts/control_pages.py`)"
     )
+
+
+def test_the_list_of_rows_is_as_new_as_the_code() -> None:
+    assert (PAGES / "README.md").read_text() == contents(), "run `make docs`"
 
 
 def test_no_page_is_about_nothing() -> None:

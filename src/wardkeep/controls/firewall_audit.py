@@ -190,7 +190,11 @@ def joins_source(rule: Rule) -> bool:
 
 def is_opening(rule: Rule, nftables: Nftables) -> bool:
     """An accept of new packets in a filter table that is not ours; replies, loopback and other hooks open nothing."""
-    if not accepts(rule) or (rule.family, rule.table) == OURS:
+    bases = [c for c in nftables.chains if (c.family, c.table) == (rule.family, rule.table) and c.hook]
+    translates = bool(bases) and all(
+        c.kind == "nat" for c in bases
+    )  # there accept means: leave the address as it is
+    if not accepts(rule) or (rule.family, rule.table) == OURS or translates:
         return False
     # Chains that only other hooks enter say nothing about what comes in; a chain without a hook may be jumped to.
     hooks = {(c.family, c.table, c.name): c.hook for c in nftables.chains}
