@@ -113,6 +113,13 @@ async def test_what_a_killed_run_left_is_removed_once_it_is_old() -> None:
         shutil.rmtree(young)
 
 
+async def test_every_question_is_asked_once(tmp_path: Path) -> None:
+    log = tmp_path / "asked"
+    questions = [Question(f"q{n}", f"echo {n} >>{log}") for n in range(30)]
+    assert (await LocalConnector("me").ask(questions)).problem == ""
+    assert sorted(map(int, log.read_text().split())) == list(range(30))
+
+
 async def test_runs_at_the_same_time_do_not_disturb_each_other() -> None:
     stop = asyncio.Event()
 

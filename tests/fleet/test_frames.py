@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Iterable
 
@@ -101,6 +102,62 @@ def test_any_damage_in_any_pieces(data: st.DataObject) -> None:
 @settings(max_examples=30, deadline=None)
 def test_pieces_of_any_size_say_the_same(size: int) -> None:
     assert read(STREAM[i : i + size] for i in range(0, len(STREAM), size))[0] == GOOD
+
+
+def framed(
+    question: str, told: str, out: bytes = b"", err: bytes = b"", *, end: bytes = b"\nend %s\n"
+) -> bytes:
+    """A frame with true digests, whatever it tells."""
+    meta = f"id={question} {told}\n".encode()
+    marks = " ".join(hashlib.sha256(part).hexdigest() for part in (meta, out, err))
+    mark = NONCE.encode()
+    return f"answer {NONCE} {marks}\n".encode() + meta + out + err + (end % mark if b"%s" in end else end)
+
+
+HEADER = STREAM[: STREAM.index(b"answer ")]
+DONE = STREAM[STREAM.rindex(b"done ") :]
+
+
+@pytest.mark.parametrize(
+    ("frame", "problem"),
+    [
+        (framed("text", "exit=0 ended=0 from=1 to=2 out=1 err=0", b"x"), ""),
+        (
+            framed("text", "exit=0 ended=0 from=1 to=2 out=1 err=0", b"x", end=b"\nend 0\n"),
+            "the end mark is missing",
+        ),
+        (
+            framed("text", "exit=0 ended=1 from=1 to=2 out=1 err=0", b"x"),
+            "could not run or keep it (status 1)",
+        ),
+        (
+            framed("text", "exit=- ended=0 from=1 to=2 out=1 err=0", b"x"),
+            "could not run or keep it (status 0)",
+        ),
+        (framed("text", "exit=0 ended=124 from=1 to=2 out=1 err=0", b"x"), "did not end within 20 s"),
+        (
+            framed("text", "exit=- ended=127 from=1 to=2 out=0 err=0"),
+            "`timeout` (coreutils) is not installed",
+        ),
+        (framed("text", "exit=0 ended=0 from=1 to=2 out=99999999999 err=0", b"x"), "lost on the way"),
+        (framed("text", "exit=0 ended=0 from=1 to=2 out=2 err=0", b"x"), "garbled on the way"),
+        (framed("text", "exit=0 ended=0 from=1 to=2 out=1", b"x"), "lost on the way"),
+        (framed("other", "exit=0 ended=0 from=1 to=2 out=1 err=0", b"x"), "lost on the way"),
+    ],
+)
+def test_what_a_frame_tells_is_weighed_and_the_next_one_is_read(frame: bytes, problem: str) -> None:
+    good = framed("silent", "exit=0 ended=0 from=1 to=2 out=0 err=0")
+    answers, reader = read([HEADER + frame + good + DONE])
+    assert reader.done
+    assert problem in answers["text"].problem
+    assert answers["text"].whole is (problem == "")
+    assert answers["silent"].whole
+
+
+def test_frames_before_the_runs_header_are_not_believed() -> None:
+    """Without the header nobody knows whether root answered."""
+    answers, _ = read([framed("text", "exit=0 ended=0 from=1 to=2 out=1 err=0", b"x") + HEADER + DONE])
+    assert not answers["text"].whole
 
 
 def test_a_stream_of_another_run_is_refused() -> None:

@@ -32,6 +32,7 @@ PLANTED = {
     "AGE-SECRET-KEY-1QQPZRY9X8GF2TVDW0S3": "QQPZRY9X8GF2TVDW0S3",
     "mail to Anna.Berg+x@clinic-nord.se please": "Berg",
     "repo https://robot:hunter22@git.example.net/x": "hunter22",
+    "cache redis://:hunter44@cache:6379/0": "hunter44",
     "POSTGRES_PASSWORD=correct-horse-battery": "correct-horse",
     'api_key: "Zm9vYmFyYmF6"': "Zm9vYmFyYmF6",
     "curl -H 'Authorization: Bearer abcdefghijklmnop.qrs'": "abcdefghijklmnop",
