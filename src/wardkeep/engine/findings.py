@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -287,11 +287,19 @@ def to_the_millisecond(at: datetime) -> datetime:
 def _worst_of_each(found: Iterable[Finding]) -> dict[str, Finding]:
     """By fingerprint. A rule that spoke twice of one subject is believed where it said worse."""
     kept: dict[str, Finding] = {}
-    for finding in found:
+    for finding in map(_storable, found):
         other = kept.get(finding.fingerprint)
         if other is None or _order(finding) < _order(other):
             kept[finding.fingerprint] = finding
     return kept
+
+
+def _storable(finding: Finding) -> Finding:
+    """PostgreSQL's texts hold no zero byte, and what a host says may: it is shown as the replacement character."""
+    said = {name: getattr(finding, name) for name in ("subject", "seen", "todo", "since")}
+    if not any("\x00" in text for text in said.values()):
+        return finding
+    return replace(finding, **{name: text.replace("\x00", "\ufffd") for name, text in said.items()})
 
 
 def _order(finding: Finding) -> int:
