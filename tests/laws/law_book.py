@@ -9,11 +9,11 @@ from typing import Any
 
 from law_worlds import AT, cuts, of_subject, shuffle_snapshot
 
-from wardkeep.core.changes import Blocked, Cannot
+from wardkeep.core.changes import Blocked, Cannot, OnHost
 from wardkeep.core.control import Control, Rule
 from wardkeep.core.facts import PLATFORM, Answer, Fact, Snapshot, Unknown
 from wardkeep.core.findings import Finding, Verdict
-from wardkeep.engine.assess import Blind, assess, not_built, remedies
+from wardkeep.engine.assess import Blind, assess, drill_steps, not_built, remedies
 
 Judge = Callable[[Control, Snapshot, Any], list[Finding]]
 
@@ -119,6 +119,21 @@ def every_cut_is_noticed(kind: type[Fact], whole: Answer) -> None:
         assert isinstance(cut, Unknown) or cut == fact, (
             f"{kind.ask.id}: cut to {len(text)} bytes it says another thing"
         )
+
+
+def a_drill_proves_rules_of_its_own(control: Control, snapshot: Snapshot, policy: Any) -> None:
+    """Every step names a rule of this control and says what is tried; without its facts there is no step at all."""
+    steps = drill_steps(control, snapshot, policy)
+    if isinstance(steps, Cannot):
+        assert steps.why.strip()
+        return
+    blind = any(isinstance(snapshot.learn(kind), Unknown) for kind in control.drill_needs.values())
+    assert isinstance(steps, Blind) == blind, "a drill went on without a fact that it needs"
+    for step in [] if isinstance(steps, Blind) else steps:
+        assert step.proves in {rule.id for rule in control.rules}, (
+            f"proves {step.proves}, no rule of {control.id}"
+        )
+        assert not isinstance(step, OnHost) or (step.says and step.script.strip()), "a step that says nothing"
 
 
 def a_row_with_gaps_cannot_pass(control: Control) -> None:

@@ -29,6 +29,7 @@ def test_speaks_of_every_rule_in_any_order_and_mends_exactly_what_fails(
     laws.speaks_of_every_rule(control, world, policy(control))
     laws.is_deterministic_and_order_blind(control, world, policy(control), random.Random(seed))
     laws.remedy_answers_exactly_what_failed(control, world, policy(control))
+    laws.a_drill_proves_rules_of_its_own(control, world, policy(control))
 
 
 @each_control

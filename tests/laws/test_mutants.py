@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import law_book as laws
 import pytest
 
-from wardkeep.core.changes import Act, Change
+from wardkeep.core.changes import Act, Change, OnHost, Step
 from wardkeep.core.control import Control, NoPolicy
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Fact, Question, Snapshot, Unknown
@@ -193,6 +193,21 @@ def test_an_engine_that_lets_one_unknown_fact_blind_all_rules_is_caught() -> Non
     laws.no_fact_no_pass(control, given, POLICY, Toys)
     with pytest.raises(AssertionError):
         laws.no_fact_no_pass(control, given, POLICY, Toys, frightened)
+
+
+def test_a_drill_that_proves_nothing_of_its_row_is_caught() -> None:
+    control = toy_control()
+
+    def wash(toys: Toys) -> Iterator[Step]:
+        for name, _ in toys.colours:
+            yield OnHost(f"Wash {name}", "wash", "laundry.clean")
+
+    control.drilled_by(wash)
+    with pytest.raises(AssertionError, match=r"no rule of toy"):
+        laws.a_drill_proves_rules_of_its_own(control, world(), POLICY)
+    control.drill_needs = {}
+    with pytest.raises((AssertionError, TypeError)):
+        laws.a_drill_proves_rules_of_its_own(control, world("nonsense"), POLICY)
 
 
 def test_a_parser_that_reads_what_is_left_of_a_cut_answer_is_caught() -> None:
