@@ -171,21 +171,40 @@ def test_the_first_of_two_answers_counts_and_a_second_header_is_ignored() -> Non
     assert read([STREAM[: STREAM.rindex(b"done ")] + forged])[0] == GOOD
 
 
-def test_garbage_without_end_costs_no_memory() -> None:
+@pytest.mark.parametrize("garbage", [b"\xff", b"\n", b"answer \n", b"wardkeep " + b"0" * 32 + b" "])
+def test_garbage_costs_no_memory_and_is_cut_early_when_nothing_has_begun(garbage: bytes) -> None:
+    piece = (garbage * 100_000)[:100_000]
     reader = FrameReader(QUESTIONS, NONCE)
-    for garbage in (b"\xff" * (1 << 20), b"\n" * (1 << 20), b"answer \n" * 50_000):
-        reader.push(garbage)
-        assert len(reader._buffer) <= 2 * 4096
-    assert not reader.overflow
+    for count in range(11):
+        assert reader.overflow is (count == 11)
+        reader.push(piece)
+        assert len(reader._buffer) <= 4096
+    assert reader.overflow
+    begun = FrameReader(QUESTIONS, NONCE)
+    begun.push(HEADER)
+    for _ in range(20):  # an answer whose frame is damaged may be long: the next ones are still wanted
+        begun.push(piece)
+        assert len(begun._buffer) <= 4096
+    assert not begun.overflow
+    begun.push(STREAM[len(HEADER) :])
+    assert begun.answers() == GOOD
+
+
+def test_a_run_that_comes_in_one_great_piece_is_read() -> None:
+    big = b"x" * (3 << 20)
+    frame = framed("text", f"exit=0 ended=0 from=1 to=2 out={len(big)} err=0", big)
+    answers, reader = read([HEADER + frame + DONE])
+    assert (answers["text"].whole, reader.done) == (True, True)
 
 
 def test_more_than_all_questions_may_say_is_overflow() -> None:
-    questions = [Question("a", "true", limit=1000)]
+    questions = [Question(q.id, q.script, limit=1000) for q in QUESTIONS]
     reader = FrameReader(questions, NONCE)
-    for _ in range(40):
+    reader.push(HEADER)
+    for _ in range(200):
         reader.push(b"x" * 10_000)
     assert reader.overflow
-    assert len(reader._buffer) <= 2 * 4096
+    assert len(reader._buffer) <= 4096
 
 
 def test_a_claimed_size_beyond_the_limit_is_not_waited_for() -> None:

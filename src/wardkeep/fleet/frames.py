@@ -26,6 +26,7 @@ from wardkeep.fleet.collector import STDERR_LIMIT, VERSION
 
 _LINE_LIMIT = 4096  # bytes; no line of the protocol is longer
 _MARK_LIMIT = 512  # bytes; no mark is longer
+_GREETING_LIMIT = 1 << 20  # bytes a host may say before the run's header
 _META = re.compile(
     rb"id=([A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}) exit=(-|\d{1,3}) ended=(\d{1,3}) "
     rb"from=(-|[\d.]{1,20}) to=(-|[\d.]{1,20}) out=(\d{1,12}) err=(\d{1,12})"
@@ -63,7 +64,8 @@ class FrameReader:
     """Reads one run. Feed it with `push` as bytes come; ask `answers()` at the end, whenever that is.
 
     Memory stays below the largest single answer allowed plus its buffer, whatever the other side sends. `overflow` becomes
-    true once more has come than all questions together may say: the caller should cut the connection then.
+    true once more has come than all questions together may say, or than a greeting before the run: the caller should
+    cut the connection then.
     """
 
     questions: Sequence[Question]
@@ -85,12 +87,14 @@ class FrameReader:
 
     @property
     def overflow(self) -> bool:
-        return self.received > self._limit
+        # Who has not even begun after so much will not begin: greetings are short.
+        return self.received > (self._limit if self.run else _GREETING_LIMIT)
 
     def push(self, data: bytes) -> None:
         """Take the next bytes of the stream, in pieces of any size."""
+        refuse = self.done or self.overflow
         self.received += len(data)
-        if self.done or self.overflow:
+        if refuse:
             return
         self._buffer += data
         while not self.done and (self._content() if self._head else self._mark()):
