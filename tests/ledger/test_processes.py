@@ -95,6 +95,46 @@ def test_two_processes_append_at_once_and_every_entry_has_its_own_index(tmp_path
     assert ledger.verify() == 280
 
 
+def test_threads_may_read_while_another_appends(tmp_path: Path) -> None:
+    """Each sees a ledger that only grows; nobody takes another's newer checkpoint for a rollback of his own."""
+    ledger = Ledger.create(tmp_path / "ledger", witness=tmp_path / "witness")
+    ended, wrong = threading.Event(), []
+
+    def look() -> None:
+        last = 0
+        try:
+            while not ended.is_set():
+                seen = [read["index"] for read in ledger.read()]
+                assert seen == list(range(len(seen)))
+                assert len(seen) >= last
+                last = len(seen)
+        except BaseException as e:  # noqa: BLE001
+            wrong.append(repr(e))
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for n in range(60):
+        ledger.append([entry(n), entry(n)])
+    ended.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
+
+
+def test_a_copy_made_while_the_ledger_grew_opens_as_of_its_checkpoint(tmp_path: Path) -> None:
+    ledger = Ledger.create(tmp_path / "ledger")
+    ledger.append([entry(n) for n in range(3)])
+    early = ledger.signed_checkpoint()
+    ledger.append([entry(n) for n in range(3, 300)])
+    (ledger.folder / "checkpoint").write_bytes(early)
+    for _ in range(2):
+        copy = Ledger.open(ledger.folder)
+        assert (copy.size, copy.verify()) == (3, 3)
+    assert copy.append([entry(n) for n in range(3, 600)])[-1] == 599
+    assert Ledger.open(ledger.folder).verify() == 600
+
+
 def test_a_lock_that_is_never_given_back_is_named(tmp_path: Path) -> None:
     with locked(tmp_path / "lock"):
         began = time.monotonic()

@@ -121,7 +121,7 @@ class Ledger:
         with made._turn, locked(folder / "lock"):
             head = made._refresh()
             made._check_witness(head)
-            made._discard_tail(head.edge)
+            made._discard_tail(head)
         made.blobs.sweep()
         return made
 
@@ -138,31 +138,32 @@ class Ledger:
 
     def signed_checkpoint(self) -> bytes:
         """The signed note of the last checkpoint, as it lies on the disk."""
-        self.checkpoint()
-        if self._seen is None:
-            raise AssertionError("checkpoint() has just read it")
-        return self._seen[0]
+        return self._read_checkpoint()[0]
 
     def checkpoint(self) -> Checkpoint:
         """The last checkpoint, its signature verified. Raises Tampered if it is not ours or has gone back."""
+        return self._read_checkpoint()[1]
+
+    def _read_checkpoint(self) -> tuple[bytes, Checkpoint]:
+        seen = self._seen  # before the file is read: another thread may see a later one in the meantime
         path = self.folder / "checkpoint"
         try:
             raw = path.read_bytes()
         except OSError as e:
             raise Unavailable(f"cannot read the checkpoint: {e.strerror}", where=str(path)) from None
-        if self._seen and self._seen[0] == raw:
-            return self._seen[1]
+        if seen and seen[0] == raw:
+            return seen
         try:
             made = Checkpoint.parse(self.verifier.open(raw))
         except Malformed as e:
             raise Tampered(f"the checkpoint is {e.what}", where=str(path)) from None
         if made.origin != self.verifier.name:
             raise Tampered(f"the checkpoint is of another log, {made.origin}", where=str(path))
-        if self._seen and made.size < self._seen[1].size:
-            was = self._seen[1].size
+        if seen and made.size < seen[1].size:
+            was = seen[1].size
             raise Tampered(f"the ledger was rolled back from {was} to {made.size} entries", where=str(path))
         self._seen = (raw, made)
-        return made
+        return self._seen
 
     def read(self, start: int = 0, end: int | None = None) -> Iterator[dict[str, Any]]:
         """Entries `[start, end)` with their "index". Raises Tampered at an entry that is not what was recorded."""
@@ -289,8 +290,7 @@ class Ledger:
 
     def _refresh(self) -> _Head:
         """The end of the ledger, read anew if another process has appended. Under the lock."""
-        now = self.checkpoint()
-        raw = self.signed_checkpoint()
+        raw, now = self._read_checkpoint()
         if self._head and self._head.raw == raw:
             return self._head
         self.storage.forget()
@@ -302,10 +302,16 @@ class Ledger:
         self._head = _Head(raw, edge, tuple(last) if now.size % WIDTH else (), last_at)
         return self._head
 
-    def _discard_tail(self, edge: Edge) -> None:
+    def _discard_tail(self, head: _Head) -> None:
         """Remove what lies beyond the checkpoint: the files of a writer that was killed before it was acknowledged."""
-        live = set(_partials(edge))
+        edge = head.edge
+        live = {tile_path(level, n, len(data) // 32): data for level, n, data in edge.partial()}
+        if head.tail:
+            live[tile_path("entries", edge.size // WIDTH, len(head.tail))] = write_bundle(head.tail)
         with contextlib.suppress(OSError):  # it is never read, so it may as well stay (a read-only folder)
+            # A copy made while the ledger grew may hold only wider partial files: the right ones come first.
+            missing = [(self.folder / name, data) for name, data in live.items()]
+            put_files(self._disk, [(path, data) for path, data in missing if not path.exists()])
             for level in ("entries", *range(8)):
                 n = edge.size >> 8 * ((level if isinstance(level, int) else 0) + 1)
                 for at in range(max(n - 1, 0), n + 1 << 30):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ class Storage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tiles: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._turn = threading.Lock()
 
     def read_file(self, level: int | str, n: int, width: int) -> bytes:
         """A tile or bundle of at least `width`. A partial one gives way to a wider one once the log has grown."""
@@ -49,18 +51,22 @@ class Storage:
         """The hashes of tile (level, n) in the tree of `size` leaves, concatenated."""
         width = min(WIDTH, (size >> 8 * level) - n * WIDTH)
         key = (level, n, width)
-        if key not in self._tiles:
-            data = self.read_file(level, n, width)[: width * HASH]
-            if len(data) != width * HASH:
-                raise Tampered("a tile is cut short", where=str(self.folder / tile_path(level, n, width)))
+        with self._turn:
+            if key in self._tiles:
+                self._tiles.move_to_end(key)
+                return self._tiles[key]
+        data = self.read_file(level, n, width)[: width * HASH]
+        if len(data) != width * HASH:
+            raise Tampered("a tile is cut short", where=str(self.folder / tile_path(level, n, width)))
+        with self._turn:
             self._tiles[key] = data
             if len(self._tiles) > KEPT_TILES:
                 self._tiles.popitem(last=False)
-        self._tiles.move_to_end(key)
-        return self._tiles[key]
+        return data
 
     def forget(self) -> None:
-        self._tiles.clear()
+        with self._turn:
+            self._tiles.clear()
 
     def node(self, level: int, index: int, size: int) -> bytes:
         """The root of a whole subtree of 2**level leaves, in the tree of `size` leaves."""
