@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -120,8 +121,13 @@ def _arguments(
     if blind:
         return Blind(blind)
     extra = {"policy": policy, "failing": failing, "now": snapshot.at}
-    wanted = inspect.signature(function).parameters
+    wanted = _parameters(function)
     return {**facts, **{name: value for name, value in extra.items() if name in wanted}}
+
+
+@functools.cache
+def _parameters(function: Callable[..., object]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _finding(control: Control, rule: Rule, host: str, seen: Seen) -> Finding:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+import msgspec
 
 from wardkeep.core.control import Control
 from wardkeep.core.facts import HOST, PLATFORM, Snapshot
@@ -145,11 +146,16 @@ def record_looks(
     digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
+    contents = [snapshot_bytes(snapshot) for snapshot in snapshots] + [_told(found) for found in judged]
+    blobs = [
+        {"digest": name, "size": len(data)}
+        for name, data in zip(platform.ledger.put_blobs(contents), contents, strict=True)
+    ]
     entries: list[Mapping[str, Any]] = []
-    for snapshot, found in zip(snapshots, judged, strict=True):
+    for n, (snapshot, found) in enumerate(zip(snapshots, judged, strict=True)):
         entries += (
-            _observed(platform, actor, snapshot),
-            _assessed(platform, actor, snapshot, found, controls, digest),
+            _observed(actor, snapshot, blobs[n]),
+            _assessed(platform, actor, snapshot, found, controls, digest, blobs[len(snapshots) + n]),
         )
     assessed = platform.ledger.append(entries, guard=guard)[1::2]
     given = [
@@ -173,7 +179,7 @@ def tally(found: Sequence[Finding]) -> dict[str, dict[str, int]]:
     return {control: {v.value: count[v.value] for v in Verdict} for control, count in counts.items()}
 
 
-def _observed(platform: Platform, actor: str, snapshot: Snapshot) -> dict[str, Any]:
+def _observed(actor: str, snapshot: Snapshot, blob: Mapping[str, Any]) -> dict[str, Any]:
     unanswered = sorted(name for name, answer in snapshot.answers.items() if not answer.whole)
     return {
         "kind": "observe",
@@ -181,7 +187,7 @@ def _observed(platform: Platform, actor: str, snapshot: Snapshot) -> dict[str, A
         "actor": actor,
         "subject": {"host": snapshot.subject},
         "body": {"questions": len(snapshot.answers), "unanswered": unanswered, "problem": snapshot.problem},
-        "blobs": [_blob(platform, "snapshot", snapshot_bytes(snapshot))],
+        "blobs": [{"name": "snapshot", **blob}],
     }
 
 
@@ -192,9 +198,9 @@ def _assessed(
     found: Sequence[Finding],
     controls: Sequence[Control],
     digest: str,
+    blob: Mapping[str, Any],
 ) -> dict[str, Any]:
     rows = tally(found)
-    told = json.dumps([_plain(finding) for finding in found], sort_keys=True, separators=(",", ":")).encode()
     return {
         "kind": "assess",
         "at": timestamp(snapshot.at),
@@ -205,14 +211,14 @@ def _assessed(
             "profile": platform.config.profile.name,
             "policy_digest": digest,
         },
-        "blobs": [_blob(platform, "findings", told)],
+        "blobs": [{"name": "findings", **blob}],
     }
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
-    told = {**asdict(finding), "verdict": finding.verdict.value, "severity": finding.severity.value}
-    return {"fingerprint": finding.fingerprint, **told}
+_TOLD = tuple(field.name for field in fields(Finding))
 
 
-def _blob(platform: Platform, name: str, data: bytes) -> dict[str, Any]:
-    return {"name": name, "digest": platform.ledger.put_blob(data), "size": len(data)}
+def _told(found: Sequence[Finding]) -> bytes:
+    """The findings as canonical JSON (RFC 8785: keys sorted, UTF-8): what the blob of an assessment holds."""
+    told = [{"fingerprint": one.fingerprint, **{name: getattr(one, name) for name in _TOLD}} for one in found]
+    return msgspec.json.encode(told, order="deterministic")

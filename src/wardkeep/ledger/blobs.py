@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wardkeep.core.errors import BadInput, Unavailable
@@ -16,6 +17,7 @@ from wardkeep.ledger.entry import DIGEST
 from wardkeep.ledger.tamper import Tampered
 
 LARGEST_BLOB = 1 << 30  # bytes, uncompressed
+AT_ONCE = 200  # files open at the same time
 ABANDONED = 3600.0  # seconds after which a file being written is taken for a killed process's
 
 
@@ -36,26 +38,47 @@ class Blobs:
 
     def put(self, data: bytes) -> str:
         """Store and return the digest. On the disk when this returns. Raises Unavailable."""
+        return self.put_all([data])[0]
+
+    def put_all(self, contents: Sequence[bytes]) -> list[str]:
+        """Store many, with a few turns of the disk for all of them. All on the disk when this returns, or none counted."""
+        digests = [self._digest(data) for data in contents]
+        new = {
+            name: data for name, data in zip(digests, contents, strict=True) if not self._holds(name, data)
+        }
+        for start in range(0, len(new), AT_ONCE):
+            self._write(dict(list(new.items())[start : start + AT_ONCE]))
+        return digests
+
+    def _digest(self, data: bytes) -> str:
         if len(data) > LARGEST_BLOB:
             raise BadInput(f"a blob holds at most {LARGEST_BLOB} bytes, not {len(data)}")
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
-        path = self.path(digest)
-        with contextlib.suppress(BadInput, Tampered, Unavailable):
-            if path.exists() and self.get(digest) == data:  # a rotten copy is written anew
-                return digest
+        return "sha256:" + hashlib.sha256(data).hexdigest()
+
+    def _holds(self, digest: str, data: bytes) -> bool:
+        with contextlib.suppress(BadInput, Tampered, Unavailable):  # a rotten copy is written anew
+            return self.path(digest).exists() and self.get(digest) == data
+        return False
+
+    def _write(self, blobs: Mapping[str, bytes]) -> None:
         # Outside the ledger's lock, so two processes may write the same blob: each beside it, either one wins.
-        beside = self.folder / f".new-{os.getpid()}-{secrets.token_hex(4)}"
+        beside = {name: self.folder / f".new-{os.getpid()}-{secrets.token_hex(8)}" for name in blobs}
         try:
-            new = make_folders(self._disk, path.parent)
-            self._disk.write(beside, zlib.compress(data, 6), 0o640)
-            self._disk.replace(beside, path)
-            for folder in {path.parent, *(made.parent for made in new)}:
-                self._disk.sync_folder(folder)
+            touched: dict[Path, None] = {}
+            for name in blobs:
+                for made in make_folders(self._disk, self.path(name).parent):
+                    touched[made.parent] = None
+                touched[self.path(name).parent] = None
+            packed = [(beside[name], zlib.compress(data, 6)) for name, data in blobs.items()]
+            self._disk.each(lambda one: self._disk.write(one[0], one[1], 0o640), packed)
+            for name, path in beside.items():
+                self._disk.replace(path, self.path(name))
+            self._disk.each(self._disk.sync_folder, list(touched))
         except OSError as e:
-            with contextlib.suppress(OSError):
-                self._disk.remove(beside)
+            for path in beside.values():
+                with contextlib.suppress(OSError):
+                    self._disk.remove(path)
             raise Unavailable(f"cannot write a blob: {e.strerror}", where=str(self.folder)) from None
-        return digest
 
     def get(self, digest: str) -> bytes:
         """The content. Raises BadInput if there is none, Tampered if it is not what its name says."""

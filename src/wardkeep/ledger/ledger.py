@@ -210,6 +210,10 @@ class Ledger:
         """Store a blob; returns "sha256:<hex>". On the disk when this returns."""
         return self.blobs.put(data)
 
+    def put_blobs(self, contents: Sequence[bytes]) -> list[str]:
+        """Store many blobs much quicker than one by one; their digests in the same order. On the disk when this returns."""
+        return self.blobs.put_all(contents)
+
     def get_blob(self, digest: str) -> bytes:
         return self.blobs.get(digest)
 
