@@ -1,5 +1,6 @@
 """The firewall row held against real rule sets, as `nft -j list ruleset` printed them in a network namespace."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,37 @@ def test_an_opening_wider_than_the_policy_fails() -> None:
     assert seen["open:ipv4/80/tcp"] == "fail"
     narrower = Policy(allow=("22/tcp from 192.0.2.0/24",), trusted=("wg0", "10.0.0.0/8", "fd00::/8"))
     assert verdicts("only_named_ports_open", "trusted-zone", narrower)["open:ipv4/22/tcp"] == "fail"
+
+
+def with_openings(ports: list[int]) -> Nftables:
+    """The file `only-v4`, with one more rule for each port."""
+    whole = json.loads((ANSWERS / "nftables-only-v4.txt").read_text())
+    last = whole["nftables"][-1]["rule"]
+    for port in ports:
+        match = {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": port}
+        whole["nftables"].append({"rule": {**last, "expr": [{"match": match}, {"accept": None}]}})
+    return Nftables.parse(Answer("nftables", 0, json.dumps(whole).encode()))
+
+
+@pytest.mark.parametrize(
+    ("ports", "told", "verdict"),
+    [
+        (range(1000, 1100, 2), 51, "fail"),  # and 22
+        (range(1000, 1400, 2), 1, "fail"),
+        (range(1000, 41000, 2), 1, "unknown"),
+    ],
+)
+def test_hundreds_of_openings_are_told_in_short_and_tens_of_thousands_are_not_followed(
+    ports: range, told: int, verdict: str
+) -> None:
+    seen = list(
+        RULES["only_named_ports_open"].check(
+            rules=with_openings(list(ports)), tables=iptables("debian12-open"), policy=Policy()
+        )
+    )
+    tcp = [s for s in seen if "ipv4" in s.subject and "tcp" in s.subject]
+    assert len(tcp) == told
+    assert str(tcp[-1].verdict) == verdict
 
 
 def test_a_port_sent_on_by_dnat_must_be_named() -> None:

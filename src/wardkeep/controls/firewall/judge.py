@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from wardkeep.controls.firewall.allowed import Permit, within
-from wardkeep.controls.firewall.program import Kind, Network, Packet, Program, Way, ways
+from wardkeep.controls.firewall.program import (
+    MOST_WORK,
+    Kind,
+    Network,
+    Packet,
+    Program,
+    TooManyWays,
+    Way,
+    ways,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +34,10 @@ class Entrance:
 
 
 def entrances(program: Program, family: str, protocol: str, cuts: Iterable[int]) -> Iterator[Entrance]:
-    """The ranges of ports at which something gets in; neighbours that are treated alike are one."""
-    firsts = sorted({*program.cuts(), *cuts})
+    """The ranges of ports at which something gets in; neighbours that are treated alike are one. Raises TooManyWays."""
+    firsts = sorted({*program.cuts, *cuts})
+    if len(firsts) * program.size > MOST_WORK:
+        raise TooManyWays
     held: Entrance | None = None
     for low, following in pairwise([*firsts, 65536]):
         accepted = tuple(w for w in ways(program, Packet(family, protocol, low)) if w.accepted)

@@ -9,6 +9,7 @@ each other (a way too many), and forwarding (only what ends on this host is foll
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -19,6 +20,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 Spans: TypeAlias = tuple[tuple[int, int], ...]
 
 MOST_WAYS = 2_000
+MOST_WORK = 2_000_000  # conditions to try for all classes of ports of one family and protocol: about 1 s
 MOST_JUMPS = 16  # the kernel's own limit
 
 
@@ -93,11 +95,21 @@ class Program:
     redirects: tuple[Redirect, ...] = ()
     untracked: bool = False  # a rule can take packets out of connection tracking
 
-    def cuts(self) -> set[int]:
+    @functools.cached_property
+    def size(self) -> int:
+        """How many lines and spans of ports there are to try."""
+        return sum(1 + len(c.spans) for li in self._lines() for c in li.conditions)
+
+    @functools.cached_property
+    def cuts(self) -> frozenset[int]:
         """Every port at which some condition can change its mind: first ports of the classes to look at."""
-        spans = [s for lines in self.chains.values() for li in lines for c in li.conditions for s in c.spans]
+        spans = [s for li in self._lines() for c in li.conditions for s in c.spans]
         spans += [s for r in self.redirects for s in r.spans]
-        return {0} | {low for low, _ in spans} | {high + 1 for _, high in spans if high < 65535}
+        return frozenset({0, *(low for low, _ in spans), *(high + 1 for _, high in spans if high < 65535)})
+
+    def _lines(self) -> Iterator[Line]:
+        for lines in self.chains.values():
+            yield from lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +156,7 @@ def ways(program: Program, packet: Packet) -> list[Way]:
                     ended.append(Way(False, conditions))
                 elif conditions not in passed:
                     passed.append(conditions)
-            if len(passed) + len(ended) > MOST_WAYS:
+            if len(passed) > MOST_WAYS:
                 raise TooManyWays
         open_ways = passed
     return ended + [Way(True, given) for given in open_ways]

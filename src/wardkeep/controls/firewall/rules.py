@@ -9,7 +9,7 @@ from wardkeep.controls.firewall.allowed import Permit, openings
 from wardkeep.controls.firewall.judge import Entrance, entrances, is_named, is_trusted
 from wardkeep.controls.firewall.program import Packet, Program, TooManyWays, Way, ways
 from wardkeep.controls.firewall.row import ACCESS, GRANTED, RISK, TRANSMISSION, Policy, control
-from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
+from wardkeep.core.findings import Seen, Severity, Verdict, fails, passes, unsure
 from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.listeners import Listener, Listeners
 from wardkeep.facts.nftables import Nftables
@@ -17,6 +17,7 @@ from wardkeep.facts.nftables import Nftables
 FAMILIES = {"ip": "IPv4", "ip6": "IPv6"}
 EPHEMERAL = 32_768  # Linux' default first port of those it hands out itself
 PLAN = "Run `wardkeep plan` to see the table of our own that drops the rest."
+MOST_FINDINGS = 100  # of one family and protocol
 MANY = 1_000  # a wider range of ports was opened by no rule of its own
 UNDECIDED = "This version reads addresses, ports, interfaces and states; look at this rule yourself."
 
@@ -43,12 +44,14 @@ def closed_by_default(program: Program, family: str, name: str, permit: Permit) 
         return fails(
             subject, f"no chain filters incoming {name}", "Run `wardkeep plan` to see our own table."
         )
-    unnamed = next(p for p in range(65535, 0, -1) if p not in program.cuts() and p - 1 not in program.cuts())
-    packets = [Packet(family, "other"), Packet(family, "tcp", unnamed), Packet(family, "udp", unnamed)]
+    packets = [Packet(family, "other")]
+    unnamed = next((p for p in range(65535, 0, -1) if program.cuts.isdisjoint((p, p - 1, p + 1))), None)
+    if unnamed is not None:
+        packets += [Packet(family, "tcp", unnamed), Packet(family, "udp", unnamed)]
     try:
         accepted = [w for p in packets for w in ways(program, p) if w.accepted and not is_trusted(w, permit)]
     except TooManyWays:
-        return unsure(subject, f"the {name} rules fork too often to be followed", UNDECIDED)
+        return unsure(subject, f"the {name} rules are too many, or fork too often, to be followed", UNDECIDED)
     for way in accepted:
         if way.decided:
             seen = f"{name} packets that no rule names are let in: {way}"
@@ -80,12 +83,14 @@ def named_openings(program: Program, permit: Permit) -> Iterator[Seen]:
                 found = list(entrances(program, family, protocol, permit.cuts()))
             except TooManyWays:
                 yield unsure(
-                    f"{name.lower()}/{protocol}", "the rules fork too often to be followed", UNDECIDED
+                    f"{name.lower()}/{protocol}",
+                    "the rules are too many, or fork too often, to be followed",
+                    UNDECIDED,
                 )
                 continue
-            for entrance in found:
-                said = True
-                yield _entrance(entrance, name, permit)
+            seen = [_entrance(entrance, name, permit) for entrance in found]
+            said = said or bool(seen)
+            yield from seen if len(seen) <= MOST_FINDINGS else _in_short(seen, f"{name.lower()}/{protocol}")
     for redirect in program.redirects:
         for protocol in sorted(redirect.protocols & {"tcp", "udp"}):
             for low, high in redirect.spans:
@@ -93,6 +98,15 @@ def named_openings(program: Program, permit: Permit) -> Iterator[Seen]:
                 yield _redirect(Entrance(protocol, low, high, ()), redirect.says, permit)
     if not said:
         yield passes("filter", "no port is open")
+
+
+def _in_short(seen: list[Seen], about: str) -> Iterator[Seen]:
+    """One finding where there would be hundreds: the worst, and how many more."""
+    rank = [Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS]
+    worst = min(seen, key=lambda s: rank.index(s.verdict))
+    alike = sum(s.verdict is worst.verdict for s in seen)
+    text = f"{len(seen)} ranges of ports are open; {alike} of them like this: {worst.seen}"
+    yield Seen(worst.verdict, f"open:{about}", text, worst.todo)
 
 
 def _entrance(entrance: Entrance, name: str, permit: Permit) -> Seen:
