@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.ledger.disks import FailingDisk
 from tests.ledger.entries import entry
 
 from wardkeep.ledger import Ledger, indices_between, rows_as_of
@@ -89,7 +90,7 @@ def test_dates_become_indices(ledger: Ledger) -> None:
 def test_it_is_what_reading_everything_would_say(
     tmp_path_factory: pytest.TempPathFactory, told: list[tuple[int, str, set[str]]], when: int
 ) -> None:
-    ledger = Ledger.create(tmp_path_factory.mktemp("asof") / "ledger")
+    ledger = Ledger.create(tmp_path_factory.mktemp("asof") / "ledger", disk=FailingDisk())
     ledger.append([
         assess(n, host, **dict.fromkeys(rows, (1, i, 0))) for i, (n, host, rows) in enumerate(told)
     ])  # fmt: skip

@@ -73,8 +73,15 @@ def expected_files(size: int) -> Iterator[str]:
             yield from (tile_path(at, n, width) for at in ((level, "entries") if level == 0 else (level,)))
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=str)
-@pytest.mark.parametrize("how", ["lost", "half", "killed", "spared"])
+@pytest.mark.parametrize(
+    ("how", "scene"),
+    [
+        (how, scene)
+        for how in ("lost", "half", "killed", "spared")
+        for scene in SCENES[how in ("half", "spared") :][:2]
+    ],
+    ids=str,
+)
 def test_an_act_that_fails(before: dict[int, Path], tmp_path: Path, scene: tuple[int, int], how: str) -> None:
     size, batch = scene
     acts = 0
@@ -108,8 +115,10 @@ def test_an_act_that_fails(before: dict[int, Path], tmp_path: Path, scene: tuple
     assert 5 < acts < MOST_ACTS - 1, "every act was tried"
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=str)
-@pytest.mark.parametrize("seed", [None, 1], ids=["only what was synced is left", "some of the rest as well"])
+# None: only what was synced is left; a number: by chance, some of the rest as well.
+@pytest.mark.parametrize(
+    ("scene", "seed"), [(SCENES[0], None), (SCENES[1], None), (SCENES[1], 1), (SCENES[2], 2)], ids=str
+)
 def test_the_power_goes(
     before: dict[int, Path], tmp_path: Path, scene: tuple[int, int], seed: int | None
 ) -> None:
@@ -145,7 +154,7 @@ def test_creating_can_fail_at_any_act_and_be_done_again(tmp_path: Path, how: str
             Ledger.create(root / "ledger", witness=root / "witness", disk=disk)
         except (Unavailable, Killed):
             if not (root / "ledger" / "checkpoint").exists():
-                Ledger.create(root / "ledger", witness=root / "witness")
+                Ledger.create(root / "ledger", witness=root / "witness", disk=FailingDisk())
         check_all(root, 0, 0, True)
         if disk.acts < at:
             break

@@ -114,7 +114,7 @@ def test_threads_may_read_while_another_appends(tmp_path: Path) -> None:
     readers = [threading.Thread(target=look) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for n in range(60):
+    for n in range(25):
         ledger.append([entry(n), entry(n)])
     ended.set()
     for reader in readers:
