@@ -26,6 +26,7 @@ from tests.engine.toy_row import stage_toy
 
 from wardkeep.core.errors import BadInput, WardkeepError
 from wardkeep.engine.apply.records import find_plan, latest_plan, list_applies
+from wardkeep.engine.index import catch_up, rebuild_index
 from wardkeep.engine.plans import read_plan
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.workers import apply_plan, undo_plan
@@ -202,10 +203,30 @@ def test_the_host_refuses_an_older_token(platform: Platform, tmp_path: Path) -> 
 def test_a_second_change_on_the_same_host_waits_its_turn(platform: Platform, tmp_path: Path) -> None:
     stored = make_toy_plan(platform)
     with workers(platform, tmp_path) as durable:
+        durable.enqueue("apply", "a-other", stored.id, ACTOR)  # no command takes work from the queue
         durable.worker.take("host:toy-1", "a-other")
         with pytest.raises(WardkeepError, match="another change is under way"):
             apply_plan(platform, durable, stored, ACTOR)
     assert in_force(tmp_path) == BEFORE
+
+
+def test_what_was_lost_with_an_old_state_stops_nobody(platform: Platform, tmp_path: Path) -> None:
+    stored = make_toy_plan(platform)
+    with workers(platform, tmp_path) as durable:
+        durable.worker.take("host:toy-1", "a-gone")
+        assert apply_plan(platform, durable, stored, ACTOR)["state"] == "applied"
+
+
+def test_plans_and_their_ends_come_back_from_the_ledger_alone(platform: Platform, tmp_path: Path) -> None:
+    stored = make_toy_plan(platform)
+    with workers(platform, tmp_path) as durable:
+        apply_plan(platform, durable, stored, ACTOR)
+        undo_plan(platform, durable, stored, ACTOR)
+    before = [(one.id, one.state, one.summary, one.undoes) for one in list_applies(platform)]
+    rebuild_index(platform)
+    assert [(one.id, one.state, one.summary, one.undoes) for one in list_applies(platform)] == before
+    assert find_plan(platform, stored.id).plan == stored.plan
+    assert catch_up(platform) == 0
 
 
 def test_an_unconfirmed_change_is_taken_back_by_the_host_itself(platform: Platform, tmp_path: Path) -> None:

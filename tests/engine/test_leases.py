@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from wardkeep.core.errors import Refused
-from wardkeep.engine.leases import Fenced, Worker, born, known_workers, machine, shared_clock
+from wardkeep.engine.leases import Fenced, Worker, born, known_workers, machine
 from wardkeep.store import Store
 from wardkeep.store.schema import fences, workers
 
@@ -41,6 +41,17 @@ def test_a_fence_holds_until_it_is_given_back(two: tuple[Worker, Worker]) -> Non
     other.check(other.take("host:b", "apply-2"))
     one.release(fence)
     assert other.take("host:a", "apply-2").token > fence.token
+
+
+def test_work_that_is_over_holds_nothing(two: tuple[Worker, Worker]) -> None:
+    one, other = two
+    old = one.take("host:a", "apply-1")
+    asked: list[str] = []
+    new = other.take("host:a", "apply-2", lambda work: not asked.append(work))
+    assert asked == ["apply-1"]
+    assert new.token > old.token
+    with pytest.raises(Fenced):
+        one.check(old)
 
 
 def test_the_same_work_taken_over_fences_the_former_holder(two: tuple[Worker, Worker]) -> None:
@@ -108,11 +119,16 @@ def test_tokens_grow_over_a_state_restored_from_an_old_copy(store: Store, two: t
 def test_beating_keeps_a_worker_alive_and_leaving_ends_it(store: Store) -> None:
     worker = Worker(store, lease=0.6)
     worker.join()
-    time.sleep(1)
+    beat = select(workers.c.beat).where(workers.c.id == worker.id)
     with store.read() as connection:
-        now = shared_clock(connection)
-        beat = connection.execute(select(workers.c.beat).where(workers.c.id == worker.id)).scalar_one()
-    assert now - beat < 500
+        first = connection.execute(beat).scalar_one()
+    until = time.monotonic() + 20
+    while True:
+        with store.read() as connection:
+            if connection.execute(beat).scalar_one() > first:
+                break
+        assert time.monotonic() < until
+        time.sleep(0.05)
     worker.leave()
     assert known_workers(store) == []
 

@@ -69,7 +69,7 @@ class Run:
     @contextmanager
     def hold(self, resource: str) -> Iterator[Fence]:
         """Hold the fence of a resource for this workflow. Kept when the process dies or is fenced: the next execution takes over."""
-        fence = self.worker.take(resource, self.id)
+        fence = self.worker.take(resource, self.id, _is_over)
         try:
             yield fence
         except Exception:
@@ -77,6 +77,25 @@ class Run:
             raise
         else:
             self.worker.release(fence)
+
+
+def _is_over(id: str) -> bool:
+    """Whether no unfinished workflow has this id. Asked from a thread of its own: within a workflow DBOS would count the
+    question as one of its steps, and an execution that need not ask would then read the wrong ones."""
+    from dbos import DBOS
+
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            found.extend(str(row.status) for row in DBOS.list_workflows(workflow_ids=[id], load_input=False))
+        except Exception:  # noqa: BLE001  (not known: then it is not over)
+            found.append("PENDING")
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join()
+    return not any(status in _PENDING for status in found)
 
 
 @dataclass
@@ -190,6 +209,12 @@ class Durable:
         """The result of a workflow, wherever it is carried out. Raises Unavailable when it takes longer, WardkeepError when it failed."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
+            if self.worker.lost.is_set() and not self.rejoins:
+                raise Unavailable(
+                    "this process was asleep for too long; another Wardkeep carries on its work",
+                    where=id,
+                    todo="Look at it with `wardkeep plan --list`.",
+                )
             seen = self.look(id)
             if seen and seen.state == "done":
                 return seen.result

@@ -1,7 +1,7 @@
 """The database as an index of the ledger: caught up with it after a kill, made again from it when lost or doubted.
 
-Made from the ledger alone: findings with their history, the rows' states and days, waivers, drills, reviews, and the list
-of entries. Not in the ledger, and so only in a backup: secrets of sign-in, identities and labels of hosts, messages that
+Made from the ledger alone: findings with their history, the rows' states and days, waivers, drills, reviews, plans
+and what became of them, and the list of entries. Not in the ledger, and so only in a backup: secrets of sign-in, identities and labels of hosts, messages that
 wait for delivery.
 """
 
@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import PLATFORM
 from wardkeep.core.findings import Finding, Severity, Verdict
+from wardkeep.engine.apply.retold import retell_apply, retell_plan
 from wardkeep.engine.deadlines import deadlines
 from wardkeep.engine.findings import Assessment, record, retire_host
 from wardkeep.engine.platform import Platform
@@ -24,10 +25,12 @@ from wardkeep.engine.row_states import GONE, upsert
 from wardkeep.engine.schedules import REVIEW, REVIEWS, review_number
 from wardkeep.store import textindex
 from wardkeep.store.schema import (
+    applies,
     drills,
     entries,
     finding_history,
     findings,
+    plans,
     row_days,
     row_states,
     schedules,
@@ -37,7 +40,10 @@ from wardkeep.store.schema import (
 )
 
 CHUNK = 50  # entries taken in with one transaction
-REBUILT = (findings, finding_history, tallies, row_states, row_days, strips, waivers, drills, entries)
+REBUILT = (
+    *(findings, finding_history, tallies, row_states, row_days, strips, waivers, drills),
+    *(applies, plans, entries),  # in the order in which they can go
+)
 Entry = Mapping[str, Any]
 
 
@@ -143,6 +149,10 @@ def _take_in(platform: Platform, chunk: list[Entry]) -> None:
                 _drill(connection, entry)
             elif entry["kind"] == "review":
                 _review(platform, connection, entry)
+            elif entry["kind"] == "plan":
+                retell_plan(platform, connection, entry)
+            elif entry["kind"] == "apply":
+                retell_apply(connection, entry)
         upsert(connection, entries, [_line(entry) for entry in chunk], ("summary",))
 
 

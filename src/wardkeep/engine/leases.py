@@ -129,8 +129,10 @@ class Worker:
                 .values(ended=_now(), ended_by=self.id)
             )
 
-    def take(self, resource: str, work: str) -> Fence:
+    def take(self, resource: str, work: str, is_over: Callable[[str], bool] = lambda work: False) -> Fence:
         """The right to change `resource` for `work`, with a new token; a taking for the same work takes it over.
+
+        `is_over` is asked about the work that holds it: what ended (or was lost with an old state) holds nothing.
 
         Raises Refused while other work holds it (finished or not: unfinished work must be ended first), Fenced if
         this worker has been declared dead.
@@ -139,7 +141,7 @@ class Worker:
             self.store.lock(connection, f"fence {resource}")
             self._alive(connection)
             row = connection.execute(select(fences).where(fences.c.resource == resource)).one_or_none()
-            if row is not None and row.work not in ("", work):
+            if row is not None and row.work not in ("", work) and not is_over(row.work):
                 raise Refused(
                     f"another change is under way ({row.work}, since {row.since:%Y-%m-%d %H:%M:%S} UTC)",
                     where=resource,

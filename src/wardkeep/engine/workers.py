@@ -19,7 +19,7 @@ from wardkeep.engine.assess import questions
 from wardkeep.engine.cycle import Progress, record_looks
 from wardkeep.engine.drills import Drilled, drill_workflow, drilled
 from wardkeep.engine.durable import Durable
-from wardkeep.engine.leases import LEASE
+from wardkeep.engine.leases import LEASE, Fenced
 from wardkeep.engine.plans import make_plan
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.running import Turned, register
@@ -83,7 +83,12 @@ def finish_interrupted(durable: Durable, tell: Callable[[str], None] = lambda _:
 
     What fails here stays a finding of its own; it does not stop what comes after.
     """
-    durable.adopt()
+    try:
+        durable.adopt()
+    except Fenced:
+        raise Unavailable(
+            "this process was asleep for too long and has lost its turn", todo="Try again."
+        ) from None
     me = durable.worker.id
     left = [
         one
