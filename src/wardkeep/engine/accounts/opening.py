@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,25 +60,27 @@ def link_for(
 
 
 def _seal_key(path: Path) -> bytes:
-    """Read the key, or make it. Two programs that start at once end up with the same one."""
+    """Read the key, or make it. Two that start at once end up with the same one."""
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        try:
-            made = os.open(path.with_suffix(f".{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(made, "wb") as file:
-                file.write(secrets.token_bytes(32))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(
-                path.with_suffix(f".{os.getpid()}"), path
-            )  # fails if another was first, and then theirs holds
-        except FileExistsError:
-            pass
-        finally:
-            path.with_suffix(f".{os.getpid()}").unlink(missing_ok=True)
+        if not path.exists():
+            _make_key(path)
         key = path.read_bytes()
     except OSError as e:
         raise Unavailable(f"the sealing key cannot be read ({e.strerror})", where=str(path)) from None
     if len(key) != 32:
         raise Unavailable("the sealing key is damaged", where=str(path), todo="Restore it from a backup.")
     return key
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another was first, and its key holds
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
