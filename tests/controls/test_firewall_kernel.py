@@ -185,12 +185,12 @@ def test_a_trusted_network_enters_everywhere(pair: Pair) -> None:
 def test_on_trial_the_kernel_itself_opens_again(pair: Pair) -> None:
     load(pair, "")
     begun = time.monotonic()
-    own(pair, own_table.on_trial(Policy().permit, seconds=2))
-    assert pair.knock("ip", (22, 80)) == {22: True, 80: False}
-    assert pair.knock("ip6", (22, 80)) == {22: True, 80: False}
+    own(pair, own_table.on_trial(Policy().permit, seconds=4))
+    closed = {("ip", 22): True, ("ip", 80): False, ("ip6", 22): True, ("ip6", 80): False}
+    assert pair.knock_all((22, 80)) == closed
     while not pair.knock("ip", (80,))[80]:
-        assert time.monotonic() - begun < 10
-    assert time.monotonic() - begun >= 1.9
+        assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun >= 3.9
     assert pair.knock("ip6", (80,)) == {80: True}
 
 

@@ -77,5 +77,5 @@ def operating(folder: Path, host: LabHost, row: str, policy: str = "") -> Iterat
             file.write(policy)
     with open_platform(folder) as platform:
         add_host(platform, entered, ACTOR)
-        with open_workers(platform, site=Site(platform, confirm=20)) as durable:
+        with open_workers(platform, site=Site(platform, confirm=30)) as durable:
             yield Operating(platform, durable, entered, controls.control(row))

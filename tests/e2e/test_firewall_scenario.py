@@ -109,7 +109,7 @@ def test_a_table_that_cuts_the_way_in_is_taken_back_by_the_host(debian_host: Lab
         debian_host.stage(
             "systemd-run --quiet --unit=trap sh -c 'until nft list table inet wardkeep >/dev/null 2>&1; do sleep 0.05; done;"
             ' nft add table inet trap; nft add chain inet trap input "{ type filter hook input priority 0; }";'
-            " nft add rule inet trap input ct state new tcp dport 22 drop; sleep 25; nft delete table inet trap'"
+            " nft add rule inet trap input ct state new tcp dport 22 drop; sleep 45; nft delete table inet trap'"
         )
         outcome = day.apply(plan)
         assert outcome["state"] == "undone", outcome
