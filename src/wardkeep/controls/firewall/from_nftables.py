@@ -122,6 +122,12 @@ def _match(rules: Nftables, rule: Rule, body: Expr) -> Iterator[Condition]:
     text = _text(body)
     try:
         yield from _implied(body["left"])
+        if _text(body["left"]) == "ip6 nexthdr" and body["op"] == "==":
+            # The first header of several: if it is TCP, the packet is TCP; a TCP packet may well begin with another.
+            names = list(_values(rules, rule, body["right"]))
+            yield replace(_asked(Kind.PROTOCOL, names), text=text)
+            yield Condition(Kind.SENDER, "without extension headers")
+            return
         yield replace(_condition(rules, rule, body), text=text)
     except Opaque:
         yield Condition(Kind.OPAQUE, text)
@@ -186,6 +192,7 @@ def _kind(left: Expr) -> Kind:
         kinds = {
             "l4proto": Kind.PROTOCOL,
             "nfproto": Kind.FAMILY,
+            "protocol": Kind.FAMILY,
             "iif": Kind.INTERFACE,
             "iifname": Kind.INTERFACE,
             "pkttype": Kind.SENDER,
