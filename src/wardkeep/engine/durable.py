@@ -317,6 +317,11 @@ class Durable:
             with closing(sqlite3.connect(file)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
             os.chmod(file, 0o600)
+            if (
+                os.geteuid() == 0
+            ):  # a command run by root on the service's state must not keep the service out
+                owner = self.folder.stat()
+                os.chown(file, owner.st_uid, owner.st_gid)
             url = f"sqlite:///{file}"
         else:
             url = self.store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
