@@ -12,6 +12,8 @@ from wardkeep.core.errors import BadInput
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.core.profiles import HIPAA
 from wardkeep.engine.findings import Assessment, Recorded, deadlines, record, retire_host
+from wardkeep.engine.platform import Platform
+from wardkeep.engine.views import matrix as rows_of
 from wardkeep.store import Store
 from wardkeep.store.browse import Wanted, count, matrix, one, page, strip
 from wardkeep.store.schema import finding_history, row_days, row_states
@@ -295,3 +297,11 @@ def test_an_entry_taken_in_twice_changes_nothing(store: Store) -> None:
     again = assess(store, finding(), entry=5)
     assert (again.turns, again.written) == ([], 0)
     assert the(store, finding())["verdict"] == "pass"
+
+
+def test_the_matrix_does_not_lose_a_fault_that_is_out_of_sight(platform: Platform) -> None:
+    failing, blind = finding(subject="user:bob"), finding("unknown", "host")
+    assess(platform.store, failing)
+    assess(platform.store, blind, at=NOW + HOUR)
+    (row,) = (row for row in rows_of(platform) if row.id == "system_access")
+    assert (row.status, row.findings) == (Verdict.FAIL, {"pass": 0, "fail": 1, "unknown": 1})

@@ -13,7 +13,7 @@ from wardkeep.core.changes import Cannot
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.platform import Platform
-from wardkeep.store.schema import drills, findings, row_states, schedules, strips, waivers
+from wardkeep.store.schema import drills, findings, row_states, schedules, strips, tallies, waivers
 
 STRIP_DAYS = 90
 
@@ -66,14 +66,14 @@ def matrix(platform: Platform, now: datetime | None = None) -> list[RowView]:
     now = now or datetime.now(UTC)
     first_day = (now - timedelta(days=STRIP_DAYS - 1)).date().isoformat()
     with platform.store.read() as read:
-        states = read.execute(
-            select(
-                row_states.c.control,
-                func.sum(row_states.c.passes),
-                func.sum(row_states.c.fails),
-                func.sum(row_states.c.unknowns),
-                func.min(row_states.c.at),
-            ).group_by(row_states.c.control)
+        looked = read.execute(
+            select(row_states.c.control, func.min(row_states.c.at)).group_by(row_states.c.control)
+        ).all()
+        # Of open findings, not of the last look alone: what failed and is now out of sight was not seen mended.
+        bands = read.execute(
+            select(tallies.c.control, tallies.c.pressing, func.sum(tallies.c.n)).group_by(
+                tallies.c.control, tallies.c.pressing
+            )
         ).all()
         drilled = read.execute(select(drills.c.control, drills.c.at, drills.c.verdict)).all()
         due = read.execute(select(schedules.c.control, schedules.c.next_due)).all()
@@ -88,7 +88,10 @@ def matrix(platform: Platform, now: datetime | None = None) -> list[RowView]:
             .where(waivers.c.revoked.is_(None), waivers.c.expires > now, findings.c.verdict != "pass")
             .group_by(findings.c.control)
         ).all()
-    seen = {control: (p, f, u, at) for control, p, f, u, at in states}
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])  # fail, unknown, pass: the order of the bands
+    for control, band, n in bands:
+        sums[control][band // 4] += int(n)
+    seen = {name: (sums[name][2], sums[name][0], sums[name][1], at) for name, at in looked}
     by_control: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for control, day, worst in days:
         by_control[control].append((day, worst))
