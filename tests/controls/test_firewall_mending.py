@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wardkeep.controls.firewall import Policy, control, own_table
-from wardkeep.core.changes import Act, Blocked, Change, OnHost, TryConnect
+from wardkeep.core.changes import NOT_TRIED, Act, Blocked, Change, OnHost, TryConnect
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.engine.assess import assess, drill_steps, remedies
@@ -139,6 +140,18 @@ def test_the_drill_knocks_where_nothing_is_named() -> None:
     assert (knock.port, knock.expect) == (47013, "closed")
     assert (way_in.port, way_in.expect) == (0, "open")
     assert "-l 47013" in stage.script
+
+
+def test_the_drill_says_when_it_cannot_be_tried(tmp_path: Path) -> None:
+    known = host(CLOSED)
+    given = {**known.answers, "listeners": Answer("listeners", 0, b"= sockets\n= end\n")}
+    steps = drill_steps(control, Snapshot("app-1", known.at, given), Policy())
+    assert isinstance(steps, list)
+    assert [type(step) for step in steps] == [OnHost, TryConnect, OnHost]  # no sshd, no way in to knock at
+    stage = steps[0]
+    assert isinstance(stage, OnHost)
+    script = stage.script.replace("/run/systemd/system", str(tmp_path / "no-systemd"))
+    assert subprocess.run(["sh", "-c", script], check=False).returncode == NOT_TRIED
 
 
 def test_sessions_are_those_of_sshd() -> None:

@@ -143,6 +143,7 @@ STEP = OnHost("x", "x", "row.rule", expect_exit=0, expect_text="yes")
         (Done(0, "", "no\n\ndrill-exit:0\n"), "fail"),
         (Done(0, "", "yes\n\ndrill-exit:1\n"), "fail"),
         (Done(0, "", "yes\n\ndrill-exit:124\n"), "unknown"),
+        (Done(0, "no tool", "yes\n\ndrill-exit:77\n"), "unknown"),
         (Done(0, "", "yes\n"), "unknown"),
         (Done(0, "", ""), "unknown"),
         (Done(76, "", ""), "unknown"),

@@ -101,9 +101,15 @@ class TryConnect:
     says: str = ""
 
 
+NOT_TRIED = 77  # exit status by which a step's script says that the host lacks what it would need to try
+
+
 @dataclass(frozen=True, slots=True)
 class OnHost:
-    """Run `script` on the host as root, expect the exit status and a text in stdout; then `undo`, whatever happened."""
+    """Run `script` on the host as root, expect the exit status and a text in stdout; then `undo`, whatever happened.
+
+    Exit status `NOT_TRIED` makes the step unknown: it was not tried, and so neither passed nor failed.
+    """
 
     says: str
     script: str

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from sqlalchemy import delete, insert
 
-from wardkeep.core.changes import Cannot, OnHost, Step, StepResult, TryConnect, TryLogin
+from wardkeep.core.changes import NOT_TRIED, Cannot, OnHost, Step, StepResult, TryConnect, TryLogin
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import HOST
@@ -281,6 +281,8 @@ def _judge(step: OnHost, done: Done) -> tuple[str, str]:
     said = " ".join((text or done.said).split())[-200:]
     if ended == 124 and step.expect_exit != 124:
         return Verdict.UNKNOWN.value, f"did not end within {step.timeout} s"
+    if ended == NOT_TRIED and step.expect_exit != NOT_TRIED:
+        return Verdict.UNKNOWN.value, f"could not be tried there{': ' if said else ''}{said}"
     if ended != step.expect_exit:
         return Verdict.FAIL.value, f"exit status {ended}, expected {step.expect_exit}: {said}"
     if step.expect_text and step.expect_text not in text:
