@@ -53,7 +53,7 @@ def test_each_host_counts_as_it_was_last_seen_by_then(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("harm", ["removed", "garbage", "other ledger's"])
 def test_a_lost_or_broken_sidecar_is_made_anew(ledger: Ledger, tmp_path: Any, harm: str) -> None:
-    ledger.append([assess(10, "app-1", firewall=(3, 0, 0))])
+    ledger.append([entry(5, kind="drill"), assess(10, "app-1", firewall=(3, 0, 0))])
     good = rows_as_of(ledger, at(10))
     sidecar = ledger.folder / SIDECAR
     if harm == "removed":
@@ -62,7 +62,7 @@ def test_a_lost_or_broken_sidecar_is_made_anew(ledger: Ledger, tmp_path: Any, ha
         sidecar.write_bytes(b"SQLite format 3\0" + b"\xff" * 8000)
     else:
         other = Ledger.create(tmp_path / "other")
-        other.append([assess(5, "app-9", firewall=(0, 9, 0))])
+        other.append([assess(5, "app-9", firewall=(0, 9, 0)), entry(6, kind="drill")])
         rows_as_of(other, at(10))
         sidecar.write_bytes((other.folder / SIDECAR).read_bytes())
     assert rows_as_of(ledger, at(10)) == good
