@@ -114,3 +114,18 @@ def test_configuration_written_and_never_loaded_is_seen(wardkeep: Wardkeep, debi
     assert verdicts(wardkeep)["system_access.configuration_in_force"] == {"fail"}
     debian_host.stage("systemctl reload ssh; sleep 1")
     assert verdicts(wardkeep)["system_access.configuration_in_force"] == {"pass"}
+
+
+def test_what_a_plan_changed_is_taken_back_to_the_byte(wardkeep: Wardkeep, debian_host: LabHost) -> None:
+    add(wardkeep, debian_host, "ops")
+    digests = (
+        "find /etc/ssh /etc/profile.d /etc/apt/apt.conf.d /etc/sudoers.d /root/.ssh -type f | sort | xargs sha256sum; "
+        "stat -c '%a %U' /root/.ssh/authorized_keys; sshd -T | sort; systemctl is-enabled apt-daily.timer || true"
+    )
+    before = debian_host.stage(digests)
+    _, told = wardkeep("apply", "h1", "--yes")
+    assert told["state"] == "applied", told
+    assert debian_host.stage(digests) != before
+    assert debian_host.stage("sshd -T | grep permitrootlogin") == "permitrootlogin no\n"
+    _, told = wardkeep("apply", told["plan"], "--undo", "--yes")
+    assert debian_host.stage(digests) == before, told
