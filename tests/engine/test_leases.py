@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import select, update
 
-from wardkeep.core.errors import Refused
+from wardkeep.core.errors import Refused, Unavailable
 from wardkeep.engine.leases import Fenced, Worker, born, known_workers, machine
 from wardkeep.store import Store
 from wardkeep.store.schema import fences, workers
@@ -81,6 +82,23 @@ def test_a_silent_worker_is_declared_dead_and_stays_so(two: tuple[Worker, Worker
     with pytest.raises(Fenced):
         one.declare_dead()
     assert [known.id for known in known_workers(other.store)] == [other.id]
+
+
+@pytest.mark.e2e  # it takes the server's 20 s
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_the_locks_of_a_worker_frozen_within_a_transaction_end(two: tuple[Worker, Worker]) -> None:
+    one, other = two
+    silence(one)
+    frozen = one.store.engine.connect()
+    frozen.execute(update(workers).where(workers.c.id == one.id).values(lease=60_001))
+    began, marked = time.monotonic(), list[str]()
+    while not marked:
+        with suppress(Unavailable):
+            marked = other.declare_dead()
+        assert time.monotonic() < began + 40
+    assert marked == [one.id]
+    frozen.invalidate()
+    frozen.close()
 
 
 def test_a_late_beat_before_the_declaration_keeps_a_worker_alive(two: tuple[Worker, Worker]) -> None:

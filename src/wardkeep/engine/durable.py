@@ -334,6 +334,7 @@ class Durable:
             log_level="ERROR",
             enable_otlp=False,
             sys_db_pool_size=5,
+            sys_db_idle_transaction_timeout_sec=20.0,  # as in store/opening.py: a frozen worker's locks end
             notification_listener_polling_interval_sec=0.5,
         )
 

@@ -117,6 +117,9 @@ def said(error: DBAPIError | psycopg.Error, where: str) -> Unavailable | None:
     return None
 
 
+FROZEN_SECONDS = 20  # a session silent for this long within a transaction is taken for frozen
+
+
 def open_store(url: str, *, backups: Path | None = None, patience: float = BUSY_SECONDS) -> Store:
     """Open (and when needed create or migrate) the state at `url`.
 
@@ -156,8 +159,10 @@ def _make_engine(url: URL, patience: float) -> Engine:
     # Errors must not carry what was to be stored: it may be a digest, or evidence.
     pool: dict[str, Any] = {"pool_size": 5, "max_overflow": 15, "hide_parameters": True}
     if url.drivername.startswith("postgresql"):
+        # A process that freezes within a transaction keeps its locks: the server ends its session, so that others go on.
         waits = {
-            "options": f"-c lock_timeout={int(patience * 1000)}",
+            "options": f"-c lock_timeout={int(patience * 1000)} "
+            f"-c idle_in_transaction_session_timeout={FROZEN_SECONDS * 1000}",
             "connect_timeout": int(max(patience, 2)),
         }
         return create_engine(url, pool_pre_ping=True, connect_args=waits, **pool)
