@@ -76,7 +76,7 @@ class Others:
     def _ansible(self, servers: Sequence[Sshd]) -> list[str]:
         lines = [
             f"h{n} ansible_host={s.address} ansible_port={s.port} ansible_user=root "
-            f"ansible_ssh_private_key_file={s.identity} ansible_python_interpreter={sys.executable}"
+            f"ansible_ssh_private_key_file={s.identity} ansible_python_interpreter=/usr/bin/python3"
             for n, s in enumerate(servers)
         ]
         (self._folder / "inventory.ini").write_text("\n".join(lines) + "\n")

@@ -22,12 +22,14 @@ SSHD = "/usr/sbin/sshd"
 
 # Every mount is seen in this namespace only. `exec` keeps sshd process 1 of its PID namespace. /etc is copied as a whole:
 # a mount over one file is undone when anybody on the system replaces that file. The accounts reach their keys and homes by
-# /run/test, whatever the modes of the folders above (pytest of other people closes them).
+# /run/test, whatever the modes of the folders above (pytest of other people closes them). /root is empty:
+# bash runs its .bashrc for every command that comes by ssh.
 _START = """
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd /run/test
 mount --bind "$1" /run/test
+mount -t tmpfs -o mode=700 tmpfs /root
 [ ! -e "$1/etc" ] || mount --bind "$1/etc" /etc
 exec /usr/sbin/sshd -D -f "$1/sshd_config" -E "$1/log"
 """

@@ -115,12 +115,12 @@ async def test_silence_counts_as_closed_only_while_the_host_answers(lax: Sshd) -
     with silent_port() as silent, silent_port() as gone:
         closed, opened = (TryConnect(silent, expect, "r.x") for expect in ("closed", "open"))
         there, not_there = lax.host(), replace(lax.host(), url=f"ssh://root@127.0.0.1:{gone}")
-        result = await attempt(closed, there, port_timeout=1)
-        assert result.seen == f"Port {silent}: no answer in 1 s, while port {lax.port} answers."
+        result = await attempt(closed, there, port_timeout=0.6)
+        assert result.seen == f"Port {silent}: no answer in 0.6 s, while port {lax.port} answers."
         assert result.verdict == "pass"
-        assert (await attempt(opened, there, port_timeout=1)).verdict == "fail"
+        assert (await attempt(opened, there, port_timeout=0.6)).verdict == "fail"
         for step in (closed, opened):
-            result = await attempt(step, not_there, port_timeout=1)
+            result = await attempt(step, not_there, port_timeout=0.6)
             assert result.verdict == "unknown"
             assert "so is the whole host" in result.seen
 

@@ -23,8 +23,8 @@ from wardkeep.fleet.ssh_keys import Keyring, fingerprint, scan_host_keys
 WHO = [Question("who", "id -u"), Question("name", "id -un", root=False)]
 
 
-async def problem_of(host: Host, keyring: Keyring | None = None) -> str:
-    connector = SshConnector(host, keyring=keyring, deadline=4)
+async def problem_of(host: Host, keyring: Keyring | None = None, deadline: float = 10) -> str:
+    connector = SshConnector(host, keyring=keyring, deadline=deadline)
     snapshot = await connector.ask(WHO)
     await connector.close()
     assert not any(answer.whole for answer in snapshot.answers.values())
@@ -45,15 +45,16 @@ async def test_a_login_that_is_not_root_uses_sudo_once(sshd: Sshd, user: str) ->
 
 
 async def test_without_sudo_it_says_so_for_each_question_that_needs_root(sshd: Sshd) -> None:
+    never = sshd.folder / "never"
     connector = SshConnector(sshd.host(user="guest"))
     snapshot = await connector.ask(WHO)
     assert snapshot.problem == ""
     assert snapshot.answers["name"].stdout == b"guest\n"
     assert snapshot.answers["who"].problem == "needs root, and was asked as uid 61002: `sudo -n` was refused"
-    answer = await connector.run("echo changed >/tmp/never")
+    answer = await connector.run(f"echo changed >{never}")
     assert not answer.whole
     assert answer.problem == "needs root: the login is not root and `sudo -n` was refused there"
-    assert not Path("/tmp/never").exists()
+    assert not never.exists()
     await connector.close()
 
 
@@ -175,7 +176,7 @@ async def test_what_is_no_ssh_server_is_a_problem_in_one_line(
     sshd: Sshd, talk: bytes, more: dict[str, bool]
 ) -> None:
     async with serving(talk, **more) as port:
-        assert await problem_of(replace(sshd.host(), url=f"ssh://root@127.0.0.1:{port}"))
+        assert await problem_of(replace(sshd.host(), url=f"ssh://root@127.0.0.1:{port}"), deadline=1.5)
 
 
 async def test_nobody_listens_there(sshd: Sshd) -> None:

@@ -231,7 +231,7 @@ async def _knock(place: str, port: int, timeout: float) -> str:
     except ConnectionRefusedError:
         return "refused"
     except TimeoutError:
-        return f"no answer in {timeout:.0f} s"
+        return f"no answer in {timeout:g} s"
     except OSError as e:
         return (e.strerror or "not reachable").lower()
     writer.transport.abort()
