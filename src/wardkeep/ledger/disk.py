@@ -65,16 +65,27 @@ class Disk:
 
 def put_files(disk: Disk, files: Iterable[tuple[Path, bytes]], mode: int = 0o644) -> None:
     """Write each file beside its place, move it there, and make contents and names last. Parents are made."""
-    todo = [(path, path.with_name(path.name + ".new"), data) for path, data in files]
-    touched: dict[Path, None] = {}
-    for path, _, _ in todo:
-        touched[path.parent] = None
-        for folder in make_folders(disk, path.parent):
-            touched[folder.parent] = None
-    disk.each(lambda one: disk.write(one[1], one[2], mode), todo)
-    for path, beside, _ in todo:
-        disk.replace(beside, path)
-    disk.each(disk.sync_folder, list(touched))
+    todo = list(files)
+    move_files(disk, [path for path, _ in todo], stage_files(disk, todo, mode))
+
+
+def stage_files(disk: Disk, files: Sequence[tuple[Path, bytes]], mode: int = 0o644) -> list[Path]:
+    """Write each file beside its place, synced; returns the folders that got new folders. Nothing is in force yet."""
+    grown = {made.parent: None for path, _ in files for made in make_folders(disk, path.parent)}
+    disk.each(lambda one: disk.write(beside(one[0]), one[1], mode), files)
+    return list(grown)
+
+
+def move_files(disk: Disk, paths: Sequence[Path], grown: Sequence[Path] = ()) -> None:
+    """Put staged files in their places, and make the names last."""
+    for path in paths:
+        disk.replace(beside(path), path)
+    disk.each(disk.sync_folder, list(dict.fromkeys([*grown, *(path.parent for path in paths)])))
+
+
+def beside(path: Path) -> Path:
+    """Where a file is written before it is moved to its place."""
+    return path.with_name(path.name + ".new")
 
 
 def make_folders(disk: Disk, folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from typing import Any, Self
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.ledger.audit import audit
 from wardkeep.ledger.blobs import Blobs
-from wardkeep.ledger.disk import Disk, locked, make_folders, put_files
+from wardkeep.ledger.disk import Disk, locked, make_folders, move_files, put_files, stage_files
 from wardkeep.ledger.entry import check_entry, write_entry
 from wardkeep.ledger.merkle import consistency_proof, inclusion_proof, root_over
 from wardkeep.ledger.note import Checkpoint, Malformed, Signer, Verifier
@@ -244,7 +244,8 @@ class Ledger:
                 leaves.append(write_entry(entry, before, behind))
                 before, behind = entry["at"], 0
             self._head = self._write(head, leaves, before)
-            self._keep_witness(self._head.raw)
+            if self._witness:
+                self._witness.advance(self._disk)
         return list(range(head.edge.size, head.edge.size + len(leaves)))
 
     def _behind(self) -> int:
@@ -270,8 +271,11 @@ class Ledger:
         raw = signer.sign(Checkpoint(self.origin, edge.size, edge.root()).text())
         goal = self.folder / "checkpoint"
         try:
-            put_files(self._disk, [(self.folder / name, data) for name, data in files.items()])
-            put_files(self._disk, [(goal, raw)])
+            todo = [(self.folder / name, data) for name, data in files.items()]
+            signed = [(goal, raw), *([(self._witness.path, raw)] if self._witness else [])]
+            grown = stage_files(self._disk, [*todo, *signed])
+            move_files(self._disk, [path for path, _ in todo], grown)
+            move_files(self._disk, [goal])
         except OSError as e:
             self._head = None
             if _reads(goal) == raw:  # signed and in its place, but perhaps not yet on the disk

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wardkeep.core.errors import Unavailable
-from wardkeep.ledger.disk import Disk, put_files
+from wardkeep.ledger.disk import Disk, beside, put_files
 from wardkeep.ledger.note import Checkpoint, Malformed, Verifier, read_note
 from wardkeep.ledger.tamper import Tampered
 
@@ -47,14 +47,21 @@ class Witness:
         if root_at(seen.size) != seen.root:
             raise Tampered(f"the first {seen.size} entries are not those that were seen before", where=where)
 
+    def advance(self, disk: Disk) -> None:
+        """Put the staged checkpoint in place. Not synced: after a loss of power it may be the one before, which is true too."""
+        try:
+            disk.replace(beside(self.path), self.path)
+        except OSError as e:
+            what = f"the entries are recorded, but the witness cannot be written: {e.strerror}"
+            raise Unavailable(what, where=str(self.path)) from None
+
     def keep(self, disk: Disk, raw: bytes) -> None:
         """Remember the checkpoint. Raises Unavailable."""
         try:
             if not self.path.exists() or self.path.read_bytes() != raw:
                 put_files(disk, [(self.path, raw)])
         except OSError as e:
-            what = f"the entries are recorded, but the witness cannot be written: {e.strerror}"
-            raise Unavailable(what, where=str(self.path)) from None
+            raise Unavailable(f"the witness cannot be written: {e.strerror}", where=str(self.path)) from None
 
 
 def seen_by(path: Path) -> int:
