@@ -97,9 +97,13 @@ def test_a_killed_workers_work_is_adopted_by_a_living_one(begin, store_url: str,
 
 
 def test_a_frozen_worker_that_wakes_up_cannot_act(begin, store_url: str, tmp_path: Path) -> None:
+    (tmp_path / "pace").write_text("1.5")
     second = begin()
     first = begin("start", "t1", "4")
     until(lambda: len(acts(tmp_path)) == 1)
+    time.sleep(
+        0.6
+    )  # into the next act's wait: a process stopped within a write of SQLite keeps its lock (docs/adr)
     first.signal(signal.SIGSTOP)
     until(lambda: any(worker == second.id for _, worker, _ in acts(tmp_path)))
     first.signal(signal.SIGCONT)
