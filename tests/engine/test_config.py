@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wardkeep.controls import all_controls
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.config import Config, read_config
@@ -85,6 +86,7 @@ def test_the_digest_follows_what_decides_a_verdict(tmp_path: Path) -> None:
         ('[alerts]\nleast_severity = "loud"', 2, "least_severity", "medium"),
         ("[window]\n", 1, "window", "Valid:"),
         ("a = = 1", 1, "TOML", "Mend"),
+        ("\na = [", 2, "TOML", "Mend"),
     ],
 )
 def test_a_fault_is_one_line_with_its_place_and_the_nearest_name(
@@ -103,3 +105,12 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "wardkeep.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="cannot be read"):
         read_config(tmp_path / "wardkeep.toml", CONTROLS)
+
+
+def test_a_value_that_a_row_itself_refuses_has_its_line_too(tmp_path: Path) -> None:
+    path = tmp_path / "wardkeep.toml"
+    path.write_text('[policy.firewall]\n\nallow = ["99999/tcp"]\n')
+    with pytest.raises(
+        BadInput, match=r"wardkeep.toml:3: policy.firewall.allow: `99999/tcp` is no range of ports"
+    ):
+        read_config(path, all_controls())

@@ -43,7 +43,17 @@ def test_the_matrix_as_json_is_a_list_of_25_with_what_programs_rely_on(folder: P
     ran = wardkeep(folder, "controls", "--json")
     rows = json.loads(ran.stdout)
     assert len(rows) == 25
-    promised = {"id", "title", "party", "status", "verbs", "last_observed", "last_drill", "findings"}
+    promised = {
+        "profile",
+        "id",
+        "title",
+        "party",
+        "status",
+        "verbs",
+        "last_observed",
+        "last_drill",
+        "findings",
+    }
     assert all(promised <= row.keys() for row in rows)
     assert all(set(row["findings"]) == {"pass", "fail", "unknown"} for row in rows)
     statuses = {row["status"] for row in rows}
@@ -98,3 +108,35 @@ def test_until_is_a_date_or_a_span() -> None:
     assert read_until("30 d", now) == now + timedelta(days=30)
     with pytest.raises(BadInput, match="neither a date nor a span"):
         read_until("soon", now)
+
+
+def test_pages_follow_each_other_until_nothing_is_left(folder: Path) -> None:
+    whole = json.loads(wardkeep(folder, "findings", "--json", "--limit", "500").stdout)
+    assert whole["more"] is False
+    assert whole["count"] == len(whole["findings"])
+    assert {one["verdict"] for one in whole["findings"]} <= {"fail", "unknown"}
+    first = json.loads(wardkeep(folder, "findings", "--json", "--limit", "5").stdout)
+    rest = json.loads(
+        wardkeep(folder, "findings", "--json", "--limit", "500", "--after", first["after"]).stdout
+    )
+    assert (first["more"], rest["more"]) == (True, False)
+    assert [one["fingerprint"] for one in (*first["findings"], *rest["findings"])] == [
+        one["fingerprint"] for one in whole["findings"]
+    ]
+
+
+def test_a_proposed_rule_is_labelled_wherever_its_numbers_count(folder: Path) -> None:
+    (folder / "wardkeep.toml").write_text('profile = "hipaa-proposed-2025"\n')
+    try:
+        for words in (("status",), ("findings",), ("settings",), ("check", "app_access")):
+            assert "not law" in wardkeep(folder, *words).stdout, words
+        for words in (("status", "--json"), ("findings", "--json"), ("check", "app_access", "--json")):
+            assert "not law" in wardkeep(folder, *words).stdout, words
+    finally:
+        (folder / "wardkeep.toml").write_text("")
+
+
+def test_the_future_is_not_told(folder: Path) -> None:
+    ran = wardkeep(folder, "status", "--as-of", "2999-01-01")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "has not come yet" in ran.stderr

@@ -32,10 +32,12 @@ def command(
         targets = select_targets(platform, names or [])
         with progress("checking", quiet=json) as step:
             cycle = check(platform, operator(), targets.hosts, targets.controls, step)
+        profile = platform.config.profile
     found = cycle.findings
     if json:
         print_json(
             {
+                "profile": {"name": profile.name, "label": profile.label},
                 "hosts": [
                     {
                         "host": one.subject,
@@ -49,5 +51,7 @@ def command(
             }
         )
     else:
-        show_pressing(console(), found)
+        out = console()
+        out.print(f"Profile {profile.title}", style="dim", markup=False)
+        show_pressing(out, found)
     raise typer.Exit(exit_status(finding.verdict.value for finding in found))

@@ -46,17 +46,29 @@ def listing(
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform
 
-    wanted = Filters(verdict, severity, control, host, "", search, which)
+    # Waived findings are among them: they stay visible. What passes is asked for by name.
+    verdicts_wanted = verdict or ("" if which else "fail,unknown")
+    wanted = Filters(verdicts_wanted, severity, control, host, "", search, which)
     with open_platform(find_folder(state)) as platform:
         page = list_findings(platform, wanted, after=after, limit=limit)
-    seen = [one for one in page.findings if verdict or which or one.verdict != "pass"]
+        profile = platform.config.profile
+    seen = page.findings
     if json:
-        listed = [asdict(one) for one in seen]
-        print_json({"count": page.count, "more": page.more, "after": page.after, "findings": listed})
+        print_json(
+            {
+                "profile": {"name": profile.name, "label": profile.label},
+                "count": page.count,
+                "count_is_minimum": page.more,
+                "more": bool(page.after),
+                "after": page.after,
+                "findings": [asdict(one) for one in seen],
+            }
+        )
     elif not seen:
         console().print("Nothing here. What passes is listed by --verdict pass.")
     else:
         out = console()
+        out.print(f"Profile {profile.title}", style="dim", markup=False)
         made = table(
             ("", {"no_wrap": True}), ("finding", {"overflow": "fold", "ratio": 1}), ("due", {"no_wrap": True})
         )

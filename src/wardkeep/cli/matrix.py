@@ -10,6 +10,7 @@ from rich.text import Text
 
 from wardkeep.cli.terminal import SHAPES, ago, state, table
 from wardkeep.core.findings import Verdict
+from wardkeep.core.profiles import Profile
 from wardkeep.engine.past import PastRow
 from wardkeep.engine.views import RowView, score
 
@@ -64,8 +65,8 @@ def _counts(findings: dict[str, int]) -> Text:
     return text
 
 
-def as_json(row: RowView) -> dict[str, Any]:
-    """The documented JSON form of a row (docs/json.md)."""
+def as_json(row: RowView, profile: Profile) -> dict[str, Any]:
+    """The documented JSON form of a row (docs/json.md). The profile goes with it: a proposed rule must not look like law."""
     return {
         "number": row.number,
         "id": row.id,
@@ -85,6 +86,7 @@ def as_json(row: RowView) -> dict[str, Any]:
         if row.last_drill
         else None,
         "next_due": row.next_due,
+        "profile": {"name": profile.name, "label": profile.label},
     }
 
 

@@ -61,7 +61,7 @@ def show_pressing(out: Console, found: Sequence[Told], limit: int = 6) -> None:
         for one in alike[:3]:
             out.print(Text(f"  Fails on {one.host}, {one.subject}: {one.seen}"))
         if len(alike) > 3:
-            out.print(Text(f"  and on {len(alike) - 3} more subjects there", style="dim"))
+            out.print(Text(f"  and on {len(alike) - 3} more there", style="dim"))
         if finding.todo:
             out.print(Text(f"  {finding.todo}"))
     if len(groups) > limit:

@@ -30,7 +30,7 @@ def command(
     Example: wardkeep status --as-of 2026-11-21. Exit status: 0 all rows hold, 1 a row fails, 3 a row is unknown.
     """
     from wardkeep.cli.matrix import as_json, show_matrix
-    from wardkeep.cli.moments import read_moment
+    from wardkeep.cli.moments import read_past
     from wardkeep.cli.terminal import console, exit_status, print_json
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform
@@ -38,10 +38,10 @@ def command(
 
     with open_platform(find_folder(state)) as platform:
         if as_of:
-            _show_past(platform, read_moment(as_of, "--as-of", end_of_day=True), json)
+            _show_past(platform, read_past(as_of, "--as-of"), json)
         rows = matrix(platform)
         if json:
-            print_json([as_json(row) for row in rows])
+            print_json([as_json(row, platform.config.profile) for row in rows])
         else:
             show_matrix(console(), rows, platform.config.profile.title)
     raise typer.Exit(exit_status(row.status.value for row in rows))

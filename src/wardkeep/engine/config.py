@@ -146,7 +146,9 @@ def read_config(
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
-        raise BadInput(f"no valid TOML: {e}", where=str(path), todo="Mend that line.") from None
+        # At the end of the file the reader names no line: it is the last one.
+        place = f"{path}:{len(text.splitlines())}" if "end of document" in str(e) else str(path)
+        raise BadInput(f"no valid TOML: {e}", where=place, todo="Mend that line.") from None
     return _Reader(path, data, Lines(text), tuple(controls), known_hosts).read()
 
 
@@ -215,7 +217,9 @@ class _Reader:
                 made[control] = replace(made[control], **changes)
             except ValueError as e:  # a policy may check its own values
                 raise self._wrong(place, str(e), "") from None
-
+            except BadInput as e:
+                key = e.where.rpartition(".")[2]
+                raise self._wrong((*place, key) if key in values else place, e.what, e.todo) from None
             for key in values:
                 self._note(*place, key)
         return made
