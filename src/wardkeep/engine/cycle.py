@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -34,7 +36,9 @@ class Checked:
     entry: int
 
 
-@dataclass(frozen=True)
+# No generated repr: asyncio.run makes one of its task's result as it ends (it puts the signal handler back), and that
+# of a thousand hosts' findings takes a tenth of the whole cycle.
+@dataclass(frozen=True, repr=False)
 class Cycle:
     """All subjects of a cycle, and the findings that began or ceased to need somebody."""
 
@@ -60,7 +64,21 @@ def check(
     asked is recorded as such: all its rules are unknown. `guard` is the fence of a worker (see engine.leases).
     Raises only for faults of our own state.
     """
-    return asyncio.run(_check(platform, actor, hosts, controls or platform.controls, progress, guard))
+    with _collector_paused():
+        return asyncio.run(_check(platform, actor, hosts, controls or platform.controls, progress, guard))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A cycle makes hundreds of thousands of objects that all stay until its end: the cyclic garbage collector would go
+    over them again and again for nothing, a fifth of the whole time. What refers to nothing is freed all the same."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 async def _check(
