@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -84,8 +84,3 @@ class _Listener(logging.Handler):
         if re.search(r"connection|connect|timed? ?out|socket|refused", said, re.IGNORECASE):
             return "the service could not be reached"
         return "the service did not take the message"
-
-
-def unknown_schemes(settings: Settings) -> Sequence[str]:
-    """Names of channels whose address Apprise does not understand: for `wardkeep doctor`."""
-    return [c.name for c in channels(settings) if apprise.Apprise.instantiate(c.url) is None]

@@ -66,15 +66,7 @@ class Drilling:
     results: list[dict[str, Any]] = field(default_factory=list)
 
     def step(self, name: str, act: Callable[[], Json]) -> Json:
-        def traced() -> Json:
-            result = act()
-            self.site.trace(f"{name}: during")
-            return result
-
-        self.site.trace(f"{name}: before")
-        result = self.run.step(name, traced)
-        self.site.trace(f"{name}: after")
-        return result
+        return self.site.step(self.run, name, act)
 
     def carry_out(self) -> Json:
         begun = cast(

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from wardkeep.controls.matrix import BY_ID, ROWS
+from wardkeep.controls.matrix import ROWS
 from wardkeep.core.facts import PLATFORM
 from wardkeep.engine.platform import Platform
 from wardkeep.store.schema import hosts, row_days, row_states, runs, tallies
@@ -128,10 +128,6 @@ def host_detail(platform: Platform, name: str) -> HostDetail | None:
         runs=tuple(RunView(r.kind, r.control, r.started, r.finished, r.outcome, r.summary) for r in ran),
         days=_worst_days(days),
     )
-
-
-def title_of(control: str) -> str:
-    return BY_ID[control].title if control in BY_ID else control
 
 
 def _worst_days(days: Any) -> tuple[tuple[str, str], ...]:

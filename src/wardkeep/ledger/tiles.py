@@ -42,13 +42,6 @@ def read_bundle(data: bytes) -> list[bytes]:
     return entries
 
 
-def read_tile(data: bytes) -> list[bytes]:
-    """The hashes in a tile. Raises ValueError if it is cut short or too long."""
-    if len(data) % HASH or len(data) > WIDTH * HASH:
-        raise ValueError("the tile has an impossible length")
-    return [data[at : at + HASH] for at in range(0, len(data), HASH)]
-
-
 class Edge:
     """The tree's right edge: at each level, the hashes of the tile that is not full yet. Grows leaf by leaf."""
 

@@ -40,6 +40,19 @@ class Site:
     confirm: int = scripts.CONFIRM
     trace: Trace = lambda _: None  # told of each step before, during (done, not recorded) and after
 
+    def step(self, run: Run, name: str, act: Callable[[], Json]) -> Json:
+        """A step of the workflow `run`, traced."""
+
+        def traced() -> Json:
+            result = act()
+            self.trace(f"{name}: during")
+            return result
+
+        self.trace(f"{name}: before")
+        result = run.step(name, traced)
+        self.trace(f"{name}: after")
+        return result
+
 
 @dataclass
 class Applying:
@@ -59,15 +72,7 @@ class Applying:
         return self.stored.plan
 
     def step(self, name: str, act: Callable[[], Json]) -> Json:
-        def traced() -> Json:
-            result = act()
-            self.site.trace(f"{name}: during")
-            return result
-
-        self.site.trace(f"{name}: before")
-        result = self.run.step(name, traced)
-        self.site.trace(f"{name}: after")
-        return result
+        return self.site.step(self.run, name, act)
 
     def place(self, number: int) -> Place:
         token = self.hand.fence.token
