@@ -253,6 +253,31 @@ def test_a_service_that_was_declared_dead_begins_again_as_a_new_worker(store: St
     other.leave()
 
 
+def test_a_command_declared_dead_while_it_closes_ends_the_engine_beneath_once_at_a_time(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dbos import DBOS
+
+    ending: list[str] = []
+    together: list[int] = []
+    real = DBOS.destroy
+
+    def slow(**options: object) -> None:
+        ending.append("one")
+        together.append(len(ending))
+        time.sleep(0.3)
+        real(**options)  # type: ignore[arg-type]
+        ending.pop()
+
+    monkeypatch.setattr(DBOS, "destroy", slow)
+    durable = Durable(store, tmp_path)
+    durable.open()
+    durable._abandon()
+    durable.close()
+    until(lambda: len(together) == 2)
+    assert together == [1, 1]
+
+
 def test_what_ended_long_ago_is_forgotten(durable: Durable) -> None:
     durable.workflow("echo", lambda run: run.step("say", lambda: 1))
     with durable:

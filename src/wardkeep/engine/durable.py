@@ -119,6 +119,8 @@ class Durable:
     _thread: threading.Thread | None = None
     _held: bool = False
     _registered: dict[str, Workflow] = field(default_factory=dict)
+    # One at a time begins or ends the engine beneath: a command declared dead ends it while its own thread closes it.
+    _changing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def worker(self) -> Worker:
@@ -136,7 +138,8 @@ class Durable:
             raise Unavailable("the durable engine is already open in this process")
         self._held = True
         try:
-            self._begin()
+            with self._changing:
+                self._begin()
         except BaseException:
             self.close()
             raise
@@ -145,12 +148,11 @@ class Durable:
 
     def close(self) -> None:
         """Stop carrying out and leave the workers. What is unfinished is taken up by another, or at the next start."""
-        from dbos import DBOS
-
         self._stop.set()
         if self._thread:
             self._thread.join(10)
-        DBOS.destroy(destroy_registry=True)
+        with self._changing:
+            self._end()
         if self._worker:
             self._worker.leave()
         if self._held:
@@ -170,6 +172,11 @@ class Durable:
             dbos.listen_queues([])  # the internal queue, by which work is taken up, is listened to always
         dbos.launch()
         dbos.register_queue(QUEUE, polling_interval_sec=0.5)
+
+    def _end(self) -> None:
+        from dbos import DBOS
+
+        DBOS.destroy(destroy_registry=True)
 
     def __enter__(self) -> Durable:
         self.open()
@@ -285,18 +292,20 @@ class Durable:
         threading.Thread(target=self._rejoin, name="wardkeep-rejoin", daemon=True).start()
 
     def _rejoin(self) -> None:
-        from dbos import DBOS
-
-        DBOS.destroy(destroy_registry=True)
+        with self._changing:
+            self._end()
         while self.rejoins and not self._stop.is_set():
-            try:
-                self._begin()
-                _log.warning("this process works again, as %s", self.worker.id)
-                return
-            except Exception as e:  # noqa: BLE001  (the database may be away: tried again)
-                _log.error("could not begin again: %s", type(e).__name__)
-                DBOS.destroy(destroy_registry=True)
-                self._stop.wait(2)
+            with self._changing:
+                if self._stop.is_set():  # closed meanwhile
+                    return
+                try:
+                    self._begin()
+                    _log.warning("this process works again, as %s", self.worker.id)
+                    return
+                except Exception as e:  # noqa: BLE001  (the database may be away: tried again)
+                    _log.error("could not begin again: %s", type(e).__name__)
+                    self._end()
+            self._stop.wait(2)
 
     def _wrap(self, function: Workflow) -> Workflow:
         worker = self.worker
