@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from postgres_server import drop_database, empty_database, make_database, running_postgres
 from wardkeep.engine.folder import CONFIG
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.store import Store, open_store
+
+# A test never fails because the machine had something else to do.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -78,12 +78,12 @@ def running_postgres() -> Iterator[str]:
         yield str(folder)
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(20)
+        server.wait(120)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait(server: subprocess.Popen[bytes], folder: Path) -> None:
-    for _ in range(200):
+    for _ in range(2400):
         if server.poll() is not None:
             raise RuntimeError((folder / "log").read_text())
         try:
@@ -92,7 +92,7 @@ def _wait(server: subprocess.Popen[bytes], folder: Path) -> None:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError("PostgreSQL did not start in 10 s")
+    raise RuntimeError("PostgreSQL did not start in 2 minutes")
 
 
 def _sweep() -> None:

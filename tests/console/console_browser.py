@@ -7,11 +7,11 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
@@ -26,7 +26,9 @@ class Served:
     origin: str
     link: str
     folder: Path
-    started_in: float
+
+
+PATIENCE = 180_000  # milliseconds a page or a browser may take, whatever else the machine does
 
 
 def free_port() -> int:
@@ -38,38 +40,45 @@ def free_port() -> int:
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
     """Run `wardkeep up` on this state until the end of the block."""
-    port, began = free_port(), time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "wardkeep",
-        "up",
-        "--state",
-        str(folder),
-        "--listen",
-        f"127.0.0.1:{port}",
-    ]
     path = os.pathsep.join(p for p in sys.path if p)
     env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "COLUMNS": "300"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env
-    ) as process:
-        try:
-            said, link = "", None
-            assert process.stdout is not None
-            for line in process.stdout:
-                said += line
-                if link := re.search(r"http://localhost:\d+/sign-in/link\?token=\S+", said):
-                    break
-            assert link, said
-            yield Served(f"http://localhost:{port}", link[0], folder, time.monotonic() - began)
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
+    command = [sys.executable, "-m", "wardkeep", "up", "--state", str(folder), "--listen"]
+    # A port that was free may be taken when the program comes to it: then another one is tried.
+    for last in (False, False, False, True):
+        port = free_port()
+        with subprocess.Popen(
+            [*command, f"127.0.0.1:{port}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=env,
+        ) as process:
+            try:
+                said, link = "", None
+                assert process.stdout is not None
+                for line in process.stdout:
+                    said += line
+                    if link := re.search(r"http://localhost:\d+/sign-in/link\?token=\S+", said):
+                        break
+                if link:
+                    yield Served(f"http://localhost:{port}", link[0], folder)
+                    return
+                assert not last, said
+                assert "cannot listen" in said, said
+            finally:
+                process.terminate()
+                process.communicate(timeout=PATIENCE / 1000)
 
 
 def launch(playwright: Playwright) -> Browser:
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE)
+
+
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A context of its own whose acts may take long on a busy machine."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE)
+    return context
 
 
 def add_authenticator(context: BrowserContext, page: Page) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pyotp
 import pytest
-from console_browser import CHROMIUM, Served, add_authenticator, enrol_passkey, launch, serving
+from console_browser import CHROMIUM, Served, add_authenticator, enrol_passkey, launch, new_context, serving
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from wardkeep.engine.accounts.opening import accounts_of, link_for
@@ -56,7 +56,7 @@ def browser() -> Iterator[Browser]:
 def operator(served: Served, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cookies of an operator who came by the printed link and enrolled a passkey."""
     path = tmp_path_factory.mktemp("cookies") / "operator.json"
-    context = browser.new_context()
+    context = new_context(browser)
     page = context.new_page()
     add_authenticator(context, page)
     watch = Watch(served.origin)
@@ -80,8 +80,8 @@ def operator(served: Served, browser: Browser, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def page(operator: Path, browser: Browser, served: Served) -> Iterator[Page]:
     """A page of the signed-in operator; whatever it shows, it may not complain or ask another host."""
-    context = browser.new_context(
-        storage_state=operator, viewport={"width": 1280, "height": 900}, base_url=served.origin
+    context = new_context(
+        browser, storage_state=operator, viewport={"width": 1280, "height": 900}, base_url=served.origin
     )
     made, watch = context.new_page(), Watch(served.origin)
     watch.over(made)
@@ -161,7 +161,7 @@ def test_filters_work_with_and_without_javascript(
     page.wait_for_url("**verdict=fail**")
     with_script = page.locator("h1").inner_text()
     assert "failing finding" in with_script
-    context = browser.new_context(storage_state=operator, java_script_enabled=False, base_url=served.origin)
+    context = new_context(browser, storage_state=operator, java_script_enabled=False, base_url=served.origin)
     plain = context.new_page()
     plain.goto("/findings")
     plain.locator("select[name=verdict]").select_option("fail")
@@ -181,7 +181,7 @@ def test_what_a_host_says_does_nothing(page: Page) -> None:
 def test_dark_is_dark_and_light_is_light(operator: Path, browser: Browser, served: Served) -> None:
     seen = {}
     for scheme in ("light", "dark"):
-        context = browser.new_context(storage_state=operator, color_scheme=scheme, base_url=served.origin)  # type: ignore[arg-type]
+        context = new_context(browser, storage_state=operator, color_scheme=scheme, base_url=served.origin)  # type: ignore[arg-type]
         page = context.new_page()
         page.goto("/")
         colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -198,7 +198,7 @@ def test_a_check_is_watched_live(page: Page, served: Served) -> None:
         button = page.get_by_role("button", name="Check everything now")
     button.click()
     page.wait_for_url("**/runs/**")
-    page.get_by_text(re.compile("Looked at")).wait_for(timeout=60_000)
+    page.get_by_text(re.compile("Looked at")).wait_for()
     page.get_by_role("link", name="Go and see").click()
 
 
@@ -223,8 +223,8 @@ def sign_in_with_app(context: BrowserContext, served: Served, name: str, role: s
 def test_an_auditor_reads_everything_and_changes_nothing(
     browser: Browser, served: Served, operator: Path
 ) -> None:
-    context = browser.new_context(
-        base_url=served.origin, java_script_enabled=False
+    context = new_context(
+        browser, base_url=served.origin, java_script_enabled=False
     )  # sign-in by app needs no script
     page = sign_in_with_app(context, served, "audrey", "auditor")
     page.goto("/")
@@ -238,7 +238,7 @@ def test_an_auditor_reads_everything_and_changes_nothing(
 
 
 def test_a_developer_sees_no_raw_answers(browser: Browser, served: Served, operator: Path) -> None:
-    context = browser.new_context(base_url=served.origin)
+    context = new_context(browser, base_url=served.origin)
     page = sign_in_with_app(context, served, "devon", "developer")
     page.goto("/")
     assert page.get_by_role("link", name="Ledger").count() == 0

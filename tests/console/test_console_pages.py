@@ -264,7 +264,7 @@ PLACES = (
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(place=st.sampled_from(PLACES), asked=st.dictionaries(st.sampled_from(NAMES), TEXT, max_size=4))
 def test_no_query_breaks_a_page(
     fuzzed: Callable[[str, dict[str, str]], httpx.Response], place: str, asked: dict[str, str]
@@ -273,7 +273,7 @@ def test_no_query_breaks_a_page(
     assert answer.status_code in (200, 400, 422), (place, asked, answer.text[:500])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.sampled_from(["/rows/", "/findings/", "/hosts/", "/ledger/", "/runs/", "/ledger/1/blobs/"]),
     st.text(max_size=40),

@@ -89,7 +89,7 @@ class Pair:
 
 
 def _run(*command: str, stdin: str = "") -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, f"{' '.join(command)[:80]}: {done.stderr[-500:]}"
     return done.stdout
 

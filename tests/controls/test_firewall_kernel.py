@@ -183,14 +183,17 @@ def test_a_trusted_network_enters_everywhere(pair: Pair) -> None:
 
 
 def test_on_trial_the_kernel_itself_opens_again(pair: Pair) -> None:
-    load(pair, "")
-    begun = time.monotonic()
-    own(pair, own_table.on_trial(Policy().permit, seconds=4))
-    closed = {("ip", 22): True, ("ip", 80): False, ("ip6", 22): True, ("ip6", 80): False}
-    assert pair.knock_all((22, 80)) == closed
+    for seconds in (4, 20, 60):  # on a busy machine the trial may be over before anybody has knocked
+        load(pair, "")
+        begun = time.monotonic()
+        own(pair, own_table.on_trial(Policy().permit, seconds=seconds))
+        seen = pair.knock_all((22, 80))
+        if time.monotonic() - begun < seconds - 0.1:
+            break
+    assert seen == {("ip", 22): True, ("ip", 80): False, ("ip6", 22): True, ("ip6", 80): False}
     while not pair.knock("ip", (80,))[80]:
-        assert time.monotonic() - begun < 30
-    assert time.monotonic() - begun >= 3.9
+        assert time.monotonic() - begun < seconds + 120
+    assert time.monotonic() - begun >= seconds - 0.1
     assert pair.knock("ip6", (80,)) == {80: True}
 
 

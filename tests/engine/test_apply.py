@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engine.frozen import PATIENCE, freeze, silence, until
 from tests.engine.toy_platform import (
     ACTOR,
+    end_timers,
     in_force,
     make_toy_plan,
     make_world,
@@ -54,7 +56,7 @@ fresh.set_forkserver_preload(["tests.engine.toy_platform", "dbos"])
 def in_process(function: Any, *arguments: Any) -> int | None:
     process = fresh.Process(target=function, args=arguments)
     process.start()
-    process.join(90)
+    process.join(2 * PATIENCE)
     assert not process.is_alive()
     return process.exitcode
 
@@ -63,6 +65,7 @@ def in_process(function: Any, *arguments: Any) -> int | None:
 def platform(tmp_path: Path) -> Iterator[Platform]:
     with make_world(tmp_path) as made:
         yield made
+    end_timers(tmp_path)
 
 
 def entries(platform: Platform, kind: str) -> list[dict[str, Any]]:
@@ -276,13 +279,11 @@ def test_a_frozen_controller_that_wakes_up_is_refused_by_the_host(
     stored = make_toy_plan(platform)
     frozen = fresh.Process(target=run_and_freeze, args=(str(tmp_path), "a-1", [stored.id, ACTOR], script))
     frozen.start()
-    until = time.monotonic() + 90
-    while Path(f"/proc/{frozen.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    began = time.monotonic()
+    assert frozen.pid
+    until((tmp_path / "there").exists)
+    freeze(frozen.pid, platform.folder)
+    silence(platform.store)
     assert in_process(take_up, str(tmp_path), "a-1") == 0
-    assert time.monotonic() - began < 30
     assert in_force(tmp_path) == MENDED
     # What the woken one was about to do would be seen: its marks are gone, and what it would change is there again.
     for made in (tmp_path / "changes" / "a-1").glob("*/made"):
@@ -291,11 +292,13 @@ def test_a_frozen_controller_that_wakes_up_is_refused_by_the_host(
         decided.unlink()
     stage_toy(tmp_path / "host")
     (tmp_path / "host" / "toy.d" / "wardkeep.conf").unlink()
-    os.kill(frozen.pid or 0, signal.SIGCONT)
-    frozen.join(60)
+    (tmp_path / "go-on").touch()
+    os.kill(frozen.pid, signal.SIGCONT)
+    frozen.join(2 * PATIENCE)
     assert (tmp_path / "lost").exists()
     assert in_force(tmp_path) == BEFORE
     assert not (tmp_path / "host" / "toy.d" / "wardkeep.conf").exists()
     phases = [entry["body"]["phase"] for entry in entries(platform, "apply")]
     assert phases == ["begun", "finished"]
     platform.close()
+    end_timers(tmp_path)

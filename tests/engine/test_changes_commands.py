@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.engine.toy_platform import ACTOR, TOY, make_toy_plan, make_world, run_and_die, workers
+from tests.engine.toy_platform import ACTOR, TOY, end_timers, make_toy_plan, make_world, run_and_die, workers
 
 from wardkeep.cli import main
 from wardkeep.cli.apply import exit_of, show_outcome
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="changes are made as r
 def platform(tmp_path: Path) -> Iterator[Platform]:
     with make_world(tmp_path) as made:
         yield made
+    end_timers(tmp_path)
 
 
 class Screen:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.engine.test_apply import entries, in_process
-from tests.engine.toy_platform import ACTOR, TOY, make_world, run_and_die, take_up, workers
+from tests.engine.toy_platform import ACTOR, TOY, end_timers, make_world, run_and_die, take_up, workers
 
 from wardkeep.core.changes import OnHost, StepResult, TryLogin
 from wardkeep.core.control import Control
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="drills run as root")
 def platform(tmp_path: Path) -> Iterator[Platform]:
     with make_world(tmp_path) as made:
         yield made
+    end_timers(tmp_path)
 
 
 def mend(tmp_path: Path) -> None:

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
+from tests.engine.frozen import LEASE, PATIENCE, PATROL, freeze, silence, until
 
 from wardkeep.core.errors import Unavailable, WardkeepError
 from wardkeep.engine.durable import DATABASE, Durable, Json, Run
 from wardkeep.engine.leases import Worker, known_workers
 from wardkeep.store import Store, open_store
 from wardkeep.store.schema import workers
-
-LEASE = 2.0
 
 
 class Process:
@@ -33,7 +32,7 @@ class Process:
         script = Path(__file__).with_name("worker_process.py")
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
         self.process = subprocess.Popen(
-            [sys.executable, str(script), url, str(folder), str(LEASE), *start],
+            [sys.executable, str(script), url, str(folder), str(LEASE), str(PATROL), *start],
             stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         assert self.process.stdout
@@ -53,7 +52,6 @@ class Process:
 @pytest.fixture
 def begin(store_url: str, tmp_path: Path) -> Iterator[object]:
     """`begin("start", "t1", "5")` begins a worker process; all are ended after the test."""
-    (tmp_path / "pace").write_text("0.4")
     open_store(store_url).close()
     begun: list[Process] = []
 
@@ -71,23 +69,20 @@ def acts(folder: Path) -> list[list[str]]:
     return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def until(claim: object, seconds: float = 60) -> float:
-    """Wait until `claim()` is true; how long it took. Fails after `seconds`."""
-    began = time.monotonic()
-    while time.monotonic() < began + seconds:
-        if claim():  # type: ignore[operator]
-            return time.monotonic() - began
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
+def allow(folder: Path, *numbers: int) -> None:
+    """Let the workers do these acts; before that they wait at the door."""
+    for number in numbers:
+        (folder / f"go-{number}").touch()
 
 
 def test_a_killed_workers_work_is_adopted_by_a_living_one(begin, store_url: str, tmp_path: Path) -> None:
+    allow(tmp_path, 0, 1)
     second = begin()
     first = begin("start", "t1", "4")
     until(lambda: len(acts(tmp_path)) == 2)
     first.end()
-    took = until(lambda: acts(tmp_path)[-1][0] == "3")
-    assert took < 30
+    allow(tmp_path, 2, 3)
+    until(lambda: acts(tmp_path)[-1][0] == "3")
     numbers = [int(number) for number, _, _ in acts(tmp_path)]
     assert sorted(set(numbers)) == [0, 1, 2, 3]
     assert len(numbers) <= 5  # only the step in flight may run twice
@@ -96,52 +91,28 @@ def test_a_killed_workers_work_is_adopted_by_a_living_one(begin, store_url: str,
     assert tokens == sorted(tokens)
 
 
-def freeze(worker: Process, folder: Path) -> None:
-    """Stop the worker outside of any write: one stopped within a write of SQLite keeps its lock (docs/adr)."""
-    for _ in range(50):
-        worker.signal(signal.SIGSTOP)
-        if not any(is_locked(file) for file in (folder / "state.db", folder / DATABASE)):
-            return
-        worker.signal(signal.SIGCONT)
-        time.sleep(0.07)
-    raise AssertionError("the worker was within a write each time")
-
-
-def is_locked(file: Path) -> bool:
-    """Whether somebody holds the write lock of this SQLite file for longer than a living writer would."""
-    if not file.exists():  # the state is in PostgreSQL
-        return False
-    with contextlib.closing(sqlite3.connect(file, timeout=2)) as connection:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return True
-        connection.rollback()
-    return False
-
-
 def test_a_frozen_worker_that_wakes_up_cannot_act(begin, store_url: str, tmp_path: Path) -> None:
-    (tmp_path / "pace").write_text("1.5")
+    allow(tmp_path, 0)
     second = begin()
     first = begin("start", "t1", "4")
     until(lambda: len(acts(tmp_path)) == 1)
-    freeze(first, tmp_path)
-    until(lambda: any(worker == second.id for _, worker, _ in acts(tmp_path)))
+    freeze(first.process.pid, tmp_path)
+    with contextlib.closing(open_store(store_url)) as store:
+        silence(store, first.id)
+    allow(tmp_path, 1, 2, 3)
+    until(lambda: acts(tmp_path)[-1][0] == "3")
     first.signal(signal.SIGCONT)
     assert first.process.stdout
     assert first.process.stdout.readline() == "lost\n"
-    until(lambda: acts(tmp_path)[-1][0] == "3")
-    workers = [worker for _, worker, _ in acts(tmp_path)]
-    taken_over = workers.index(second.id)
-    assert set(workers[:taken_over]) == {first.id}
-    assert set(workers[taken_over:]) == {second.id}
-    assert [int(number) for number, _, _ in acts(tmp_path)] == [0, 1, 2, 3]
+    assert [(int(number), worker) for number, worker, _ in acts(tmp_path)] == [
+        (0, first.id), (1, second.id), (2, second.id), (3, second.id),
+    ]  # fmt: skip
 
 
 def test_two_workers_share_the_queue_and_each_work_is_done_once(
     begin, store_url: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "pace").write_text("0")
+    allow(tmp_path, 0, 1, 2)
     begin()
     begin("enqueue", "q1", "3")
     until(lambda: len(acts(tmp_path)) == 3)
@@ -149,17 +120,19 @@ def test_two_workers_share_the_queue_and_each_work_is_done_once(
 
 
 def test_the_next_start_takes_up_what_a_killed_process_left(begin, store_url: str, tmp_path: Path) -> None:
+    allow(tmp_path, 0)
     first = begin("start", "t1", "3")
     until(lambda: len(acts(tmp_path)) == 1)
     first.end()
+    allow(tmp_path, 1, 2)
     second = begin()
-    assert until(lambda: acts(tmp_path)[-1][0] == "2") < 30
+    until(lambda: acts(tmp_path)[-1][0] == "2")
     assert acts(tmp_path)[-1][1] == second.id
 
 
 @pytest.fixture
 def durable(store: Store, tmp_path: Path) -> Durable:
-    return Durable(store, tmp_path, lease=LEASE)
+    return Durable(store, tmp_path, lease=LEASE, patrol=PATROL)
 
 
 def test_a_started_work_is_done_once_and_its_result_kept(durable: Durable) -> None:
@@ -171,9 +144,9 @@ def test_a_started_work_is_done_once_and_its_result_kept(durable: Durable) -> No
     durable.workflow("count", count)
     with durable:
         durable.start("count", "c", 3)
-        assert durable.wait("c", 10) == [0, 1, 2]
+        assert durable.wait("c", PATIENCE) == [0, 1, 2]
         durable.start("count", "c", 3)
-        assert durable.wait("c", 10) == [0, 1, 2]
+        assert durable.wait("c", PATIENCE) == [0, 1, 2]
         assert durable.look("nothing") is None
         assert durable.unfinished() == []
     assert done == [0, 1, 2]
@@ -188,7 +161,7 @@ def test_a_failed_work_says_why_in_one_line(durable: Durable) -> None:
     with durable:
         durable.start("fail", "f")
         with pytest.raises(WardkeepError, match=r"app-1: the disk is full\. Free some space"):
-            durable.wait("f", 10)
+            durable.wait("f", PATIENCE)
 
 
 def test_only_one_is_open_in_a_process(durable: Durable, store: Store, tmp_path: Path) -> None:
@@ -202,7 +175,7 @@ def test_nothing_is_pickled_and_a_pickled_row_is_never_read(
     durable.workflow("echo", lambda run, value: run.step("say", lambda: value))
     with durable:
         durable.start("echo", "e", {"a": [1, "b", None, True]})
-        assert durable.wait("e", 10) == {"a": [1, "b", None, True]}
+        assert durable.wait("e", PATIENCE) == {"a": [1, "b", None, True]}
         if store.is_sqlite:
             with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as raw, raw:
                 formats = {row[0] for row in raw.execute("SELECT serialization FROM workflow_status")}
@@ -225,7 +198,7 @@ def test_nothing_is_written_to_the_terminal(
     durable.workflow("echo", lambda run: run.step("say", lambda: 1))
     with durable:
         durable.start("echo", "e")
-        durable.wait("e", 10)
+        durable.wait("e", PATIENCE)
     out = capfd.readouterr()
     assert out.out == ""
     assert out.err == ""
@@ -233,7 +206,7 @@ def test_nothing_is_written_to_the_terminal(
 
 
 def test_a_service_that_was_declared_dead_begins_again_as_a_new_worker(store: Store, tmp_path: Path) -> None:
-    durable = Durable(store, tmp_path, lease=LEASE, rejoins=True)
+    durable = Durable(store, tmp_path, lease=LEASE, patrol=PATROL, rejoins=True)
     durable.workflow("echo", lambda run: run.step("say", lambda: 1))
     other = Worker(store, lease=60)
     other.join()
@@ -245,11 +218,12 @@ def test_a_service_that_was_declared_dead_begins_again_as_a_new_worker(store: St
                 .where(workers.c.id == before.id)
                 .values(ended=datetime.now(UTC), ended_by=other.id)
             )
-        until(lambda: durable.worker.id != before.id and durable.worker._thread is not None)
+        until(lambda: durable.worker.id != before.id)
         assert before.lost.is_set()
-        time.sleep(0.5)
+        with durable._changing:  # until it has begun again as a whole
+            pass
         durable.start("echo", "e")
-        assert durable.wait("e", 10) == 1
+        assert durable.wait("e", PATIENCE) == 1
     other.leave()
 
 
@@ -282,7 +256,7 @@ def test_what_ended_long_ago_is_forgotten(durable: Durable) -> None:
     durable.workflow("echo", lambda run: run.step("say", lambda: 1))
     with durable:
         durable.start("echo", "e")
-        durable.wait("e", 10)
+        durable.wait("e", PATIENCE)
         assert durable.prune(datetime.now(UTC) - timedelta(days=1)) == 0
         assert durable.look("e")
         assert durable.prune(datetime.now(UTC) + timedelta(seconds=5)) == 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.engine.frozen import until
 
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.durable import Durable
@@ -38,10 +38,7 @@ def kinds(platform: Platform) -> list[str]:
 
 
 def wait_until_idle(durable: Durable) -> None:
-    until = time.monotonic() + 30
-    while durable.unfinished():
-        assert time.monotonic() < until, "the workflow did not end"
-        time.sleep(0.05)
+    until(lambda: not durable.unfinished())
 
 
 def test_a_row_is_looked_at_a_little_before_its_time_is_up() -> None:

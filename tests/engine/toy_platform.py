@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
+from tests.engine.frozen import LEASE, PATIENCE, PATROL
 from tests.engine.toy_row import make_toy, stage_toy
 
 from wardkeep.core.facts import Answer
@@ -21,6 +23,7 @@ from wardkeep.engine.workers import open_workers, plan_host
 from wardkeep.fleet import Host, LocalConnector
 
 ACTOR = "operator:test"
+CONFIRM = 600  # seconds: no test is so slow that the host takes a change back by its own clock; `end_timers` ends it
 TOY = Host(name="toy-1", url="local:")
 
 
@@ -45,8 +48,10 @@ def make_world(folder: Path, *, database_url: str = "") -> Platform:
 
 def workers(platform: Platform, folder: Path, **site: Any) -> Durable:
     """The durable engine for the toy; changes are kept in a folder beside it instead of the host's /var/lib."""
-    place = Site(platform, folder=str(folder / "changes"), **{"confirm": 20, **site})
-    return open_workers(platform, role="test", lease=2.0, site=place)
+    place = Site(platform, folder=str(folder / "changes"), **{"confirm": CONFIRM, **site})
+    durable = open_workers(platform, role="test", lease=LEASE, site=place)
+    durable.patrol = PATROL
+    return durable
 
 
 def make_toy_plan(platform: Platform) -> Stored:
@@ -60,17 +65,32 @@ def in_force(folder: Path) -> set[str]:
     return {line for line in lines if line and not line.startswith("#")} | guests
 
 
-class Freezing(LocalConnector):
-    """Freezes its own process at the n-th script: after the fence was checked, before the script is sent."""
+def end_timers(folder: Path) -> None:
+    """End the hosts' clocks (`sleep`, then `timer.sh`) of the changes made in this folder; each is a session of its own."""
+    for proc in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            said = (proc / "cmdline").read_text()
+            if (
+                f"{folder}/changes/" in said
+                and "timer.sh" in said
+                and os.getpgid(int(proc.name)) == int(proc.name)
+            ):
+                os.killpg(int(proc.name), signal.SIGKILL)
 
-    def __init__(self, host: Host, at: int) -> None:
+
+class Freezing(LocalConnector):
+    """Stands still at the n-th script, after the fence was checked and before it is sent: from the file `there` to `go-on`."""
+
+    def __init__(self, host: Host, at: int, folder: Path) -> None:
         super().__init__(host.name)
-        self.at, self.scripts = at, 0
+        self.at, self.scripts, self.folder = at, 0, folder
 
     async def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60) -> Answer:
         self.scripts += 1
         if self.scripts == self.at:
-            os.kill(os.getpid(), signal.SIGSTOP)
+            (self.folder / "there").touch()
+            while not (self.folder / "go-on").exists():
+                time.sleep(0.05)  # not awaited: nothing else of this work goes on either
         return await super().run(script, stdin=stdin, timeout=timeout)
 
     async def close(self) -> None:
@@ -78,13 +98,13 @@ class Freezing(LocalConnector):
 
 
 def run_and_freeze(folder: str, id: str, values: list[str], at: int) -> None:
-    """In a process of its own: start an apply and freeze at its n-th script; ends when declared dead."""
+    """In a process of its own: start an apply and stand still at its n-th script; ends when declared dead."""
     platform = open_toy(Path(folder))
-    connector = Freezing(TOY, at)
+    connector = Freezing(TOY, at, Path(folder))
     with workers(platform, Path(folder), connecting=lambda host: connector) as durable:
         durable.start("apply", id, *values)
-        durable.worker.lost.wait(60)
-        Path(folder, "lost").touch()
+        if durable.worker.lost.wait(PATIENCE):
+            Path(folder, "lost").touch()
         time.sleep(3)  # time enough for a script that was not refused
 
 
@@ -98,7 +118,7 @@ def run_and_die(folder: str, workflow: str, id: str, values: list[str], when: st
 
     with workers(platform, Path(folder), trace=die) as durable:
         durable.start(workflow, id, *values)
-        durable.wait(id, 60)
+        durable.wait(id, PATIENCE)
 
 
 def take_up(folder: str, id: str) -> None:
@@ -106,4 +126,4 @@ def take_up(folder: str, id: str) -> None:
     platform = open_toy(Path(folder))
     with workers(platform, Path(folder)) as durable:
         durable.adopt()
-        durable.wait(id, 60)
+        durable.wait(id, PATIENCE)

@@ -1,7 +1,7 @@
-"""A worker as its own process, for tests that kill and freeze it: `worker_process.py STORE_URL FOLDER LEASE [START ID N]`.
+"""A worker as its own process, for tests that kill and freeze it: `worker_process.py STORE_URL FOLDER LEASE PATROL [START ID N]`.
 
 Its one workflow takes the fence of `host:toy` and adds a line `number worker token` to FOLDER/acts for each of N steps,
-after waiting as long as FOLDER/pace says between the check of the fence and the act.
+after waiting for the file FOLDER/go-NUMBER between what is recorded and the check of the fence.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from wardkeep.store import open_store
 
 
 def main() -> None:
-    url, folder, lease, *start = sys.argv[1:]
+    url, folder, lease, patrol, *start = sys.argv[1:]
     place = Path(folder)
-    durable = Durable(open_store(url), place, role="test", lease=float(lease))
+    durable = Durable(open_store(url), place, role="test", lease=float(lease), patrol=float(patrol))
 
     def act(number: int, fence: Fence) -> Json:
-        time.sleep(float((place / "pace").read_text()))
+        while not (place / f"go-{number}").exists():
+            time.sleep(0.05)
         durable.worker.check(fence)
         with (place / "acts").open("a") as acts:
             acts.write(f"{number} {durable.worker.id} {fence.token}\n")

@@ -133,7 +133,7 @@ BLOCKS = st.lists(st.tuples(CRITERIA, st.lists(LINES, max_size=3)), max_size=3)
 
 
 @pytest.mark.skipif(SSHD is None, reason="needs openssh-server")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(plain=st.lists(LINES, max_size=3), blocks=BLOCKS, user=st.sampled_from(["root", "alice", "carol"]))
 def test_whatever_sshd_decides_is_one_of_the_views(
     tmp_path: Path, plain: list[str], blocks: list[tuple[str, list[str]]], user: str

@@ -123,8 +123,17 @@ def _write_accounts(folder: Path, users: Sequence[str], sudoers: str, passwords:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
+    """A port free now. Whoever binds it later must be ready to find it taken."""
     with socket.create_server((address, 0)) as s:
         return int(s.getsockname()[1])
+
+
+@contextmanager
+def shut_port(address: str = "127.0.0.1") -> Iterator[int]:
+    """A port that refuses: bound, so that nobody else takes it, and never listened on."""
+    with socket.socket() as held:
+        held.bind((address, 0))
+        yield int(held.getsockname()[1])
 
 
 @contextmanager
@@ -148,37 +157,48 @@ def running_sshd(
     (folder / "authorized_keys").write_text((folder / "id.pub").read_text())
     if users or sudoers:
         _write_accounts(folder, users, sudoers, passwords or {})
-    port = port or free_port(address)
-    (folder / "sshd_config").write_text(
-        f"{config}\nListenAddress {address}\nPort {port}\nHostKey {folder}/host_key\nAuthorizedKeysFile /run/test/authorized_keys\n"
+    settings = (
+        f"{config}\nListenAddress {address}\nPort %d\nHostKey {folder}/host_key\nAuthorizedKeysFile /run/test/authorized_keys\n"
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         "PermitRootLogin prohibit-password\nPidFile none\nLogLevel VERBOSE\n"
         f"MaxStartups 200:30:400\nPrintMotd no\nUseDNS no\n{after}"
     )
+    # A port that was free may be taken when sshd comes to it: then another one is tried.
+    for last in (False, False, False, True):
+        chosen = port or free_port(address)
+        (folder / "sshd_config").write_text(settings % chosen)
+        sshd = Sshd(folder, address, chosen, _start(folder))
+        try:
+            said = _wait_until_it_answers(sshd)
+            if not said:
+                yield sshd
+                return
+        finally:
+            sshd.stop()
+        if port or last or "Address already in use" not in said:
+            raise RuntimeError(f"sshd did not start: {said[-500:]}")
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
     with (folder / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child",
              "--mount-proc", "--propagation", "private", "/bin/sh", "-c", _START, "sshd", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
         )  # fmt: skip
-    sshd = Sshd(folder, address, port, process)
-    try:
-        _wait_until_it_answers(sshd)
-        yield sshd
-    finally:
-        sshd.stop()
 
 
-def _wait_until_it_answers(sshd: Sshd, seconds: float = 10) -> None:
+def _wait_until_it_answers(sshd: Sshd, seconds: float = 120) -> str:
+    """Nothing once it does; otherwise what it said."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and sshd.process.poll() is None:
         try:
-            with socket.create_connection((sshd.address, sshd.port), timeout=1) as s:
-                if s.recv(4) == b"SSH-":
-                    return
+            with socket.create_connection((sshd.address, sshd.port), timeout=30) as s:
+                if s.recv(4) == b"SSH-" and sshd.process.poll() is None:
+                    return ""
         except OSError:
             time.sleep(0.02)
     said = [path.read_text() for path in (sshd.folder / "stderr", sshd.folder / "log") if path.exists()]
-    raise RuntimeError(f"sshd did not start: {''.join(said).strip()[-500:]}")
+    return "".join(said).strip() or "it said nothing"

@@ -87,7 +87,7 @@ def test_one_byte_flipped_lost_or_added_at_every_place() -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_damage_in_any_pieces(data: st.DataObject) -> None:
     stream = bytearray(STREAM)
     for _ in range(data.draw(st.integers(0, 4))):
@@ -99,7 +99,7 @@ def test_any_damage_in_any_pieces(data: st.DataObject) -> None:
 
 
 @given(st.integers(1, 50))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_pieces_of_any_size_say_the_same(size: int) -> None:
     assert read(STREAM[i : i + size] for i in range(0, len(STREAM), size))[0] == GOOD
 

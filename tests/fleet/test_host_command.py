@@ -85,7 +85,7 @@ def test_a_person_compares_and_types_yes(state: Path, sshd: Sshd, typed: str, st
     os.write(ours, typed.encode())
     command = [sys.executable, "-m", "wardkeep", "host", "add", "app-1", *way(sshd), "--state", str(state)]
     paths = {**os.environ, "PYTHONPATH": str(Path(wardkeep.__file__).parents[1])}
-    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, env=paths)
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=600, env=paths)
     os.close(ours)
     os.close(theirs)
     assert done.returncode == status, done.stderr

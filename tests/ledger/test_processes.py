@@ -60,14 +60,14 @@ def test_kill_9_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> None
     acknowledged, seed = 0, random.Random(7)
     for turn in range(5):
         child = appender(tmp_path, f"turn-{turn}", 10_000, 37)
-        timer = threading.Timer(0.1 + seed.random() * 0.4, child.kill)
         start(child)
-        timer.start()
-        said = child.communicate()[0]
-        timer.cancel()
+        assert child.stdout is not None
+        said = child.stdout.readline()  # at least one batch, and then some more, is acknowledged
+        time.sleep(seed.random() * 0.4)
+        child.kill()
+        said += child.communicate()[0]
         rows = said[: said.rfind("\n") + 1].splitlines()
-        if rows:
-            acknowledged = max(acknowledged, int(rows[-1].split()[-1]) + 1)
+        acknowledged = max(acknowledged, int(rows[-1].split()[-1]) + 1)
         after = Ledger.open(tmp_path / "ledger", witness=tmp_path / "witness")
         assert after.size >= acknowledged
         assert after.size % 37 == 0, "a batch is in the ledger whole or not at all"
@@ -136,14 +136,12 @@ def test_a_copy_made_while_the_ledger_grew_opens_as_of_its_checkpoint(tmp_path: 
 
 
 def test_a_lock_that_is_never_given_back_is_named(tmp_path: Path) -> None:
-    with locked(tmp_path / "lock"):
-        began = time.monotonic()
-        with (
-            pytest.raises(Unavailable, match="another process has held the ledger's lock"),
-            locked(tmp_path / "lock", wait=0.1),
-        ):
-            pass
-        assert time.monotonic() - began < 5
+    with (
+        locked(tmp_path / "lock"),
+        pytest.raises(Unavailable, match="another process has held the ledger's lock"),
+        locked(tmp_path / "lock", wait=0.1),
+    ):
+        pass
 
 
 @pytest.fixture

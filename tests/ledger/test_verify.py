@@ -197,7 +197,7 @@ def test_a_pack_of_one_control_says_what_is_left_out(packed: Ledger, tmp_path: P
     assert named(verify_pack(str(path))) == [("entry 261", "the entry was removed")]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_every_changed_byte_of_every_file_is_found_and_its_file_or_entry_named(
     whole: Path, tmp_path: Path, data: st.DataObject
@@ -225,7 +225,7 @@ def test_every_changed_byte_of_every_file_is_found_and_its_file_or_entry_named(
         assert any(where == name for where, _ in found), found
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(0, 10**9), st.integers(0, 255))
 def test_every_changed_byte_of_the_packed_file_is_found_unless_it_unpacks_to_the_same(
     small: Path, tmp_path: Path, place: int, byte: int
@@ -242,7 +242,7 @@ def test_every_changed_byte_of_the_packed_file_is_found_unless_it_unpacks_to_the
         assert not verify_pack(str(tmp_path / "p.tgz")).verified
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(0, 10**9))
 def test_a_pack_cut_anywhere_is_found(small: Path, tmp_path: Path, place: int) -> None:
     content = small.read_bytes()

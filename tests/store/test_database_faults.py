@@ -183,5 +183,5 @@ def test_two_programs_that_start_at_once_migrate_once(empty_store_url: str) -> N
         subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, env={"PYTHONPATH": "src"})
         for _ in range(3)
     ]
-    said = [process.communicate(timeout=60)[1] for process in started]
+    said = [process.communicate(timeout=600)[1] for process in started]
     assert [(process.returncode, text) for process, text in zip(started, said, strict=True)] == [(0, b"")] * 3

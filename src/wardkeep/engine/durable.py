@@ -109,6 +109,7 @@ class Durable:
     folder: Path
     role: str = "command"
     lease: float = LEASE
+    patrol: float | None = None  # seconds between two looks for dead workers; None: a third of the lease
     takes_queued: bool = (
         True  # False: carry out what is started here and what is taken up, nothing from the queue
     )
@@ -282,7 +283,7 @@ class Durable:
             except Fenced:  # declared dead: it joins again under another name, or it stops
                 if not self.rejoins:
                     return
-            self._stop.wait(self.lease / 3)
+            self._stop.wait(self.lease / 3 if self.patrol is None else self.patrol)
 
     def _abandon(self) -> None:
         """Declared dead: what is under way here is refused by its fences. A service begins again as a new worker."""

@@ -11,7 +11,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -140,12 +140,13 @@ async def attempt_all(
     keyring: Keyring | None = None,
     target: Target | None = None,
     pause: float = PAUSE,
+    rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[StepResult]:
     """Try the steps one after the other, slowly where the server shuts out those who fail too often."""
     failed = 0
     for step in steps:
         if isinstance(step, TryLogin) and failed >= 2:
-            await asyncio.sleep(pause)
+            await rest(pause)
         result = await attempt(step, host, keyring=keyring, target=target)
         # Unknown may itself be a penalty: then waiting is right as well.
         if isinstance(step, TryLogin) and (
