@@ -47,12 +47,11 @@ class World:
 
     def failing(self, host: str, *rows: str) -> set[str]:
         """The rules that fail now. A host whose sshd is just being reloaded (that takes a moment) is asked again."""
-        until = time.monotonic() + 60
-        while all(finding.verdict == "unknown" for finding in (found := self.check(host, *rows))):
-            assert time.monotonic() < until, (
-                f"{host} does not answer: {found[0].seen if found else 'no finding'}"
-            )
+        until, found = time.monotonic() + 60, self.check(host, *rows)
+        while all(finding.verdict == "unknown" for finding in found):
+            assert time.monotonic() < until, f"{host} does not answer: {found}"
             time.sleep(0.2)
+            found = self.check(host, *rows)
         return {finding.rule for finding in found if finding.verdict == "fail"}
 
     def plan(self, host: str, *rows: str) -> Stored:
