@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "controls": ("status", "The same as `status`."),
     "findings": ("findings", "What fails or is unknown; show one, waive one."),
     "host": ("host", "The hosts: add, list, show, record, remove."),
+    "allowlist": ("allowlist", "Who may reach what from where: list, add, review, audit."),
     "plan": ("plan", "What would bring the hosts to the policy; nothing is done."),
     "apply": ("apply", "Carry out a plan, or take it back."),
     "drill": ("drill", "Prove controls by exercising them."),

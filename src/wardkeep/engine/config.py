@@ -32,7 +32,7 @@ from wardkeep.core.profiles import (
 )
 from wardkeep.engine.toml_lines import Lines
 
-TOP = ("profile", "numbers", "cadence", "policy", "host", "database", "console", "alerts")
+TOP = ("profile", "numbers", "cadence", "policy", "host", "database", "console", "alerts", "allowlist")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,13 @@ class Settings:
     )
     alerts_least_severity: str = field(
         default="medium", metadata={"doc": "findings below it are not alerted: critical, high, medium or low"}
+    )
+    allowlist_file: str = field(
+        default="allowlist.toml",
+        metadata={"doc": "the allowlist's file, from the folder of this one: may lie in a git checkout"},
+    )
+    allowlist_providers: tuple[str, ...] = field(
+        default=(), metadata={"doc": "files with the published ranges of providers, one for each"}
     )
 
 
@@ -241,7 +248,7 @@ class _Reader:
     def _settings(self) -> Settings:
         hints = get_type_hints(Settings)
         changes = {}
-        for section in ("database", "console", "alerts"):
+        for section in ("database", "console", "alerts", "allowlist"):
             own = {name.removeprefix(f"{section}_"): name for name in hints if name.startswith(f"{section}_")}
             table = self._table(self.data, section)
             self._only(own, table, (section,))

@@ -26,6 +26,9 @@ TEMPLATE = """\
 # [console]
 # listen = "127.0.0.1:8420"
 
+# [allowlist]
+# file = "allowlist.toml"              # may lie in a git checkout
+
 # [database]
 # url = "postgresql://user@host/name"  # default: SQLite in this folder
 """

@@ -1,0 +1,294 @@
+"""Reading allowlists: our own TOML file, and plain files of networks as text, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from wardkeep.allowlists.collector import collector_paused
+from wardkeep.allowlists.entry import ALLOW, DEFAULT_LIST, DENY, INTERNAL, PUBLIC, Allowlist, Entry, Named
+from wardkeep.allowlists.networks import read_network
+from wardkeep.allowlists.services import read_service
+from wardkeep.core.errors import BadInput
+
+TEXTS = ("list", "network", "service", "owner", "reason", "ticket", "reviewer")
+DAYS = ("created", "expires", "reviewed")
+KEYS = (*TEXTS, *DAYS)
+LARGEST = 64 << 20
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+HEADER = re.compile(r"\s*\[\[\s*(allow|deny)\s*\]\]\s*(?:#.*)?")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+Raw = tuple[str, int, dict[str, Any]]  # (allow or deny, line, what is written)
+
+
+def read_file(path: Path, *, service: str = "", action: str = ALLOW) -> Allowlist:
+    """Any of the forms, told apart by the name's end and then by the content. Raises BadInput with `file:line`.
+
+    `service` is what entries are for that do not say so; `action` is what a plain list does.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise BadInput(f"is larger than {LARGEST >> 20} MiB", where=str(path), todo="Split it.")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as e:
+        raise BadInput(f"cannot be read ({e.strerror})", where=str(path), todo="Check its name.") from None
+    except UnicodeDecodeError as e:
+        raise BadInput(
+            f"is not UTF-8 (byte {e.start})", where=str(path), todo="Save it as UTF-8 text."
+        ) from None
+    return read_text(text, str(path), service=service, action=action)
+
+
+def read_text(text: str, name: str, *, service: str = "", action: str = ALLOW) -> Allowlist:
+    """As `read_file`, of a text that is already here. A plain file's list is called after the file."""
+    suffix = Path(name).suffix.lower()
+    if suffix == ".toml":
+        return read_toml(text, name)
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", Path(name).stem).lstrip("-._") or DEFAULT_LIST
+    plain = _Plain(name, stem[:63], service or "any", action)
+    if suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
+        return plain.json(text)
+    head = text.partition("\n")[0].strip().lower()
+    if suffix == ".csv" or ("network" in head.split(",") and re.fullmatch(r"[a-z ,]+", head)):
+        return plain.csv(text)
+    return plain.lines(text)
+
+
+def read_toml(text: str, name: str) -> Allowlist:
+    """`[[allow]]` and `[[deny]]` entries, `[list.NAME]` tables. Raises BadInput with `file:line` for the first fault."""
+    with collector_paused():
+        raws, tables = _simple(text) or _whole(text, name)
+        entries = tuple(_entry(raw, name) for raw in raws)
+    lists = {}
+    for key, about in tables.items():
+        if not NAME.fullmatch(key):
+            raise BadInput(
+                f"`{key[:40]}` is no name of a list", where=name, todo="Use letters, digits, - _ ."
+            )
+        if not isinstance(about, Mapping) or not set(about) <= {"scope", "says"}:
+            raise BadInput(f"[list.{key}] knows `scope` and `says`", where=name, todo="Take the rest out.")
+        scope = about.get("scope", PUBLIC)
+        if scope not in (PUBLIC, INTERNAL):
+            raise BadInput(
+                f"[list.{key}]: no scope is `{scope}`", where=name, todo=f"Write {PUBLIC} or {INTERNAL}."
+            )
+        lists[key] = Named(scope, str(about.get("says", "")))
+    return Allowlist(entries, lists)
+
+
+def _simple(text: str) -> tuple[list[Raw], dict[str, Any]] | None:
+    """The form in which we write: one `key = "text"` or `key = day` a line. None where anything else stands; then the
+    standard library reads it, forty times slower and without line numbers."""
+    if "\\" in text or "'" in text or CONTROL.search(text) or "\r" in text.replace("\r\n", ""):
+        return None
+    raws: list[Raw] = []
+    tables: dict[str, Any] = {}
+    into: dict[str, Any] | None = None
+    days: dict[str, date] = {}
+    keys: set[str] = set()
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.strip(" \t\r")
+        if not line or line[0] == "#":
+            continue
+        if line[0] == "[":
+            into = {}
+            if line in ("[[allow]]", "[[deny]]"):
+                raws.append((line[2:-2], number, into))
+                continue
+            match = re.fullmatch(r"\[list\.([A-Za-z0-9_-]+)\]", line)
+            if match is None or match[1] in tables:
+                return None
+            tables[match[1]] = into
+            continue
+        key, equals, value = line.partition(" = ")
+        if not equals or into is None or key in into or not value:
+            return None
+        if key not in keys:
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
+                return None
+            keys.add(key)
+        if value[0] == '"':
+            if value.find('"', 1) != len(value) - 1:
+                return None
+            into[key] = value[1:-1]
+            continue
+        day = days.get(value)
+        if day is None:
+            if not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.A):
+                return None
+            try:
+                day = days[value] = date.fromisoformat(value)
+            except ValueError:
+                return None
+        into[key] = day
+    return raws, tables
+
+
+def _whole(text: str, name: str) -> tuple[list[Raw], dict[str, Any]]:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        at = re.search(r"line (\d+)", str(e))
+        where = f"{name}:{at[1]}" if at else f"{name}:{len(text.splitlines())}"
+        raise BadInput(f"no valid TOML: {e}", where=where, todo="Mend that line.") from None
+    for key in data:
+        if key not in (ALLOW, DENY, "list"):
+            raise BadInput(
+                f"nothing is called `{key}` here",
+                where=name,
+                todo="Write [[allow]], [[deny]] or [list.NAME].",
+            )
+    marks: dict[str, list[int]] = {ALLOW: [], DENY: []}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := HEADER.fullmatch(line):
+            marks[match[1]].append(number)
+    raws: list[Raw] = []
+    for action in (ALLOW, DENY):
+        told = data.get(action, [])
+        if not isinstance(told, list) or not all(isinstance(one, dict) for one in told):
+            raise BadInput(f"`{action}` is no list of entries", where=name, todo=f"Write [[{action}]].")
+        # A text over several lines may hold what looks like a header: then no line is better than a wrong one.
+        lines = marks[action] if len(marks[action]) == len(told) else [0] * len(told)
+        raws += [(action, line, one) for line, one in zip(lines, told, strict=True)]
+    tables = data.get("list", {})
+    if not isinstance(tables, dict):
+        raise BadInput("`list` is no table", where=name, todo="Write [list.NAME].")
+    return sorted(raws, key=lambda raw: raw[1]), tables
+
+
+def _entry(raw: Raw, name: str) -> Entry:
+    action, line, told = raw
+    try:
+        if len(told.keys() & _ALL) != len(told):
+            unknown = next(key for key in told if key not in _ALL)
+            near = get_close_matches(unknown, KEYS, n=1, cutoff=0.5)
+            todo = f"Did you mean `{near[0]}`?" if near else f"Valid: {', '.join(KEYS)}."
+            raise BadInput(f"nothing is called `{unknown[:40]}` in an entry", todo=todo)
+        written = told.get("network")
+        if not written:
+            raise BadInput("the entry has no `network`", todo='Write network = "192.0.2.0/24".')
+        for key in told:
+            wanted = date if key in _DAYS else str
+            if type(told[key]) is not wanted:
+                form = f"a day: {key} = 2027-01-31" if wanted is date else f'a text: {key} = "…"'
+                raise BadInput(f"`{key}` does not fit", todo=f"Write {form}.")
+        listed = told.get("list", DEFAULT_LIST)
+        if not NAME.fullmatch(listed):
+            raise BadInput(f"`{listed[:40]}` is no name of a list", todo="Use letters, digits, - _ .")
+        if "service" not in told:
+            raise BadInput("the entry has no `service`", todo='Write service = "22/tcp", or "any".')
+        return Entry(
+            read_network(written),
+            read_service(told["service"]),
+            action,
+            listed,
+            told.get("owner", "").strip(),
+            told.get("reason", "").strip(),
+            told.get("ticket", "").strip(),
+            told.get("created"),
+            told.get("expires"),
+            told.get("reviewed"),
+            told.get("reviewer", "").strip(),
+            written,
+            name,
+            line,
+        )
+    except BadInput as e:
+        raise BadInput(e.what, where=f"{name}:{line}" if line else name, todo=e.todo) from None
+
+
+_ALL, _DAYS = frozenset(KEYS), frozenset(DAYS)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """The forms that others write."""
+
+    name: str
+    called: str
+    service: str
+    action: str
+
+    def lines(self, text: str) -> Allowlist:
+        """A network a line; `#` and `;` begin a comment."""
+        entries = []
+        for number, line in enumerate(text.splitlines(), start=1):
+            written = re.split(r"[#;]", line, maxsplit=1)[0].strip().rstrip(",")
+            if written:
+                entries.append(self._made(number, {"network": written}))
+        return Allowlist(tuple(entries), bare=True)
+
+    def csv(self, text: str) -> Allowlist:
+        """A header that names the columns as the TOML keys are named, in any order; other columns are refused."""
+        rows = csv.reader(text.splitlines(), strict=True)
+        try:
+            header = [word.strip().lower() for word in next(rows, [])]
+            if "network" not in header or not set(header) <= {*KEYS, "action"}:
+                raise BadInput(
+                    "the first line does not name the columns",
+                    where=f"{self.name}:1",
+                    todo=f"Known: {', '.join(KEYS)}, action.",
+                )
+            entries = [
+                self._made(rows.line_num, self._columns(header, row, rows.line_num)) for row in rows if row
+            ]
+        except csv.Error as e:
+            raise BadInput(f"no valid CSV: {e}", where=f"{self.name}:{rows.line_num}") from None
+        return Allowlist(tuple(entries), bare=not set(header) & {"owner", "reason", "expires", "reviewed"})
+
+    def _columns(self, header: list[str], row: list[str], line: int) -> dict[str, Any]:
+        if len(row) != len(header):
+            raise BadInput(
+                f"{len(row)} columns, the first line has {len(header)}", where=f"{self.name}:{line}"
+            )
+        return {key: value.strip() for key, value in zip(header, row, strict=True) if value.strip()}
+
+    def json(self, text: str) -> Allowlist:
+        """An array of networks, or of objects with the keys of the TOML file."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as e:
+            line = getattr(e, "lineno", 0)
+            raise BadInput(
+                f"no valid JSON: {e}", where=f"{self.name}:{line}" if line else self.name
+            ) from None
+        if not isinstance(data, list):
+            raise BadInput("no array of networks or entries", where=self.name, todo='Write ["192.0.2.0/24"].')
+        bare = all(isinstance(one, str) for one in data)
+        entries = []
+        for number, one in enumerate(data, start=1):
+            if not isinstance(one, str | dict):
+                raise BadInput(f"item {number} is neither a text nor an object", where=self.name)
+            entries.append(
+                self._made(0, {"network": one} if isinstance(one, str) else one, f"item {number}: ")
+            )
+        return Allowlist(tuple(entries), bare=bare)
+
+    def _made(self, line: int, told: Mapping[str, Any], before: str = "") -> Entry:
+        about: dict[str, Any] = {"list": self.called, "service": self.service, **told}
+        action = about.pop("action", self.action)
+        where = f"{self.name}:{line}" if line else self.name
+        if action not in (ALLOW, DENY):
+            raise BadInput(f"{before}`{action}` is neither allow nor deny", where=where)
+        for key in DAYS:
+            if isinstance(value := about.get(key), str):
+                about[key] = _day(value, f"{before}{key}", where)
+        try:
+            return _entry((action, line, about), self.name)
+        except BadInput as e:
+            raise BadInput(f"{before}{e.what}", where=where, todo=e.todo) from None
+
+
+def _day(text: str, key: str, where: str) -> date:
+    try:
+        return datetime.fromisoformat(text).date()
+    except ValueError:
+        raise BadInput(f"{key}: `{text[:40]}` is no day", where=where, todo="Write 2027-01-31.") from None

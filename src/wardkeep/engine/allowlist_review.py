@@ -1,0 +1,167 @@
+"""Review campaigns of the allowlist: begun, signed entry by entry, closed; each act an entry of the ledger.
+
+The ledger alone tells what a campaign is: there is no table to fall out of step with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from wardkeep.allowlists.campaign import DECISIONS, EXTEND, KEEP, OPEN, REMOVE, Campaign, quarter, retold
+from wardkeep.allowlists.editing import changed, find, removed
+from wardkeep.allowlists.minutes import minutes
+from wardkeep.allowlists.reading import read_toml
+from wardkeep.allowlists.views import entry_view
+from wardkeep.core.errors import BadInput
+from wardkeep.engine.allowlists import KIND, ROW, declared, editing
+from wardkeep.engine.platform import Platform
+from wardkeep.store.schema import entries as known_entries
+
+MOST_AT_ONCE = 1_000  # ids in one entry of the ledger
+
+
+def campaigns(platform: Platform) -> list[Campaign]:
+    """All of them, oldest first."""
+
+    def views(act: Mapping[str, Any]) -> list[dict[str, Any]]:
+        blob = next(blob for blob in act["blobs"] if blob["name"] == "entries")
+        found: list[dict[str, Any]] = json.loads(platform.ledger.get_blob(blob["digest"]))
+        return found
+
+    return retold(_acts(platform), views)
+
+
+def campaign_named(platform: Platform, name: str = "") -> Campaign:
+    """The campaign of this name, or the last one. Raises BadInput when there is none."""
+    found = [one for one in campaigns(platform) if not name or one.name == name]
+    if not found:
+        what = f"no campaign is called `{name}`" if name else "no campaign was begun yet"
+        raise BadInput(what, todo="Begin one: `wardkeep allowlist review start`.")
+    return found[-1]
+
+
+def start_campaign(platform: Platform, by: str, name: str = "", today: date | None = None) -> Campaign:
+    """Begin a campaign over the entries as they are now. Raises BadInput while another one is open, or the name is taken."""
+    today = today or datetime.now(UTC).date()
+    called = " ".join(name.split())[:60] or quarter(today)
+    known = campaigns(platform)
+    if known and known[-1].state == OPEN:
+        raise BadInput(
+            f"the campaign {known[-1].name} is open, {len(known[-1].left)} entries are left",
+            todo="Sign them, or close it: `wardkeep allowlist review close`.",
+        )
+    if any(one.name == called for one in known):
+        raise BadInput(f"there was a campaign {called} already", todo="Give another name by --campaign.")
+    # Entries that say the same are one subject of review; the audit tells them apart.
+    views = list({entry.id: entry_view(entry, today) for entry in declared(platform.config).entries}.values())
+    if not views:
+        raise BadInput("the allowlist has no entry to review", todo="See `wardkeep allowlist list`.")
+    data = json.dumps(views, sort_keys=True).encode()
+    blob = {"name": "entries", "digest": platform.ledger.put_blob(data), "size": len(data)}
+    body = {"act": "review-start", "campaign": called, "entries": len(views)}
+    platform.record(KIND, by, body, subject={"control": ROW}, blobs=[blob])
+    return campaign_named(platform, called)
+
+
+def sign(
+    platform: Platform,
+    said: Sequence[str],
+    decision: str,
+    *,
+    reviewer: str,
+    by: str,
+    says: str = "",
+    until: date | None = None,
+    name: str = "",
+    today: date | None = None,
+) -> Campaign:
+    """A reviewer's word on entries (ids or networks) of the campaign; carried out in the file at once.
+
+    Raises BadInput where an entry is not of the campaign, an extension has no day to come, or a removal or extension no reason.
+    """
+    today = today or datetime.now(UTC).date()
+    who, why = " ".join(reviewer.split()), " ".join(says.split())[:2000]
+    if decision not in DECISIONS:
+        raise BadInput(
+            f"`{decision}` is no decision", where="--decision", todo="Write keep, extend or remove."
+        )
+    if not who:
+        raise BadInput("a decision has a reviewer with a name", where="--reviewer")
+    if decision != KEEP and not why:
+        raise BadInput(f"why it is {DECISIONS[decision]} must be said", where="--says")
+    if (until is not None) != (decision == EXTEND) or (until is not None and until < today):
+        raise BadInput("an extension, and only that, has a new last day to come", where="--until")
+    campaign = campaign_named(platform, name)
+    if campaign.closed:
+        raise BadInput(f"the campaign {campaign.name} was closed", todo="Begin another one.")
+    if len(said) > MOST_AT_ONCE:
+        raise BadInput(f"at most {MOST_AT_ONCE} entries are signed at once")
+    chosen: list[str] = []
+
+    def edit(text: str, file: str) -> str:
+        for one in said:
+            entry = find(read_toml(text, file), one)
+            if entry.id not in campaign.entries:
+                raise BadInput(
+                    f"{entry.key} came after the campaign began", todo="It is part of the next one."
+                )
+            if entry.expired(today) and decision == KEEP:
+                raise BadInput(
+                    f"{entry.key} has expired: keeping it changes nothing", todo="Extend or remove it."
+                )
+            chosen.append(entry.id)
+            seen: dict[str, str | date] = {"reviewed": today, "reviewer": who}
+            if until is not None:
+                seen = {"expires": until, **seen}
+            text = removed(text, entry) if decision == REMOVE else changed(text, entry, seen)
+        return text
+
+    def body() -> dict[str, Any]:
+        told: dict[str, Any] = {"act": "review-sign", "campaign": campaign.name, "decision": decision}
+        told |= {"entries": chosen, "reviewer": who, "says": why}
+        return told | ({"until": until.isoformat()} if until else {})
+
+    with editing(platform) as write:
+        write(edit, by, body)
+    return campaign_named(platform, campaign.name)
+
+
+def close_campaign(platform: Platform, by: str, *, says: str = "", name: str = "") -> Campaign:
+    """End a campaign. What is left stays on record as left. Raises BadInput if it is closed, or left entries have no reason."""
+    campaign = campaign_named(platform, name)
+    why = " ".join(says.split())[:2000]
+    if campaign.closed:
+        raise BadInput(f"the campaign {campaign.name} was closed already", where=campaign.closed)
+    if campaign.left and not why:
+        raise BadInput(
+            f"{len(campaign.left)} entries are undecided: say why it ends all the same", where="--says"
+        )
+    body = {"act": "review-close", "campaign": campaign.name, "says": why, "left": len(campaign.left)}
+    platform.record(KIND, by, body, subject={"control": ROW})
+    return campaign_named(platform, campaign.name)
+
+
+def minutes_of(platform: Platform, name: str = "") -> dict[str, Any]:
+    """The minutes of a campaign as plain data, tied to the ledger as it is now."""
+    checkpoint = platform.ledger.checkpoint()
+    root = base64.b64encode(checkpoint.root).decode()
+    return minutes(campaign_named(platform, name), checkpoint.origin, {"size": checkpoint.size, "root": root})
+
+
+def _acts(platform: Platform) -> Iterator[Mapping[str, Any]]:
+    """The ledger's entries about the allowlist: by the index as far as it goes, then by reading on."""
+    e = known_entries.c
+    with platform.store.read() as connection:
+        last = connection.execute(select(func.max(e.idx))).scalar()
+        found = connection.execute(select(e.idx).where(e.kind == KIND).order_by(e.idx)).scalars().all()
+    for index in found:
+        yield from platform.ledger.read(index, index + 1)
+    for entry in platform.ledger.read(0 if last is None else last + 1):
+        if entry["kind"] == KIND:
+            yield entry
