@@ -29,6 +29,9 @@ WORDS = "correct horse battery"
 CHEAP = (10, 8, 1)
 
 
+LIST = '[[allow]]\nnetwork = "192.0.2.7"\nservice = "22/tcp"\n'
+
+
 def finding(subject: str) -> Finding:
     return Finding(
         "keys", "keys.x", "Keys are fine.", "app-1", subject, Verdict.FAIL, Severity.LOW, "not fine"
@@ -53,6 +56,7 @@ def lived(platform: Platform) -> Platform:
             blob = {"name": "x", "digest": digest, "size": len(data)}
             platform.record("state", "engine", {"n": n}, blobs=[blob])
     (platform.folder / "keys" / "seal").write_bytes(b"the key of seals")
+    (platform.folder / "allowlist.toml").write_text(LIST)
     return platform
 
 
@@ -88,6 +92,7 @@ def test_everything_comes_back(lived: Platform, tmp_path: Path, request: pytest.
         record(again.store, [given], deadlines(again.config.numbers))  # new rows get new numbers
         assert again.record("state", "engine", {}) == manifest.entries
     assert (folder / "keys" / "seal").read_bytes() == b"the key of seals"
+    assert (folder / "allowlist.toml").read_text() == LIST
     assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
     assert folder.stat().st_mode & 0o777 == 0o700
 

@@ -30,6 +30,7 @@ from wardkeep.core.profiles import (
     read_duration,
     show_duration,
 )
+from wardkeep.engine.folder import ALLOWLIST
 from wardkeep.engine.toml_lines import Lines
 
 TOP = ("profile", "numbers", "cadence", "policy", "host", "database", "console", "alerts", "allowlist")
@@ -62,7 +63,7 @@ class Settings:
         default="medium", metadata={"doc": "findings below it are not alerted: critical, high, medium or low"}
     )
     allowlist_file: str = field(
-        default="allowlist.toml",
+        default=ALLOWLIST,
         metadata={"doc": "the allowlist's file, from the folder of this one: may lie in a git checkout"},
     )
     allowlist_providers: tuple[str, ...] = field(

@@ -12,6 +12,7 @@ from wardkeep.core.errors import Unavailable
 
 SYSTEM_FOLDER = Path("/var/lib/wardkeep")
 CONFIG = "wardkeep.toml"
+ALLOWLIST = "allowlist.toml"  # unless the configuration names another file
 DATABASE = "state.sqlite3"
 LEDGER = "ledger"
 WITNESS = "witness"  # the last checkpoint seen, apart from the ledger's own folder

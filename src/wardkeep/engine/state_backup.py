@@ -24,7 +24,7 @@ import msgspec
 from wardkeep import __version__, controls
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.engine.config import read_config
-from wardkeep.engine.folder import CONFIG, DATABASE, KEYS, LEDGER, LOCK, WITNESS, is_served
+from wardkeep.engine.folder import ALLOWLIST, CONFIG, DATABASE, KEYS, LEDGER, LOCK, WITNESS, is_served
 from wardkeep.engine.index import catch_up
 from wardkeep.engine.platform import Platform, open_platform, operator, timestamp
 from wardkeep.engine.sealed_file import COST, Opener, Sealer
@@ -38,7 +38,7 @@ FORMAT = "wardkeep-backup/1"
 MANIFEST, ROWS = "manifest.json", "rows"
 HELD = ".rows"  # where the rows wait for their database, inside a folder of mode 0700
 PART = 4 << 20  # bytes of rows in one member of the archive
-_KEPT = (CONFIG, WITNESS, KEYS, LEDGER)
+_KEPT = (CONFIG, ALLOWLIST, WITNESS, KEYS, LEDGER)
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -165,7 +165,8 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
         end = [(path, path.read_bytes()) for path in moving if path.is_file()]
     done = {path for path, _ in end}
     yield from ((path.relative_to(folder).as_posix(), data) for path, data in end)
-    for path in (folder / CONFIG, *sorted((folder / KEYS).glob("**/*")), *sorted(ledger.glob("**/*"))):
+    files = (folder / CONFIG, folder / ALLOWLIST)
+    for path in (*files, *sorted((folder / KEYS).glob("**/*")), *sorted(ledger.glob("**/*"))):
         skipped = path in done or ".p/" in path.as_posix() or path.name in ("lock",)
         if path.is_file() and not skipped and not path.name.startswith("times.sqlite3"):
             try:
