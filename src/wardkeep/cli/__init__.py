@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "What would bring the hosts to the policy; nothing is done."),
     "apply": ("apply", "Carry out a plan, or take it back."),
     "drill": ("drill", "Prove controls by exercising them."),
+    "scan": ("scan", "Scans: other tools' results, the host profile, ports from outside."),
     "evidence": ("evidence", "Evidence for an auditor: export a pack, verify one, show an entry."),
     "review": ("review", "Say that a person's review was done."),
     "state": ("state", "Back everything up, restore it, rebuild the database from the ledger."),

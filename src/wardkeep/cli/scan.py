@@ -1,0 +1,115 @@
+"""`wardkeep scan`: results of other scan tools, in one form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wardkeep.cli.options import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from wardkeep.scans import Report
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _group() -> None:
+    """Scans of hosts: what other tools found, the host profile, ports seen from outside."""
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Result files; .gz and .zip too.")],
+    tool: Annotated[
+        str,
+        typer.Option("--tool", metavar="NAME", help="Which tool wrote them; told by content if not given."),
+    ] = "",
+    every: Annotated[
+        bool, typer.Option("--all", help="List what passed and was only observed, too.")
+    ] = False,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", metavar="MIB", min=1, max=4096, help="The largest file, unpacked, in MiB."),
+    ] = 64,
+    json: Json = False,
+) -> None:
+    """Read result files of other tools. Nothing is dropped: what went in came out as results or is named as refused.
+
+    Example: wardkeep scan import arf.xml trivy.json. Exit status: 0 all pass, 1 something fails, 2 a file cannot be
+    used (the others are shown), 3 nothing fails but something is unknown.
+    """  # fmt: skip
+    from wardkeep.cli.terminal import console, exit_status, note, print_json
+    from wardkeep.core.errors import BadInput
+    from wardkeep.scans import KEYS, import_file
+
+    if tool and tool not in KEYS:
+        raise BadInput(f"no tool is called `{tool}`", todo=f"Known: {', '.join(KEYS)}.")
+    reports: list[Report] = []
+    bad = 0
+    for file in files:
+        try:
+            reports += import_file(file, tool, limit << 20)
+        except BadInput as e:
+            bad += 1
+            note(e.line())
+    if json:
+        print_json([as_json(report) for report in reports])
+    else:
+        for report in reports:
+            show(console(), report, every)
+    raise typer.Exit(2 if bad else exit_status(word for report in reports for word in verdicts(report)))
+
+
+def verdicts(report: Report) -> set[str]:
+    """The report's verdicts in the house's words. What was refused, and a report that says nothing, are unknown."""
+    counts = report.counts
+    found = {word for word in ("fail", "pass", "unknown") if counts[word]}
+    if report.refused or not report.results:
+        found.add("unknown")
+    return found or {"pass"}
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    about = {"tool": report.tool, "tool_version": report.version}
+    return {
+        "file": report.file, "sha256": report.sha256, **about, "target": report.target, "at": report.at,
+        "items": report.items, "counts": report.counts, "notes": report.notes,
+        "results": [{**about, **asdict(one), "target": one.target or report.target} for one in report.results],
+        "refused": [asdict(one) for one in report.refused],
+    }  # fmt: skip
+
+
+def show(out: Console, report: Report, every: bool) -> None:
+    """What a person reads: what went in and came out, what fails first, then what could not be read."""
+    from wardkeep.cli.terminal import table
+    from wardkeep.scans.model import SEVERITIES
+
+    counts = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count) or "nothing"
+    version = f" {report.version}" if report.version else ""
+    out.print(
+        f"{report.file}: {report.tool}{version}, {report.items} items: {counts}", style="bold", markup=False
+    )
+    for text in report.notes:
+        out.print(f"   {text}", style="dim", markup=False)
+    listed = [one for one in report.results if every or one.state.value in ("fail", "unknown")]
+    order = {name: number for number, name in enumerate(SEVERITIES)}
+    listed.sort(key=lambda one: (one.state.value != "fail", order.get(one.severity, 9), one.id))
+    if listed:
+        shown = table("state", "severity", "what", "where")
+        for one in listed:
+            package = " ".join(part for part in (one.component, one.installed) if part)
+            fixed = f" → {one.fixed[:40]}" if one.fixed else ""
+            where = " ".join(part for part in (one.target or report.target, one.location) if part)
+            about = f"{one.id}: {one.title}" if one.title and one.title != one.id else one.id
+            place = f"{package}{fixed} {where}".strip()
+            shown.add_row(one.state.value, one.severity or "-", about[:160], place[:120])
+        out.print(shown)
+    for refusal in report.refused:
+        out.print(f"   refused {refusal.raw}: {refusal.why}", style="yellow", markup=False)
