@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("user", "Who may sign in to the console: add, link, role, disable, reset."),
     "token": ("token", "API tokens for programs: issue, list, revoke."),
     "doctor": ("doctor", "What is wrong with this installation, and what to do."),
+    "lab": ("lab", "Live Debian hosts on this machine, to try things on."),
     "install": ("install", "Run Wardkeep as a hardened service of this machine."),
 }
 

@@ -1,0 +1,54 @@
+"""podman on the lab's own storage, with settings of its own: nothing of the machine's podman is touched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from wardkeep.core.errors import Unavailable
+from wardkeep.lab.processes import MARK
+from wardkeep.lab.records import Places
+
+# The machine's own limits may be lower than podman's defaults, and crun may be missing: both are settled here.
+SETTINGS = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+[network]
+network_backend = "netavark"
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: exit status, stdout and stderr as text."""
+
+    exit: int
+    stdout: str
+    stderr: str
+
+
+def podman(
+    places: Places, *args: str, stdin: str = "", check: bool = True, timeout: float = 120, lab: str = ""
+) -> Ran:
+    """Run podman. Raises Unavailable with its last words when it fails and `check` is set, and when it hangs."""
+    file = places.cache / "containers.conf"
+    if not file.exists() or file.read_text() != SETTINGS:
+        places.cache.mkdir(parents=True, exist_ok=True)
+        file.write_text(SETTINGS)
+    where = ["--root", str(places.cache / "storage"), "--runroot", str(places.run / "podman"),
+             "--tmpdir", str(places.run / "podman-tmp")]  # fmt: skip
+    marks = {MARK: lab} if lab else {}
+    try:
+        done = subprocess.run(
+            ["podman", *where, *args], input=stdin, capture_output=True, text=True, errors="replace",
+            timeout=timeout, env={**os.environ, "CONTAINERS_CONF": str(file), **marks}, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"podman {args[0]} did not end within {timeout:.0f} s") from None
+    if check and done.returncode:
+        raise Unavailable(f"podman {args[0]}: {done.stderr.strip()[-600:]}")
+    return Ran(done.returncode, done.stdout, done.stderr)
