@@ -62,6 +62,8 @@ WHY = {
     ("console", "fleet"): "a page must never reach a host; it asks the engine, which records the asking",
     ("engines", "*"): "an engine is useful by itself, on plain files, without a platform",
 }
+# One engine on another, where the second is nothing without the first.
+STANDS_ON = {"rulesets": {"packets"}}  # what tools wrote, read into packet sets and audited there
 STANDALONE = {
     "ledger/verify.py": "a stranger can read and run the verifier alone: standard library and one signature check"
 }
@@ -88,7 +90,7 @@ def allowed(here: str, there: str) -> bool:
     if here == there or there in ("", "__version__"):
         return True
     if here not in MAY:  # an engine
-        return there == "core"
+        return there == "core" or there in STANDS_ON.get(here, ())
     if there not in MAY:  # any part above core and facts may stand on an engine
         return here not in ("core", "facts", "console") or (here == "facts")
     return there in MAY[here]

@@ -1,0 +1,204 @@
+"""The objects of `nft -j list ruleset`, each with what it says; nothing is judged here.
+
+Source of the form: libnftables-json(5), schema version 1. Kinds of object that are not known are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from wardkeep.core.errors import NotUnderstood
+
+FAMILIES = frozenset({"ip", "ip6", "inet", "arp", "bridge", "netdev"})
+# Named objects: rules refer to them, and they decide nothing by themselves.
+NAMED = frozenset(
+    {
+        *(
+            "counter",
+            "quota",
+            "limit",
+            "ct helper",
+            "ct timeout",
+            "ct expectation",
+            "secmark",
+            "synproxy",
+            "flowtable",
+        ),
+        *("element", "tunnel"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`flags` as nft tells them: "dormant" (loaded, but its chains see no packet), "owner", "persist"."""
+
+    family: str
+    name: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain; `hook` is "" unless packets enter it by themselves (a base chain). `policy` is accept or drop."""
+
+    family: str
+    table: str
+    name: str
+    hook: str = ""
+    kind: str = ""  # filter | nat | route
+    priority: int = 0
+    policy: str = ""
+    devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule: `expr` are its expressions, in order, as libnftables-json(5) describes them."""
+
+    family: str
+    table: str
+    chain: str
+    handle: int
+    expr: tuple[Mapping[str, Any], ...]
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A named set or map. `elements` is what it holds now; `changes` says that it can hold something else later."""
+
+    family: str
+    table: str
+    name: str
+    is_map: bool
+    elements: tuple[Any, ...]
+    changes: bool
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The whole rule set: tables, chains, rules in evaluation order, named sets and maps."""
+
+    tables: tuple[Table, ...]
+    chains: tuple[Chain, ...]
+    rules: tuple[Rule, ...]
+    collections: tuple[Collection, ...]
+
+    def find(self, family: str, table: str, name: str) -> Collection | None:
+        """The named set or map of a table."""
+        return self._named.get((family, table, name))
+
+    @cached_property
+    def _named(self) -> Mapping[tuple[str, str, str], Collection]:
+        return {(c.family, c.table, c.name): c for c in self.collections}
+
+    @cached_property
+    def by_chain(self) -> Mapping[tuple[str, str, str], list[Rule]]:
+        """The rules of each chain (family, table, name), in the order the kernel tries them."""
+        found: dict[tuple[str, str, str], list[Rule]] = {}
+        for rule in self.rules:
+            found.setdefault((rule.family, rule.table, rule.chain), []).append(rule)
+        return found
+
+    @cached_property
+    def written(self) -> frozenset[tuple[str, str, str]]:
+        """Sets that rules themselves write into. `dynamic` is lost in the JSON of nft 1.0.6; this is not."""
+        found = set()
+        for rule in self.rules:
+            for expr in rule.expr:
+                for kind in ("set", "map"):
+                    body = expr.get(kind)
+                    if isinstance(body, dict) and isinstance(body.get(kind, body.get("set")), str):
+                        name = str(body.get(kind, body.get("set"))).removeprefix("@")
+                        found.add((rule.family, rule.table, name))
+        return frozenset(found)
+
+
+def read_objects(text: str, where: str) -> Objects:
+    """One JSON object as nft writes it. Raises NotUnderstood naming `where`.
+
+    An empty rule set is an answer (nothing is filtered); an empty *text* is refused.
+    """
+    try:
+        # nft 1.0.6 prints stray memory for a table's flags, control characters among it.
+        whole = json.loads(text, strict=False)
+        objects = whole["nftables"]
+        version = objects[0]["metainfo"]["json_schema_version"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise NotUnderstood("not the JSON of `nft -j list ruleset`", where=where) from None
+    if version != 1:
+        raise NotUnderstood(f"JSON schema version {version}, only 1 is known", where=where)
+    gathered: dict[str, list[Any]] = {"table": [], "chain": [], "rule": [], "collection": []}
+    for entry in objects[1:]:
+        kind, made = _object(entry, where)
+        if made is not None:
+            gathered[kind].append(made)
+    return Objects(*(tuple(gathered[kind]) for kind in ("table", "chain", "rule", "collection")))
+
+
+def _object(entry: Any, where: str) -> tuple[str, Any]:
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise NotUnderstood("an entry of the rule set is no single object", where=where)
+    ((kind, body),) = entry.items()
+    try:
+        match kind:
+            case "table":
+                return "table", Table(_family(body, where), body["name"], words_of(body.get("flags", ())))
+            case "chain":
+                return "chain", _chain(body, where)
+            case "rule":
+                expressions = tuple(body["expr"])
+                if not all(isinstance(e, dict) and len(e) == 1 for e in expressions):
+                    raise NotUnderstood("a rule's expression is no single object", where=where)
+                made = Rule(
+                    _family(body, where),
+                    body["table"],
+                    body["chain"],
+                    int(body["handle"]),
+                    expressions,
+                    body.get("comment", ""),
+                )
+                return "rule", made
+            case "set" | "map":
+                return "collection", _collection(body, kind == "map", where)
+    except (KeyError, TypeError, ValueError) as e:
+        raise NotUnderstood(f"a {kind} lacks or garbles {e}", where=where) from None
+    if kind in NAMED:
+        return "table", None
+    raise NotUnderstood(f"an object of the unknown kind `{kind}`", where=where)
+
+
+def _family(body: Mapping[str, Any], where: str) -> str:
+    family = body["family"]
+    if family not in FAMILIES:
+        raise NotUnderstood(f"the unknown family `{family}`", where=where)
+    return str(family)
+
+
+def _chain(body: Mapping[str, Any], where: str) -> Chain:
+    family, table, name = _family(body, where), body["table"], body["name"]
+    if "hook" not in body:
+        return Chain(family, table, name)
+    policy = body.get("policy", "accept" if family in ("netdev",) else None)
+    if policy not in ("accept", "drop"):
+        raise NotUnderstood(f"the base chain `{name}` has the policy `{policy}`", where=where)
+    devices = words_of(body.get("dev", ()))
+    return Chain(family, table, name, body["hook"], body["type"], int(body["prio"]), policy, devices)
+
+
+def _collection(body: Mapping[str, Any], is_map: bool, where: str) -> Collection:
+    flags = words_of(body.get("flags", ()))
+    # `dynamic` is lost in the JSON of nft 1.0.6; a timeout always shows and means the same for us.
+    changes = bool({"dynamic", "timeout"} & set(flags)) or "timeout" in body
+    family, table = _family(body, where), body["table"]
+    return Collection(family, table, body["name"], is_map, tuple(body.get("elem", ())), changes)
+
+
+def words_of(value: Any) -> tuple[str, ...]:
+    """A word or a list of words as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value)

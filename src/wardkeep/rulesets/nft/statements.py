@@ -1,0 +1,163 @@
+"""What an nft statement does, as parts of the engine's rule body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wardkeep.packets.dimensions import ANY, Row, Values
+from wardkeep.packets.program import Assign, Effect, Goto, Jump, Nat, NoTrack, Part, Unknown, Verdict
+from wardkeep.rulesets.nft.conditions import Scope, branch_parts, match_parts
+from wardkeep.rulesets.nft.keys import CONNECTION, METAS, PAYLOADS, Expr, NotModelled, number_of, value_of
+from wardkeep.rulesets.nft.wording import expression, value
+
+FULL: Final = 0xFFFFFFFF
+# Statements after which the rest of the rule runs, and no packet's way changes.
+HARMLESS: Final = frozenset({"last", "comment"})
+GOES_ON: Final = frozenset(
+    {"log", "ct helper", "ct timeout", "ct expectation", "flow", "secmark", "dup", "ct zone", "nftrace"}
+)
+# Statements that let some packets pass to the rest of the rule and not others: by rate, by count, by what a set can still hold.
+WAITING: Final = frozenset({"limit", "quota", "ct count", "meter", "tproxy", "socket"})
+
+
+def parts_of(scope: Scope, expr: Expr) -> list[Part]:
+    """One expression of a rule. Whatever is not understood stays in the rule as Unknown."""
+    ((name, body),) = expr.items()
+    match name:
+        case "match":
+            return match_parts(scope, body)
+        case "vmap":
+            return branch_parts(scope, body)
+        case "accept" | "drop" | "return" | "continue":
+            return [Verdict(name)]
+        case "reject":
+            return [Verdict("reject", expression(expr).removeprefix("reject").strip())]
+        case "jump":
+            return [Jump(_chain(scope, body))]
+        case "goto":
+            return [Goto(_chain(scope, body))]
+        case "counter":
+            return [Effect(expression(expr), harmless=not isinstance(body, str))]
+        case "notrack":
+            return [NoTrack()]
+        case "queue" | "synproxy" | "fwd":
+            return [Verdict("queue", expression(expr))]
+        case "mangle":
+            return _mangled(body)
+        case "dnat" | "snat" | "masquerade" | "redirect":
+            return [Nat(name, _rewritten(name, body or {}, scope))]
+        case "set" | "map":
+            # Writing fails, and ends the rule, when the set is full or its own limit says so.
+            return [Effect(expression(expr)), Unknown(f"{expression(expr)} (fails when the set is full)")]
+        case "xt":
+            return _xt(body)
+    if name in HARMLESS:
+        return [Effect(expression(expr), harmless=True)]
+    if name in WAITING:
+        return [Unknown(expression(expr))]
+    if name in GOES_ON:
+        return [Effect(expression(expr))]
+    told = f"the statement {expression(expr)}"
+    return [Unknown(told), Verdict("queue", told)]
+
+
+def _chain(scope: Scope, body: Expr) -> str:
+    return f"{scope.rule.family} {scope.rule.table} {body['target']}"
+
+
+def _xt(body: Any) -> list[Part]:
+    """A match or target of iptables that nft cannot print. `iptables-save` beside this file tells what it is."""
+    kind = body.get("type", "") if isinstance(body, dict) else ""
+    name = body.get("name", "") if isinstance(body, dict) else str(body)
+    told = f"the iptables {kind or 'extension'} `{name}`, which nft does not print"
+    return [Unknown(told)] if kind == "match" else [Unknown(told), Verdict("queue", told)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A value as `(source & keep) ^ xor`; no source is a constant."""
+
+    source: str
+    keep: int
+    xor: int
+
+
+def _mangled(body: Expr) -> list[Part]:
+    goal = _assigned_to(body["key"])
+    told = f"{value(body['key'])} set {value(body['value'])}"
+    if goal is None:
+        return [Effect(told)]
+    if goal in ("mark", "ctmark"):
+        try:
+            made = _line(body["value"])
+        except NotModelled:
+            return [Assign(goal, values=ANY[goal])]
+        if not made.source:
+            return [Assign(goal, xor=made.xor)]
+        return [Assign(goal, made.keep, made.xor, "" if made.source == goal else made.source)]
+    try:
+        values: Values = value_of(goal, body["value"])
+    except (NotModelled, KeyError, TypeError, ValueError):
+        values = ANY[goal]
+    return [Assign(goal, values=values)]
+
+
+def _assigned_to(key: Any) -> str | None:
+    """The dimension that a mangle changes; None if it is none of the engine's."""
+    ((what, body),) = key.items()
+    if what == "meta" and body.get("key") == "mark":
+        return "mark"
+    if what == "ct" and body.get("key") == "mark":
+        return "ctmark"
+    if what == "payload":
+        known = PAYLOADS.get((body.get("protocol"), body.get("field")))
+        return known.dimension if known else None
+    return None
+
+
+def _line(told: Any) -> _Line:
+    """Raises NotModelled for anything but masks, bits and copies of a mark."""
+    if isinstance(told, int | str) and not isinstance(told, bool):
+        return _Line("", 0, number_of("mark", told) & FULL)
+    if isinstance(told, dict) and len(told) == 1:
+        ((what, body),) = told.items()
+        if what == "meta" and METAS.get(body.get("key")) == "mark":
+            return _Line("mark", FULL, 0)
+        if what == "ct" and CONNECTION.get(body.get("key")) == "ctmark":
+            return _Line("ctmark", FULL, 0)
+        if what in ("&", "|", "^") and isinstance(body, list) and len(body) == 2:
+            one, other = _line(body[0]), _line(body[1])
+            if not one.source:
+                one, other = other, one
+            if other.source:
+                raise NotModelled("two marks in one value")
+            bits = other.xor
+            if what == "&":
+                return _Line(one.source, one.keep & bits, one.xor & bits)
+            if what == "|":
+                return _Line(one.source, one.keep & ~bits & FULL, one.xor | bits)
+            return _Line(one.source, one.keep, one.xor ^ bits)
+    raise NotModelled("a value that is computed")
+
+
+def _rewritten(name: str, body: Expr, scope: Scope) -> Row:
+    destination = name in ("dnat", "redirect")
+    side, port = ("dst", "dport") if destination else ("src", "sport")
+    family = body.get("family", scope.rule.family)
+    versions = {"ip": ("4",), "ip6": ("6",)}.get(family, ("4", "6"))
+    row: dict[str, Values] = {}
+    if (name != "dnat" and name != "snat") or "addr" in body:
+        for version in versions:
+            try:
+                row[f"{side}{version}"] = value_of(f"{side}{version}", body["addr"])
+            except (NotModelled, KeyError, TypeError, ValueError):
+                row[f"{side}{version}"] = ANY[f"{side}{version}"]
+    if "port" in body:
+        try:
+            row[port] = value_of(port, body["port"])
+        except (NotModelled, KeyError, TypeError, ValueError):
+            row[port] = ANY[port]
+    elif not destination:
+        row[port] = ANY[port]  # a translated source may always get another port
+    return row
