@@ -24,6 +24,8 @@ AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 # Where the order of a collection is what the fact says, and why. Everything else is shuffled.
 ORDER_SPEAKS = {
+    "Allowlist.entries": "of two entries that say the same the first stays",
+    "Entry.spans": "sorted by the reader: two entries that open the same read the same",
     "SshServer.plain": "of two lines with one keyword sshd takes the first",
     "SshServer.blocks": "of two matching blocks sshd takes the first",
     "Block.lines": "of two lines with one keyword sshd takes the first",

@@ -38,7 +38,7 @@ class Providers:
         self._lows: dict[int, list[int]] = {}
         self._ends: dict[int, list[int]] = {}
         for version, found in self._found.items():
-            found.sort(key=lambda block: (block[0], -block[1]))
+            found.sort(key=lambda block: (block[0], -block[1], block[2]))
             self._lows[version] = [low for low, _, _ in found]
             ends: list[int] = []
             self._ends[version] = ends

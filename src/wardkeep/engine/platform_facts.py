@@ -3,6 +3,7 @@
     platform-alerts     {"channels": [{"name", "least_severity", "last_try", "last_ok", "problem"}], "undelivered": N}
     platform-schedules  {"duties": [{"kind", "control", "cadence_seconds", "last_done", "next_due", "late_on": [host, …]}]}
     platform-ledger     {"origin", "size", "last_at", "root"}
+    platform-allowlist  {"file", "text", "providers": [{"provider", "networks"}], "campaign": null or {"name", "state", …}}
 
 Times are UTC in ISO 8601, null for never.
 """
@@ -19,6 +20,8 @@ from sqlalchemy import func, select
 
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import PLATFORM, Answer, Question, Snapshot
+from wardkeep.engine.allowlist_review import campaigns
+from wardkeep.engine.allowlists import allowlist_path, declared_text, provider_ranges
 from wardkeep.engine.channels import channels
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.schedules import duties
@@ -99,6 +102,28 @@ def _ledger(platform: Platform, now: datetime) -> dict[str, Any]:
     }
 
 
+def _allowlist(platform: Platform, now: datetime) -> dict[str, Any]:
+    known = campaigns(platform)
+    last = known[-1] if known else None
+    return {
+        "file": allowlist_path(platform.config).name,
+        "text": declared_text(platform.config),
+        "providers": [
+            {"provider": one.provider, "networks": [str(network) for network in one.networks]}
+            for one in provider_ranges(platform.config)
+        ],
+        "campaign": last
+        and {
+            "name": last.name,
+            "state": last.state,
+            "begun": last.begun,
+            "completed": last.completed,
+            "entries": len(last.entries),
+            "left": len(last.left),
+        },
+    }
+
+
 def _time(at: datetime | None) -> str | None:
     return None if at is None else timestamp(at)
 
@@ -107,4 +132,5 @@ ANSWERS: Mapping[str, Callable[[Platform, datetime], dict[str, Any]]] = {
     "platform-alerts": _alerts,
     "platform-schedules": _schedules,
     "platform-ledger": _ledger,
+    "platform-allowlist": _allowlist,
 }

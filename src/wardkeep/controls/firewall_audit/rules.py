@@ -1,46 +1,18 @@
-"""Audits of firewall rules and whitelists: a person looks at them in time, and finds each opening explained and narrow."""
+"""The rules about what the hosts have in force: audited in time, each opening explained and narrow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import Any
 
-from wardkeep.core.control import Control
+from wardkeep.controls.firewall_audit.row import Policy, control
 from wardkeep.core.findings import Seen, Severity, fails, holds, passes, unsure
 from wardkeep.facts.nftables import Nftables, Rule
 from wardkeep.facts.platform_schedules import PlatformSchedules
 
 OURS = ("inet", "wardkeep")  # derived from the policy, where each opening is named
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """What an audit looks for."""
-
-    widest_ipv4: int = field(
-        default=16,
-        metadata={"doc": "a whitelist names no IPv4 network with a shorter prefix", "unit": "bits"},
-    )
-    widest_ipv6: int = field(
-        default=32,
-        metadata={"doc": "a whitelist names no IPv6 network with a shorter prefix", "unit": "bits"},
-    )
-
-
-control = Control(
-    "firewall_audit",
-    policy=Policy,
-    missing=(
-        "Openings that no packet has used for long, and rules that can never match, are not named yet.",
-        "Who asked for a whitelist's entry, and until when it is needed, is recorded nowhere yet.",
-        "Rules of the old iptables code in the kernel, and sources that only it matches, are not audited.",
-        "Whitelists of cloud providers, load balancers and applications are not seen.",
-    ),
-)
-control.cannot_drill("the row `firewall` exercises the rule set; an audit is a person's judgement of it")
 
 
 @control.rule(
