@@ -33,8 +33,8 @@ class Match:
     concatenated set, or `multiport --ports`, is several rows. What a dimension needs (see `DIMENSIONS[...].needs`) is
     required by the engine by itself: of the dimensions of the row that holds; and under negation of every dimension in any
     row. So a negated port is two matches: `Match(({"proto": ((6, 6),)},)), Match(({"dport": ((22, 22),)},), negated=True)`.
-    `absent_ok`: a negated match holds for packets that lack a dimension (ipset's `! --match-set`, iptables' `! --ctstate` with
-    SNAT or DNAT in the list), instead of failing.
+    `absent_ok`: a negated match is no more than "not in any row", and so holds for packets that lack a dimension (ipset's
+    `! --match-set`, iptables' `! --ctstate` with SNAT or DNAT in the list).
     """
 
     rows: tuple[Row, ...]

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from wardkeep.packets.dimensions import ANY, DIMENSIONS, NO_USER, Row, Values, holds
+from wardkeep.packets.order import CONNTRACK, DEFRAGMENT, PATHS, base_chains, rewritten, uses_conntrack
 from wardkeep.packets.program import (
     Assign,
     Branches,
     Chain,
     Decision,
     Effect,
-    Entry,
     Goto,
     Jump,
     Match,
@@ -32,20 +32,6 @@ from wardkeep.packets.program import (
 
 # Dimension → value, with "family" and "route"; what is left out is 0, or "" for a name, or NO_USER.
 Packet: TypeAlias = Mapping[str, int | str]
-# Hooks a packet of each route passes, in order.
-PATHS: Final[Mapping[str, tuple[str, ...]]] = {
-    "input": ("prerouting", "input"),
-    "forward": ("prerouting", "forward", "postrouting"),
-    "output": ("output", "postrouting"),
-}
-CONNTRACK: Final = -200  # priorities in prerouting and output, linux/netfilter_ipv4.h
-DEFRAGMENT: Final = -400
-NAT_PRIORITY: Final[Mapping[str, int]] = {
-    "prerouting": -100,
-    "output": -100,
-    "input": 100,
-    "postrouting": 100,
-}
 
 
 @dataclass(frozen=True)
@@ -82,61 +68,6 @@ def ways(
     return _Run(program, packet, domain or {}).all()
 
 
-def uses_conntrack(program: Program) -> bool:
-    """Whether any rule makes the kernel track connections."""
-    if program.conntrack is not None:
-        return program.conntrack
-    for chain in program.chains:
-        if chain.entry and chain.entry.kind == "nat":
-            return True
-        for rule in chain.rules:
-            for part in rule.body:
-                rows: tuple[Row, ...] = ()
-                if isinstance(part, Match):
-                    rows = part.rows
-                elif isinstance(part, Unknown):
-                    rows = part.may + part.must
-                elif isinstance(part, Branches):
-                    rows = tuple(row for row, _ in part.branches)
-                elif isinstance(part, Assign):
-                    rows = ({part.dimension: (), part.source: ()},)
-                if any(name in ("state", "status", "ctmark") for row in rows for name in row):
-                    return True
-    return False
-
-
-def base_chains(program: Program, hook: str, family: int | str, layer: str = "ip") -> list[Chain]:
-    """The base chains that a packet of the family meets on a hook, in order."""
-
-    def order(entry: Entry) -> tuple[int, int]:
-        # The kernel runs all nat chains of a hook at one fixed priority, among themselves by their own.
-        nat = entry.kind == "nat"
-        return (NAT_PRIORITY.get(hook, entry.priority), entry.priority) if nat else (entry.priority, 0)
-
-    found = [
-        (order(c.entry), n, c)
-        for n, c in enumerate(program.chains)
-        if c.entry
-        and (c.entry.layer, c.entry.hook, c.entry.dormant) == (layer, hook, False)
-        and family in c.entry.families
-    ]
-    return [chain for _, _, chain in sorted(found, key=lambda f: f[:2])]
-
-
-def rewritten(program: Program) -> frozenset[str]:
-    """The dimensions that NAT can change on some packet: those of its rules, and for the answers the opposite ends."""
-    touched = {n for c in program.chains for r in c.rules for p in r.body if isinstance(p, Nat) for n in p.to}
-    opposite = {
-        "sport": "dport",
-        "dport": "sport",
-        "src4": "dst4",
-        "dst4": "src4",
-        "src6": "dst6",
-        "dst6": "src6",
-    }
-    return frozenset(touched | {opposite.get(n, n) for n in touched})
-
-
 class _Run:
     def __init__(self, program: Program, packet: Packet, domain: Mapping[str, tuple[int | str, ...]]) -> None:
         self.chains = {chain.id: chain for chain in program.chains}
@@ -154,7 +85,7 @@ class _Run:
         # Not dimensions: what conntrack will say, what routing will say, and whether a rule forbade to track.
         start.update(true_state=start["state"], true_out=start["out"], untracked=0, raw=0)
         state = _State(tuple(sorted(start.items())), frozenset())
-        return set(self.hooks(list(PATHS[str(start["route"])]), state))
+        return set(self.hooks(list(PATHS["ip"][str(start["route"])]), state))
 
     def hooks(self, left: list[str], state: _State) -> Iterator[Way]:
         if not left:
@@ -302,10 +233,10 @@ class _Run:
         return "next" if decision.kind == "continue" else decision.kind
 
     def matches(self, match: Match, state: _State) -> bool:
-        exists = all(self.exists(name, state) for row in match.rows for name in row)
-        if not match.negated:
-            return self.any_row(match.rows, state)
-        return match.absent_ok if not exists else not self.any_row(match.rows, state)
+        needed = [] if not match.negated or match.absent_ok else [name for row in match.rows for name in row]
+        if not all(self.exists(name, state) for name in needed):
+            return False
+        return self.any_row(match.rows, state) != match.negated
 
     def any_row(self, rows: tuple[Row, ...], state: _State) -> bool:
         return any(self.row(row, state) for row in rows)

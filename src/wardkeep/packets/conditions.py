@@ -1,0 +1,240 @@
+"""What a rule asks, as boxes of ranks in one world: the conditions of a body, one step each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from wardkeep.packets.dimensions import DIMENSIONS, Row, Values, holds
+from wardkeep.packets.program import EVERYTHING, Match, Unknown
+from wardkeep.packets.ranks import Ranks, Spans, complement, pulled_back
+
+Box: TypeAlias = dict[
+    int, tuple[int, int]
+]  # column → lowest and highest rank; columns left out may be anything
+MOST_PRODUCT: Final = (
+    64  # boxes a row of several ranges is multiplied out into; beyond, one step for each dimension
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a dimension's value comes from at some point of the program.
+
+    `column` names the column ("dst4", "dst4'1" after a rewrite); "" means the constant `value`; otherwise the value is
+    `(column & keep) ^ xor`.
+    """
+
+    column: str = ""
+    value: int | str = 0
+    keep: int = -1
+    xor: int = 0
+
+
+Sources: TypeAlias = Mapping[str, Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a condition. `kind`: "in" any of the boxes; "out" none of them; "fork" may fail or not, except that it
+    holds within the boxes."""
+
+    kind: str
+    boxes: tuple[Box, ...] = ()
+
+
+class Columns:
+    """The columns of one world's boxes: dimensions first, then what rewriting adds."""
+
+    def __init__(self, ranks: Mapping[str, Ranks]) -> None:
+        self.ranks = ranks
+        self.names: list[str] = [n for n in ranks if n != "family"]
+        self.index = {name: n for n, name in enumerate(self.names)}
+
+    def rewritten(self, name: str, times: int) -> str:
+        """The column for a dimension's value after it was rewritten so many times."""
+        column = f"{name}'{times}"
+        if column not in self.index:
+            self.index[column] = len(self.names)
+            self.names.append(column)
+        return column
+
+    def ranks_of(self, column: str) -> Ranks:
+        return self.ranks[column.partition("'")[0]]
+
+
+def meet(a: Box, b: Box) -> Box | None:
+    """What two boxes share, or None."""
+    if not a:
+        return b
+    out = dict(a)
+    for column, (lo, hi) in b.items():
+        have = out.get(column)
+        if have is not None:
+            lo, hi = max(lo, have[0]), min(hi, have[1])
+            if lo > hi:
+                return None
+        out[column] = (lo, hi)
+    return out
+
+
+def hull(boxes: list[Box]) -> Box:
+    """The smallest box around some boxes."""
+    out = dict(boxes[0])
+    for box in boxes[1:]:
+        for column in list(out):
+            if column not in box:
+                del out[column]
+            else:
+                out[column] = (min(out[column][0], box[column][0]), max(out[column][1], box[column][1]))
+    return out
+
+
+class Conditions:
+    """Compiles rows under given sources. `vague` are dimensions whose tests cannot be told apart: they go both ways."""
+
+    def __init__(self, columns: Columns, family: int, vague: frozenset[str]) -> None:
+        self.columns, self.family = columns, family
+        self.vague = vague | {n for n, r in columns.ranks.items() if r.vague}
+
+    def steps(self, part: Match | Unknown, sources: Sources) -> list[Step] | None:
+        """The steps of one condition; None if it can never hold."""
+        if isinstance(part, Unknown):
+            return self._unknown(part, sources)
+        if part.negated:
+            return self._negated(part, sources)
+        if len(part.rows) == 1:
+            return self._row(part.rows[0], sources)
+        boxes, sure = self.boxes(part.rows, sources)
+        if not boxes:
+            return None
+        return [Step("in", tuple(boxes)), *(() if sure else (Step("fork"),))]
+
+    def boxes(self, rows: tuple[Row, ...], sources: Sources) -> tuple[list[Box], bool]:
+        """The union of some rows as boxes; False: only an upper bound of it (something vague was asked)."""
+        out: list[Box] = []
+        sure = True
+        for row in rows:
+            spans, certain = self._spans(row, sources)
+            if spans is None:
+                continue
+            sure &= certain
+            made: list[Box] = [{}]
+            for column, ranges in spans.items():
+                made = [{**box, column: one} for box in made for one in ranges]
+            out += made
+        return out, sure
+
+    def _row(self, row: Row, sources: Sources) -> list[Step] | None:
+        spans, sure = self._spans(row, sources)
+        if spans is None:
+            return None
+        one = {column: ranges[0] for column, ranges in spans.items() if len(ranges) == 1}
+        out = [Step("in", (one,))] if one else []
+        for column, ranges in spans.items():
+            if len(ranges) > 1:
+                out.append(Step("in", tuple({column: span} for span in ranges)))
+        if not sure:
+            out.append(Step("fork"))
+        return out
+
+    def _negated(self, part: Match, sources: Sources) -> list[Step] | None:
+        names = {name for row in part.rows for name in row}
+        if part.absent_ok:
+            needs: list[Step] | None = []
+        else:
+            needs = self._row(self._needs(names), sources)
+        if needs is None:
+            return None
+        if names & self.vague:
+            return [*needs, Step("fork")]
+        if len(part.rows) == 1 and len(names) == 1 and not part.absent_ok:
+            (name,) = names
+            source = sources.get(name)
+            if name != "family" and (source is None or (source.column and source.keep == -1)):
+                column = self.columns.index[source.column if source else name]
+                ranks = self.columns.ranks[name]
+                left = complement(ranks.spans(part.rows[0][name]), ranks.size)
+                if not left:
+                    return None
+                return [*needs, Step("in", tuple({column: span} for span in left))]
+        boxes, sure = self.boxes(part.rows, sources)
+        if not sure:
+            return [*needs, Step("fork")]
+        if any(not box for box in boxes):
+            return None
+        return [*needs, Step("out", tuple(boxes))] if boxes else needs
+
+    def _unknown(self, part: Unknown, sources: Sources) -> list[Step] | None:
+        out: list[Step] = []
+        if part.may != EVERYTHING:
+            boxes, _ = self.boxes(part.may, sources)
+            if not boxes:
+                return None
+            out.append(Step("in", tuple(boxes)))
+        must, sure = self.boxes(part.must, sources)
+        return [*out, Step("fork", tuple(must) if sure else ())]
+
+    @staticmethod
+    def _needs(names: set[str]) -> Row:
+        """What packets must be to have all these dimensions, as one row (of several needs of one dimension the narrower)."""
+        out: dict[str, Values] = {}
+        for name in names:
+            for need, values in DIMENSIONS[name].needs.items():
+                have = out.get(need)
+                if have is None:
+                    out[need] = values
+                elif have != values:
+                    out[need] = tuple(v for v in values if isinstance(v, tuple) and holds(have, v[0]))
+        return out
+
+    def _spans(self, row: Row, sources: Sources) -> tuple[dict[int, Spans] | None, bool]:
+        """Column → ranges for a row and all it needs, and whether that is exact; None if it can never hold."""
+        out: dict[int, Spans] = {}
+        sure = True
+        for name, values in row.items():
+            needs = DIMENSIONS[name].needs
+            for need, needed in needs.items():
+                known = self._add(out, need, needed, sources)
+                if known is None:
+                    return None, True
+                sure &= known
+            known = self._add(out, name, values, sources)
+            if known is None:
+                return None, True
+            sure &= known
+        return out, sure
+
+    def _add(self, out: dict[int, Spans], name: str, values: Values, sources: Sources) -> bool | None:
+        """Narrow `out`. True: exactly; False: vague; None: nothing is left."""
+        if name == "family":
+            return True if holds(values, self.family) else None
+        if name in self.vague:
+            return False
+        source = sources.get(name)
+        column = name
+        if source is not None:
+            if not source.column:
+                return True if holds(values, source.value) else None
+            column = source.column
+            if source.keep != -1:
+                back = pulled_back(values, source.keep, source.xor, DIMENSIONS[name].highest)
+                if back is None or column.partition("'")[0] in self.vague:
+                    return False
+                values = back
+        ranks = self.columns.ranks_of(column)
+        spans = ranks.spans(values)
+        if not spans:
+            return None
+        if spans == ((0, ranks.size - 1),):
+            return True
+        index = self.columns.index[column]
+        have = out.get(index)
+        if have is not None and have != spans:
+            shared = [(max(a, c), min(b, d)) for a, b in have for c, d in spans if a <= d and c <= b]
+            if not shared:
+                return None
+            spans = tuple(sorted(shared))
+        out[index] = spans
+        return True

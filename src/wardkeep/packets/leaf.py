@@ -1,0 +1,202 @@
+"""Which entries of a short list are reached, inside one cell of the space: by random packets first, then by exact subtraction.
+
+In a list every entry that can turn packets away lies before the ones it hides. An entry is a *bypass* of another if it leads
+from before it to behind it: then the packets in the bypass never meet the other, and "covered by it" proves nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wardkeep.packets.flat import Ints
+
+Bools = NDArray[np.bool_]
+MOST_PAIRS: Final = 4_000_000  # packets × entries looked at in one go: 4 MB of truth values
+ROUNDS: Final = 4
+
+
+class Spent(Exception):
+    """The budget of work is used up."""
+
+
+@dataclass
+class Budget:
+    """Work that is left, in boxes compared. Deterministic: the same rule set always ends at the same place."""
+
+    left: float
+
+    def spend(self, work: float) -> None:
+        self.left -= work
+        if self.left < 0:
+            raise Spent
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A list of entries within a cell: `lo`, `hi` clipped to it; `target` within the list (its length: behind the end).
+
+    `prefer`: the rank of each column that reads best in a witness.
+    """
+
+    lo: Ints
+    hi: Ints
+    target: Ints
+    certain: Bools
+    prefer: Ints
+
+    @property
+    def skips(self) -> Bools:
+        return np.asarray(self.target > np.arange(1, len(self.target) + 1))
+
+    def is_plain(self, last: int) -> bool:
+        """Whether every entry that skips some goes behind `last`: first match decides, there are no bypasses."""
+        skipping = self.target[self.skips]
+        return not bool((skipping <= last).any())
+
+    def contains(self, points: Ints) -> Bools:
+        """Points × entries: which boxes hold which points."""
+        out = np.ones((len(points), len(self.lo)), dtype=bool)
+        for column in range(self.lo.shape[1]):
+            p = points[:, column, None]
+            out &= p >= self.lo[:, column]
+            out &= p <= self.hi[:, column]
+        return out
+
+    def walk(self, inside: Bools) -> Bools:
+        """(entries + 1) × points: whether a packet's walk can come to the entry. `inside` is `contains(points)`."""
+        count = len(self.lo)
+        reached = np.zeros((count + 1, len(inside)), dtype=bool)
+        reached[0] = True
+        columns = inside.T
+        skips = self.skips
+        for n in range(count):
+            if not skips[n]:
+                reached[n + 1] |= reached[n]
+                continue
+            taken = reached[n] & columns[n]
+            reached[self.target[n]] |= taken
+            reached[n + 1] |= reached[n] & ~columns[n] if self.certain[n] else reached[n]
+        return reached
+
+    def try_packets(
+        self, wanted: Ints, number: int, rng: np.random.Generator, budget: Budget
+    ) -> tuple[Ints, Bools]:
+        """One packet from the box of each wanted entry, and whether it reaches it. Round 0 takes the preferred ones."""
+        plain = self.is_plain(int(wanted.max()))
+        turning = np.flatnonzero(self.skips & self.certain) if plain else np.arange(len(self.lo))
+        seen = self
+        if plain:
+            seen = Leaf(
+                self.lo[turning], self.hi[turning], self.target[turning], self.certain[turning], self.prefer
+            )
+        chunk = max(1, MOST_PAIRS // max(1, len(turning)))
+        hits = []
+        lo, hi = self.lo[wanted], self.hi[wanted]
+        points = np.clip(self.prefer, lo, hi) if not number else rng.integers(lo, hi + 1, dtype=np.int32)
+        for start in range(0, len(wanted), chunk):
+            some, entries = points[start : start + chunk], wanted[start : start + chunk]
+            budget.spend(len(some) * len(turning) / 16)
+            inside = seen.contains(some)
+            if plain:
+                hits.append(~(inside & (turning[None, :] < entries[:, None])).any(axis=1))
+            else:
+                hits.append(self.walk(inside)[entries, np.arange(len(entries))])
+        return points, np.concatenate(hits)
+
+    def hole(self, entry: int, budget: Budget, used: set[int] | None = None) -> Ints | None:
+        """A packet that reaches the entry, or None: proved that there is none. Raises Spent.
+
+        `used` receives the entries that the proof stands on.
+        """
+        return self.hole_in(entry, self.lo[entry], self.hi[entry], budget, used)
+
+    def hole_in(
+        self, entry: int, lo: Ints, hi: Ints, budget: Budget, used: set[int] | None = None,
+        only: Bools | None = None,
+    ) -> Ints | None:  # fmt: skip
+        """The same within a smaller box; `only`: the entries that are there at all."""
+        plain = self.is_plain(entry)
+        turning = self.skips[:entry] & self.certain[:entry] if plain else self.skips[:entry]
+        if only is not None:
+            turning = turning & only[:entry]
+        first = np.flatnonzero(turning)
+        first = first[((self.lo[first] <= hi) & (self.hi[first] >= lo)).all(axis=1)]
+        stack = [(lo, hi, first)]
+        while stack:
+            lo, hi, near = stack.pop()
+            budget.spend(16 + len(near))
+            if not len(near):
+                return np.clip(self.prefer, lo, hi).astype(np.int32)
+            nlo, nhi = self.lo[near], self.hi[near]
+            covers = np.all((nlo <= lo) & (nhi >= hi), axis=1)
+            if covers.any():
+                shut = self._shut(near, covers, entry, plain, used)
+                if shut:
+                    continue
+                if covers.all():
+                    # Every entry holds all of this box or none of it: one packet stands for all.
+                    if self._passes(near, entry):
+                        return np.clip(self.prefer, lo, hi).astype(np.int32)
+                    if used is not None:
+                        used.update(int(n) for n in near)
+                    continue
+            sizes = np.minimum(nhi, hi) - np.maximum(nlo, lo) + 1
+            volume = np.log(sizes).sum(axis=1)
+            volume[covers] = -1.0
+            best = int(volume.argmax())
+            blo, bhi = np.maximum(nlo[best], lo), np.minimum(nhi[best], hi)
+            inner_lo, inner_hi = lo.copy(), hi.copy()
+            pieces = []
+            for column in np.flatnonzero((blo > lo) | (bhi < hi)):
+                if blo[column] > inner_lo[column]:
+                    piece_hi = inner_hi.copy()
+                    piece_hi[column] = blo[column] - 1
+                    pieces.append((inner_lo.copy(), piece_hi))
+                    inner_lo[column] = blo[column]
+                if bhi[column] < inner_hi[column]:
+                    piece_lo = inner_lo.copy()
+                    piece_lo[column] = bhi[column] + 1
+                    pieces.append((piece_lo, inner_hi.copy()))
+                    inner_hi[column] = bhi[column]
+            if plain:
+                if used is not None:
+                    used.add(int(near[best]))
+                rest = np.delete(near, best)
+                rlo, rhi = np.delete(nlo, best, 0), np.delete(nhi, best, 0)
+            else:
+                pieces.append((inner_lo, inner_hi))
+                rest, rlo, rhi = near, nlo, nhi
+            for plo, phi in pieces:
+                stack.append((plo, phi, rest[((rlo <= phi) & (rhi >= plo)).all(axis=1)]))
+        return None
+
+    def _shut(self, near: Ints, covers: Bools, entry: int, plain: bool, used: set[int] | None) -> bool:
+        """Whether an entry that covers the box turns every packet of it away from `entry`."""
+        if plain:
+            if used is not None:
+                used.add(int(near[int(covers.argmax())]))
+            return True
+        target = self.target[near]
+        for n in np.flatnonzero(covers & self.certain[near] & (target > entry)):
+            # Whoever lands between this entry and the wanted one has gone around it.
+            around = (target[:n] > near[n]) & (target[:n] <= entry)
+            if not around.any():
+                if used is not None:
+                    used.add(int(near[n]))
+                return True
+        return False
+
+    def _passes(self, near: Ints, entry: int) -> bool:
+        """Whether a packet that is in every box of `near`, and in no other, can come to `entry`."""
+        places = {0}
+        for n in near:
+            behind = {p for p in places if p <= n}
+            if behind:
+                places = (places - behind) | {int(self.target[n])}
+                if not self.certain[n]:
+                    places.add(int(n) + 1)
+        return any(p <= entry for p in places)

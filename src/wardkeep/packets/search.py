@@ -1,0 +1,173 @@
+"""Which groups of entries of a flat list are reached by some packet: the space is split until the lists are short.
+
+A cell's list is cut at every entry that covers the cell, and behind the last entry that is still open; most of the space is
+done with after a few splits. What the leaves decide is exact, and a group that is reached has the packet to show for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from wardkeep.packets.flat import Flat, Ints
+from wardkeep.packets.leaf import ROUNDS, Bools, Budget, Leaf, Spent
+
+SHORT: Final = 768  # entries in a list that is looked at directly
+SAMPLE: Final = 64
+
+
+@dataclass
+class Found:
+    """Group → (entry, packet as ranks) for those reached; groups in doubt (budget spent) and all others are not reached."""
+
+    reached: dict[int, tuple[int, Ints]] = field(default_factory=dict)
+    doubtful: set[int] = field(default_factory=set)
+
+
+class Search:
+    """`group` (one number per entry, -1: none) says what is looked for; `wanted` are the groups that are open."""
+
+    def __init__(
+        self, flat: Flat, group: Ints, wanted: Bools, budget: Budget, space: Ints | None = None
+    ) -> None:
+        self.flat, self.group, self.open, self.budget = flat, group, wanted.copy(), budget
+        self.space = flat.space if space is None else space
+        self.prefer = preferred(flat)
+        self.found = Found()
+        self.rng = np.random.default_rng(20260)
+
+    def run(self) -> Found:
+        """Decide every open group."""
+        flat = self.flat
+        lo, hi = self.space
+        inside = np.flatnonzero(((flat.lo <= hi) & (flat.hi >= lo)).all(axis=1)).astype(np.int32)
+        # Columns in which nothing is told apart are not looked at again.
+        stack = [(inside, lo, hi)]
+        while stack:
+            index, lo, hi = stack.pop()
+            try:
+                self.budget.spend(len(index))
+            except Spent:
+                self.doubt(index)
+                continue
+            index = self.cut(index, lo, hi)
+            if not len(index):
+                continue
+            if len(index) <= SHORT or not (parts := self.split(index, lo, hi)):
+                self.leaf(index, lo, hi)
+            else:
+                stack += parts
+        return self.found
+
+    def wanted(self, index: Ints) -> Bools:
+        groups = self.group[index]
+        return np.asarray((groups >= 0) & self.open[groups])
+
+    def doubt(self, index: Ints) -> None:
+        self.found.doubtful.update(int(g) for g in np.unique(self.group[index][self.wanted(index)]))
+
+    def cut(self, index: Ints, lo: Ints, hi: Ints) -> Ints:
+        """The list without what nobody in the cell can reach, and without what follows the last open entry."""
+        flat = self.flat
+        open_ = np.flatnonzero(self.wanted(index))
+        if not len(open_):
+            return index[:0]
+        index = index[: open_[-1] + 1]
+        target = flat.target[index]
+        turning = np.flatnonzero((target > index + 1) & flat.certain[index])
+        if len(turning):
+            rows = index[turning]
+            covers = turning[((flat.lo[rows] <= lo) & (flat.hi[rows] >= hi)).all(axis=1)]
+            if len(covers):
+                index = self._without(index, target, covers)
+                open_ = np.flatnonzero(self.wanted(index))
+                index = index[: open_[-1] + 1] if len(open_) else index[:0]
+        return index
+
+    @staticmethod
+    def _without(index: Ints, target: Ints, covers: Ints) -> Ints:
+        keep = np.ones(len(index), dtype=bool)
+        for n in covers:
+            if not keep[n]:
+                continue
+            here, end = int(index[n]), int(target[n])
+            around = (target[:n] > here) & (target[:n] < end) & keep[:n]
+            if around.any():
+                end = int(target[:n][around].min())
+            keep[n + 1 : np.searchsorted(index, end)] = False
+        return index[keep]
+
+    def split(self, index: Ints, lo: Ints, hi: Ints) -> list[tuple[Ints, Ints, Ints]] | None:
+        """Two smaller cells with their lists, or None if no cut makes the lists shorter."""
+        flat, count = self.flat, len(index)
+        best: tuple[float, int, int] | None = None
+        some = index if count <= 4096 else index[:: count // 2048]
+        for column in np.flatnonzero(hi > lo):
+            clo, chi = flat.lo[some, column], flat.hi[some, column]
+            ends = np.concatenate([clo[clo > lo[column]], chi[chi < hi[column]] + 1])
+            if not len(ends):
+                continue
+            ends.sort()
+            for place in (len(ends) // 2, len(ends) // 4, 3 * len(ends) // 4):
+                cut = int(ends[place])
+                left, right = int((clo < cut).sum()), int((chi >= cut).sum())
+                cost = float(left) ** 2 + float(right) ** 2
+                if best is None or cost < best[0]:
+                    best = (cost, int(column), cut)
+        if best is None or best[0] > 1.8 * float(len(some)) ** 2:
+            return None
+        _, where, cut = best
+        left_hi, right_lo = hi.copy(), lo.copy()
+        left_hi[where], right_lo[where] = cut - 1, cut
+        left_index = index[flat.lo[index, where] < cut]
+        right_index = index[flat.hi[index, where] >= cut]
+        return [(right_index, right_lo, hi), (left_index, lo, left_hi)]
+
+    def clipped(self, index: Ints, lo: Ints, hi: Ints) -> tuple[Leaf, Ints]:
+        """The list as a leaf, without the columns in which all its entries span the cell; and the columns that are left."""
+        flat = self.flat
+        llo, lhi = np.maximum(flat.lo[index], lo), np.minimum(flat.hi[index], hi)
+        columns = np.flatnonzero((llo > lo).any(axis=0) | (lhi < hi).any(axis=0))
+        target = np.searchsorted(index, flat.target[index]).astype(np.int32)
+        leaf = Leaf(llo[:, columns], lhi[:, columns], target, flat.certain[index], self.prefer[columns])
+        return leaf, columns.astype(np.int32)
+
+    def leaf(self, index: Ints, lo: Ints, hi: Ints) -> None:
+        leaf, columns = self.clipped(index, lo, hi)
+        whole = np.clip(self.prefer, lo, hi).astype(np.int32)
+        open_ = np.flatnonzero(self.wanted(index)).astype(np.int32)
+
+        def note(n: int, point: Ints) -> None:
+            group = int(self.group[index[n]])
+            if self.open[group]:
+                self.open[group] = False
+                packet = whole.copy()
+                packet[columns] = point
+                self.found.reached[group] = (int(index[n]), packet)
+                self.found.doubtful.discard(group)
+
+        try:
+            for number in range(ROUNDS):
+                points, reached = leaf.try_packets(open_, number, self.rng, self.budget)
+                for at in np.flatnonzero(reached):
+                    note(int(open_[at]), points[at])
+                open_ = open_[~reached]
+                open_ = open_[self.wanted(index[open_])]
+                if not len(open_):
+                    return
+            for entry in open_:
+                if self.open[self.group[index[entry]]]:
+                    point = leaf.hole(int(entry), self.budget)
+                    if point is not None:
+                        note(int(entry), point)
+        except Spent:
+            self.doubt(index)
+
+
+def preferred(flat: Flat) -> Ints:
+    """The rank in each column whose value reads best in a witness."""
+    return np.array(
+        [flat.columns.ranks_of(name).pleasant_rank() for name in flat.columns.names], dtype=np.int32
+    )

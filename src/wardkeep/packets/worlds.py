@@ -1,0 +1,105 @@
+"""A program, or two of them side by side, as the flat lists of all its worlds, with one set of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wardkeep.core.errors import BadInput
+from wardkeep.packets.dimensions import DIMENSIONS, FAMILIES, ROUTES, Row
+from wardkeep.packets.flat import Flat
+from wardkeep.packets.program import Assign, Nat, NoTrack, Program, faults
+from wardkeep.packets.ranks import Ranks, rank
+from wardkeep.packets.unfold import Unfolding
+from wardkeep.packets.writer import TooLarge
+
+MOST_ENTRIES: Final = 1_500_000  # of one world: about 200 MB
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Who entries belong to: rules by id, then the policies of base chains as "policy of CHAIN"."""
+
+    names: tuple[str, ...]
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def of(cls, program: Program) -> Owners:
+        names = [rule.id for chain in program.chains for rule in chain.rules]
+        names += [f"policy of {chain.id}" for chain in program.chains if chain.entry]
+        return cls(tuple(names), {name: n for n, name in enumerate(names)})
+
+
+def checked(program: Program) -> Program:
+    """The program itself. Raises BadInput with its first fault."""
+    if found := faults(program):
+        raise BadInput(found[0], where=program.name, todo="The reader that made this program is at fault.")
+    return program
+
+
+def rewritten_dimensions(program: Program) -> frozenset[str]:
+    """The dimensions that some rule changes."""
+    out: set[str] = set()
+    for chain in program.chains:
+        for rule in chain.rules:
+            for part in rule.body:
+                if isinstance(part, Assign):
+                    out.add(part.dimension)
+                elif isinstance(part, Nat):
+                    out |= set(part.to)
+                elif isinstance(part, NoTrack):
+                    out.add("state")
+    return frozenset(out)
+
+
+def unfold(
+    program: Program,
+    ranks: Mapping[str, Ranks],
+    family: int,
+    route: str,
+    layer: str = "ip",
+    owners: Owners | None = None,
+    most: int = MOST_ENTRIES,
+) -> Flat | None:
+    """One world of a program, or None if no base chain sees it. Raises BadInput if it is too large even without copies.
+
+    Where copies for rewritten values would be too many, those dimensions become vague: tests of them go both ways.
+    """
+    numbers = (owners or Owners.of(program)).numbers
+    plain = sum(len(chain.rules) for chain in program.chains)
+    for vague, limit in (
+        (frozenset[str](), min(most, 200_000 + 20 * plain)),
+        (rewritten_dimensions(program), most),
+    ):
+        work = Unfolding(program, ranks, family, route, layer, numbers, vague, limit)
+        if not work.enters:
+            return None
+        try:
+            return work.run()
+        except TooLarge:
+            continue
+    raise BadInput(
+        f"more than {most:,} cases after its chains are written out",
+        where=program.name,
+        todo="Audit its tables one by one.",
+    )
+
+
+def worlds(
+    program: Program,
+    layer: str = "ip",
+    questions: Sequence[Row] = (),
+    ranks: Mapping[str, Ranks] | None = None,
+) -> Iterator[Flat]:
+    """Every world of a checked program in which it has a base chain."""
+    known = rank([program], questions) if ranks is None else ranks
+    owners = Owners.of(program)
+    for family in FAMILIES:
+        for route in ROUTES:
+            flat = unfold(program, known, family, route, layer, owners)
+            if flat is not None:
+                yield flat
+
+
+__all__ = ["DIMENSIONS", "Owners", "checked", "unfold", "worlds"]

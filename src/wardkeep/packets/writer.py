@@ -1,0 +1,165 @@
+"""Writes the entries of one world: boxes, labels to go on at, and the conditions of rules as entries of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from wardkeep.packets.conditions import Box, Columns, Conditions, Source, Step, hull, meet
+from wardkeep.packets.flat import NOBODY, Act, Flat
+from wardkeep.packets.program import Effect, Match, Part, Unknown, Verdict
+from wardkeep.packets.ranks import Ranks
+
+MOST_DIRECT: Final = 64  # boxes a rule is multiplied out into before its conditions become steps of their own
+FINAL: Final = 0  # the label behind the last entry
+
+
+class TooLarge(Exception):
+    """Unfolding passed its limit of entries."""
+
+
+@dataclass
+class Cursor:
+    """The packets at one point of a rule's body: a union of boxes, and whether a condition before may have failed."""
+
+    paths: list[Box]
+    fork: bool = False
+
+
+class Writer:
+    """Entries as they are written; `arrays` makes the flat list of them."""
+
+    def __init__(
+        self, ranks: Mapping[str, Ranks], family: int, route: str, vague: frozenset[str], most: int
+    ) -> None:
+        self.family, self.route, self.vague, self.most = family, route, vague, most
+        self.columns = Columns(ranks)
+        self.conditions = Conditions(self.columns, family, vague)
+        self._known: dict[tuple[int, int], tuple[Part, list[Step] | None]] = {}
+        self._sources: dict[tuple[tuple[str, Source], ...], tuple[int, Mapping[str, Source]]] = {}
+        self.labels = [-1]
+        self.boxes: list[Box] = []
+        self.target: list[int] = []  # a label, or -1: the next entry
+        self.certain: list[bool] = []
+        self.owner: list[int] = []
+        self.act: list[int] = []
+
+    def emit(
+        self, box: Box, label: int = -1, act: Act = Act.STEP, owner: int = NOBODY, certain: bool = True
+    ) -> None:
+        if len(self.boxes) >= self.most:
+            raise TooLarge
+        self.boxes.append(box)
+        self.target.append(label)
+        self.certain.append(certain)
+        self.owner.append(owner)
+        self.act.append(act)
+
+    def label(self) -> int:
+        self.labels.append(-1)
+        return len(self.labels) - 1
+
+    def place(self, label: int) -> None:
+        self.labels[label] = len(self.boxes)
+
+    def known_steps(self, part: Match | Unknown, sources: Mapping[str, Source]) -> list[Step] | None:
+        kept = self._sources.get(key := tuple(sources.items()))
+        if kept is None:
+            kept = self._sources[key] = (len(self._sources), sources)
+        found = self._known.get((id(part), kept[0]))
+        if found is None:
+            # The part is kept beside its steps: its id must not be given to another while it is a key.
+            found = self._known[id(part), kept[0]] = (part, self.conditions.steps(part, kept[1]))
+        return found[1]
+
+    def condition(
+        self,
+        part: Match | Unknown,
+        cursor: Cursor,
+        sources: Mapping[str, Source],
+        done: int,
+        rest: tuple[Part, ...] | None,
+    ) -> bool:
+        """Narrow the cursor; False if no packet is left. `rest`: the parts that follow, None if they are not a rule's."""
+        steps = self.known_steps(part, sources)
+        if steps is None:
+            return False
+        direct = rest is not None and all(isinstance(p, Match | Unknown | Effect | Verdict) for p in rest)
+        for step in steps:
+            boxes = step.boxes
+            if step.kind == "in":
+                count = len(cursor.paths) * len(boxes)
+                if count <= 1 or (direct and (count <= MOST_DIRECT or len(cursor.paths) == 1)):
+                    cursor.paths = [m for p in cursor.paths for b in boxes if (m := meet(p, b)) is not None]
+                else:
+                    self.gate(cursor, boxes, done)
+            elif step.kind == "out":
+                for path in cursor.paths:
+                    for box in boxes:
+                        if (shared := meet(path, box)) is not None:
+                            self.emit(shared, done)
+            elif boxes:
+                one = self.single(cursor, done)
+                inside = self.label()
+                for box in boxes:
+                    if (shared := meet(one, box)) is not None:
+                        self.emit(shared, inside)
+                self.emit(one, done, certain=False)
+                self.place(inside)
+            else:
+                cursor.fork = True
+            if not cursor.paths:
+                return False
+        return True
+
+    def gate(self, cursor: Cursor, boxes: Iterable[Box], done: int) -> None:
+        """Let packets in one of the boxes go on, all others at `done`; the cursor becomes one box around them."""
+        one = self.single(cursor, done, fork=False)
+        inside = self.label()
+        met = [m for box in boxes if (m := meet(one, box)) is not None]
+        for box in met:
+            self.emit(box, inside)
+        if met:
+            self.emit(one, done)
+        self.place(inside)
+        cursor.paths = [hull(met)] if met else []
+
+    def single(self, cursor: Cursor, done: int, fork: bool = True) -> Box:
+        """The cursor as one box, with entries before it that turn everybody else away; and its fork, if wanted."""
+        if len(cursor.paths) > 1:
+            around = hull(cursor.paths)
+            inside = self.label()
+            for path in cursor.paths:
+                self.emit(path, inside)
+            self.emit(around, done)
+            self.place(inside)
+            cursor.paths = [around]
+        if fork and cursor.fork:
+            self.emit(cursor.paths[0], done, certain=False)
+            cursor.fork = False
+        return cursor.paths[0]
+
+    def arrays(self, space: Box) -> Flat:
+        count, width = len(self.boxes), len(self.columns.names)
+        sizes = np.array([self.columns.ranks_of(n).size for n in self.columns.names], dtype=np.int32)
+        lo = np.zeros((count, width), dtype=np.int32)
+        hi = np.tile(sizes - 1, (count, 1)).astype(np.int32)
+        rows = np.repeat(np.arange(count), [len(b) for b in self.boxes])
+        cells = [(c, s[0], s[1]) for b in self.boxes for c, s in b.items()]
+        if cells:
+            table = np.array(cells, dtype=np.int32)
+            lo[rows, table[:, 0]] = table[:, 1]
+            hi[rows, table[:, 0]] = table[:, 2]
+        places = np.array([*self.labels, 0], dtype=np.int32)
+        target = np.array(self.target, dtype=np.int32)
+        target = np.where(target < 0, np.arange(1, count + 1), places[target]).astype(np.int32)
+        whole = np.stack([np.zeros(width, dtype=np.int32), sizes - 1])
+        for column, (low, high) in space.items():
+            whole[0, column], whole[1, column] = low, high
+        return Flat(
+            self.family, self.route, self.columns, lo, hi, target, np.array(self.certain, dtype=bool),
+            np.array(self.owner, dtype=np.int32), np.array(self.act, dtype=np.int8), whole.astype(np.int32), self.vague,
+        )  # fmt: skip

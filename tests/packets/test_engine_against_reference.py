@@ -1,0 +1,103 @@
+"""The engine says of thousands of random programs exactly what trying every packet says."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+from tests.packets.random_programs import Maker
+
+from wardkeep.packets.flat import Act, Flat
+from wardkeep.packets.leaf import Budget, Leaf
+from wardkeep.packets.program import Program
+from wardkeep.packets.ranks import Ranks, rank
+from wardkeep.packets.reference import ways
+from wardkeep.packets.search import Search, preferred
+from wardkeep.packets.worlds import Owners, worlds
+
+MOST_PACKETS = 600
+FATES = {Act.DROP: "drop", Act.REJECT: "reject", Act.QUEUE: "drop", Act.END: "accept"}
+
+
+def every_point(flat: Flat) -> np.ndarray | None:
+    spans = [range(lo, hi + 1) for lo, hi in zip(*flat.space.tolist(), strict=True)]
+    if np.prod([float(len(s)) for s in spans] or [1.0]) > MOST_PACKETS:
+        return None
+    found = list(itertools.product(*spans))
+    return np.array(found, dtype=np.int32).reshape(len(found), len(spans))
+
+
+def by_walking(flat: Flat, points: np.ndarray) -> tuple[list[set[int]], list[set[str]]]:
+    """For each point the owners that the unfolded list says are reached, and the fates."""
+    leaf = Leaf(flat.lo, flat.hi, flat.target, flat.certain, preferred(flat))
+    inside = leaf.contains(points)
+    reached = leaf.walk(inside)[:-1].T & inside
+    owners = [{int(o) for o in flat.owner[row] if o >= 0} for row in reached]
+    fates = [{FATES[Act(a)] for a in flat.act[row] if a in FATES} for row in reached]
+    return owners, fates
+
+
+def by_trying(
+    program: Program, flat: Flat, ranks: Mapping[str, Ranks], point: np.ndarray
+) -> tuple[set[str], set[str]]:
+    domain = {n: tuple(r.value(i) for i in range(r.size)) for n, r in ranks.items() if n != "family"}
+    packet: dict[str, int | str] = {
+        name: flat.columns.ranks[name].value(int(point[n]))
+        for n, name in enumerate(flat.columns.names)
+        if "'" not in name
+    }
+    found = ways(program, {**packet, "family": flat.family, "route": flat.route}, domain)
+    return {r for way in found for r in way.matched}, {way.fate for way in found} - {"gone"}
+
+
+def compare(seed: int, simple: bool) -> tuple[int, int]:
+    """Packets and rules compared for one random program."""
+    program = Maker(seed, simple).program()
+    ranks = rank([program])
+    owners = Owners.of(program)
+    packets = rules = 0
+    rule_ids = {r.id for c in program.chains for r in c.rules}
+    for flat in worlds(program, ranks=ranks):
+        points = every_point(flat)
+        if points is None:
+            continue
+        own = [n for n, name in enumerate(flat.columns.names) if "'" not in name]
+        walked: dict[tuple[int, ...], tuple[set[int], set[str]]] = {}
+        for point, who, fates in zip(points, *by_walking(flat, points), strict=True):
+            key = tuple(int(v) for v in point[own])
+            have = walked.setdefault(key, (set(), set()))
+            have[0].update(who)
+            have[1].update(fates)
+        live: set[str] = set()
+        for key, (who, fates) in walked.items():
+            point = np.zeros(len(flat.columns.names), dtype=np.int32)
+            point[own] = key
+            expected, expected_fates = by_trying(program, flat, ranks, point)
+            told = {owners.names[o] for o in who} & rule_ids
+            assert told == expected, (seed, flat.family, flat.route, key)
+            assert fates == expected_fates, (seed, flat.family, flat.route, key)
+            live |= expected
+            packets += 1
+        wanted = np.ones(len(owners.names), dtype=bool)
+        found = Search(flat, flat.owner, wanted, Budget(1e9)).run()
+        assert not found.doubtful
+        assert {owners.names[o] for o in found.reached} & rule_ids == live, (seed, flat.family, flat.route)
+        for number, (entry, point) in found.reached.items():
+            leaf = Leaf(flat.lo, flat.hi, flat.target, flat.certain, preferred(flat))
+            inside = leaf.contains(point[None, :])
+            assert flat.owner[entry] == number
+            assert inside[0, entry]
+            assert leaf.walk(inside)[entry, 0]
+        rules += len(rule_ids)
+    return packets, rules
+
+
+def test_simple_programs_agree_packet_by_packet() -> None:
+    done = [compare(seed, simple=True) for seed in range(600)]
+    assert sum(p for p, _ in done) > 5_000
+
+
+def test_programs_with_everything_agree_packet_by_packet() -> None:
+    done = [compare(seed, simple=False) for seed in range(400)]
+    assert sum(p for p, _ in done) > 5_000
