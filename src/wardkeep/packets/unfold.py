@@ -93,11 +93,11 @@ class Unfolding(Writer):
         """Everything from a base chain on, to the end of the packet's path."""
         for hook in range(at.hook, len(self.hooks)):
             for number in range(at.chain if hook == at.hook else 0, len(self.bases[hook])):
-                at = self.base(replace(at, hook=hook, chain=number), path)
+                at = self.enter(replace(at, hook=hook, chain=number), path)
         self.defragment(at, path)
         self.emit(path, FINAL, Act.END)
 
-    def base(self, at: Context, path: Box) -> Context:
+    def enter(self, at: Context, path: Box) -> Context:
         """One base chain, from its beginning to behind its end."""
         chain = self.bases[at.hook][at.chain]
         entry, hook = chain.entry, self.hooks[at.hook]
