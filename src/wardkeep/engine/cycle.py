@@ -7,7 +7,7 @@ import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -191,10 +191,11 @@ def record_looks(
 
 def tally(found: Sequence[Finding]) -> dict[str, dict[str, int]]:
     """Control id → how many findings of each verdict."""
-    counts: dict[str, Counter[str]] = {}
-    for finding in found:
-        counts.setdefault(finding.control, Counter())[finding.verdict.value] += 1
-    return {control: {v.value: count[v.value] for v in Verdict} for control, count in counts.items()}
+    counts = Counter([(finding.control, finding.verdict) for finding in found])
+    return {
+        control: {str(v): counts[control, v] for v in Verdict}
+        for control in dict.fromkeys(finding.control for finding in found)
+    }
 
 
 def _observed(actor: str, snapshot: Snapshot, blob: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,10 +234,6 @@ def _assessed(
     }
 
 
-_TOLD = tuple(field.name for field in fields(Finding))
-
-
 def _told(found: Sequence[Finding]) -> bytes:
     """The findings as canonical JSON (RFC 8785: keys sorted, UTF-8): what the blob of an assessment holds."""
-    told = [{"fingerprint": one.fingerprint, **{name: getattr(one, name) for name in _TOLD}} for one in found]
-    return msgspec.json.encode(told, order="deterministic")
+    return msgspec.json.encode(found, order="deterministic")

@@ -65,6 +65,8 @@ def keep_to(store: Store, connection: Connection, limits: Deadlines, now: dateti
 
 def _day(text: str) -> datetime | None:
     """An ISO date (or the date of a time) as UTC midnight; None where a control gave none."""
+    if not text:
+        return None
     try:
         return datetime.combine(date.fromisoformat(text[:10]), time(), UTC)
     except ValueError:

@@ -149,7 +149,7 @@ class _Recording:
             return None
         self.at = self._later_than_the_last()
         wanted = set(self.controls)
-        found = _worst_of_each(f for f in self.given.found if f.control in wanted)
+        found = _worst_of_each([f for f in self.given.found if f.control in wanted])
         blind = {f.rule for f in found.values() if _is_blind(f)} - {
             f.rule for f in found.values() if not _is_blind(f)
         }
@@ -296,9 +296,9 @@ def _worst_of_each(found: Iterable[Finding]) -> dict[str, Finding]:
 
 def _storable(finding: Finding) -> Finding:
     """PostgreSQL's texts hold no zero byte, and what a host says may: it is shown as the replacement character."""
-    said = {name: getattr(finding, name) for name in ("subject", "seen", "todo", "since")}
-    if not any("\x00" in text for text in said.values()):
+    if "\0" not in finding.seen and "\0" not in finding.subject + finding.todo + finding.since:
         return finding
+    said = {name: getattr(finding, name) for name in ("subject", "seen", "todo", "since")}
     return replace(finding, **{name: text.replace("\x00", "\ufffd") for name, text in said.items()})
 
 

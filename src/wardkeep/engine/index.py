@@ -21,9 +21,10 @@ from wardkeep.engine.apply.retold import retell_apply, retell_plan
 from wardkeep.engine.deadlines import deadlines
 from wardkeep.engine.findings import Assessment, record, retire_host
 from wardkeep.engine.platform import Platform
-from wardkeep.engine.row_states import GONE, upsert
+from wardkeep.engine.row_states import GONE
 from wardkeep.engine.schedules import REVIEW, REVIEWS, review_number
 from wardkeep.store import textindex
+from wardkeep.store.bulk import upsert
 from wardkeep.store.schema import (
     applies,
     drills,

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, delete, func, select
 
 from wardkeep.core.findings import Verdict
 from wardkeep.store.browse import VERDICTS
-from wardkeep.store.bulk import insert_many
+from wardkeep.store.bulk import insert_many, upsert
 from wardkeep.store.schema import row_days, row_states, strips, tallies
 
 _BADNESS = {str(verdict): -place for place, verdict in enumerate(VERDICTS)}
@@ -106,19 +105,6 @@ def _write_tallies(connection: Connection, counted: Sequence[Counted]) -> None:
             {"host": one.host, "control": c, "pressing": band, "n": n} for (c, band), n in one.open.items()
         ]
     insert_many(connection, tallies, rows)
-
-
-def upsert(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], change: Sequence[str]
-) -> None:
-    """Insert the rows, or set the columns `change` where the primary key is there already."""
-    if not rows:
-        return
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = make(table)
-    keys = [column.name for column in table.primary_key.columns]
-    changed = {name: statement.excluded[name] for name in change}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
 
 
 def close_rows(connection: Connection, host: str, at: datetime) -> None:

@@ -17,6 +17,7 @@ from wardkeep.ledger.entry import DIGEST
 from wardkeep.ledger.tamper import Tampered
 
 LARGEST_BLOB = 1 << 30  # bytes, uncompressed
+COMPRESSION = 4  # of zlib: 3 % larger than its usual 6 on recorded hosts, in two thirds of the time
 AT_ONCE = 200  # files open at the same time
 ABANDONED = 3600.0  # seconds after which a file being written is taken for a killed process's
 
@@ -69,8 +70,7 @@ class Blobs:
                 for made in make_folders(self._disk, self.path(name).parent):
                     touched[made.parent] = None
                 touched[self.path(name).parent] = None
-            packed = [(beside[name], zlib.compress(data, 6)) for name, data in blobs.items()]
-            self._disk.each(lambda one: self._disk.write(one[0], one[1], 0o640), packed)
+            self._disk.each(lambda name: self._write_beside(beside[name], blobs[name]), list(blobs))
             for name, path in beside.items():
                 self._disk.replace(path, self.path(name))
             self._disk.each(self._disk.sync_folder, list(touched))
@@ -79,6 +79,10 @@ class Blobs:
                 with contextlib.suppress(OSError):
                     self._disk.remove(path)
             raise Unavailable(f"cannot write a blob: {e.strerror}", where=str(self.folder)) from None
+
+    def _write_beside(self, path: Path, data: bytes) -> None:
+        # Several at once (`Disk.each`): compressing leaves Python's lock, so it runs while others wait for the disk.
+        self._disk.write(path, zlib.compress(data, COMPRESSION), 0o640)
 
     def get(self, digest: str) -> bytes:
         """The content. Raises BadInput if there is none, Tampered if it is not what its name says."""
