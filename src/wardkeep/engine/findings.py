@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
 
@@ -111,8 +111,9 @@ class _Batch:
         states = connection.execute(select(r.host, r.control, r.at, r.entry).where(r.host.in_(hosts)))
         self.rows = {(row.host, row.control): row for row in states}
         self.known: dict[str, dict[str, Mapping[str, Any]]] = {host: {} for host in hosts}
+        row: Any
         for row in connection.execute(select(findings).where(f.host.in_(hosts))).mappings():
-            self.known[row["host"]][row["fingerprint"]] = cast(Mapping[str, Any], row)
+            self.known[row["host"]][row["fingerprint"]] = row
 
     def write(self) -> None:
         counted = [done for one in self.given if (done := _Recording(self, one).take())]
