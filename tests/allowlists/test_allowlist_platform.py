@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from wardkeep.allowlists.editing import added, changed, find, removed
 from wardkeep.allowlists.minutes import as_html, as_markdown
 from wardkeep.allowlists.reading import read_toml
+from wardkeep.controls import control
 from wardkeep.core.errors import BadInput, Refused
 from wardkeep.engine.allowlist_review import (
     campaign_named,
@@ -20,9 +21,10 @@ from wardkeep.engine.allowlist_review import (
     sign,
     start_campaign,
 )
-from wardkeep.engine.allowlists import add_entry, allowlist_path, declared, extend_entry, remove_entry
+from wardkeep.engine.allowlists import add_entry, extend_entry, remove_entry
+from wardkeep.engine.declared import allowlist_path, declared
 from wardkeep.engine.index import rebuild_index
-from wardkeep.engine.platform import Platform
+from wardkeep.engine.platform import Platform, open_platform
 
 BY = "operator:alice"
 TODAY = datetime.now(UTC).date()
@@ -57,6 +59,8 @@ def test_an_edit_touches_the_lines_of_its_entry_and_no_other() -> None:
     )
     assert removed(HAND, first) == HAND.partition("# the clearing")[0] + HAND[HAND.index("# the lab") :]
     assert removed(HAND, second) == HAND.partition("\n# the lab")[0]
+    alone = HAND.replace("[[allow]]", '[[allow]]\nlist = "lab"').replace('"lab"', '"house"', 1)
+    assert removed(alone, read_toml(alone, "a.toml").entries[1]).endswith("\n[list.lab]\n")
     made, entry = added(HAND, "a.toml", {"network": "192.0.2.9", "service": "ssh", "owner": "x"})
     assert made.startswith(HAND)
     assert entry == read_toml(made, "a.toml").entries[2]
@@ -105,6 +109,35 @@ def test_acts_are_in_the_file_and_in_the_ledger(platform: Platform) -> None:
         remove_entry(platform, one, listed="", service="", reason=" ", by=BY)
     with pytest.raises(BadInput, match="is over"):
         extend_entry(platform, one, listed="", service="", until=TODAY - timedelta(1), reason="x", by=BY)
+
+
+def test_a_policy_opens_what_its_lists_name_until_their_end(platform: Platform) -> None:
+    one = add(platform, "203.0.113.7", list="partners")
+    add(platform, "198.51.100.4-198.51.100.6", list="others")
+    config = platform.folder / "wardkeep.toml"
+    config.write_text(config.read_text() + '\n[policy.firewall]\nallow = ["22/tcp", "list partners"]\n')
+    row = control("firewall")
+
+    def opened(day: date) -> list[str]:
+        with open_platform(platform.folder) as again:
+            return [str(opening) for opening in again.config.policy(row).permit_on(day).openings]
+
+    end = TODAY + timedelta(days=90)
+    assert opened(end) == ["22/tcp", f"443/tcp from 203.0.113.7/32 until {end}"]
+    assert opened(end + timedelta(days=1)) == ["22/tcp"]
+    before = platform.config.digest()
+    with open_platform(platform.folder) as again:
+        assert again.config.digest() != before
+    remove_entry(platform, one, listed="", service="", reason="gone", by=BY)
+    assert opened(TODAY) == ["22/tcp"]  # the list is empty now, and still there
+    config.write_text(config.read_text().replace("list partners", "list strangers"))
+    with pytest.raises(BadInput, match="names the list `strangers`"):
+        opened(TODAY)
+    config.write_text(config.read_text().replace("list strangers", "list others"))
+    assert opened(TODAY)[1].startswith("443/tcp from 198.51.100.4/31, 198.51.100.6/32 until")
+    allowlist_path(platform.config).write_text("[[allow]]\nnetwork = 7\n")
+    with pytest.raises(BadInput, match=r"allowlist\.toml:1"):
+        opened(TODAY)
 
 
 def test_a_fault_of_the_file_stops_an_act_before_the_ledger(platform: Platform) -> None:

@@ -1,6 +1,7 @@
 """The firewall row held against real rule sets, as `nft -j list ruleset` printed them in a network namespace."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from wardkeep.core.findings import Seen
 from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.nftables import Nftables
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 ANSWERS = Path(__file__).parents[1] / "facts" / "answers"
 RULES = {rule.id.partition(".")[2]: rule for rule in control.rules}
@@ -28,7 +31,9 @@ def iptables(name: str) -> Iptables:
 def look(
     rule: str, name: str, policy: Policy | None = None, tables: str = "debian12-open"
 ) -> dict[str, Seen]:
-    seen = RULES[rule].check(rules=nftables(name), tables=iptables(tables), policy=policy or Policy())
+    seen = RULES[rule].check(
+        rules=nftables(name), tables=iptables(tables), policy=policy or Policy(), now=NOW
+    )
     return {s.subject: s for s in seen}
 
 
@@ -141,7 +146,7 @@ def input_chain(*rules: str) -> Iptables:
 )
 def test_what_an_iptables_rule_opens(rule: str, allow: str, verdict: str) -> None:
     seen = RULES["only_named_ports_open"].check(
-        rules=nftables("nothing"), tables=input_chain(rule), policy=Policy(allow=(allow,))
+        now=NOW, rules=nftables("nothing"), tables=input_chain(rule), policy=Policy(allow=(allow,))
     )
     told = {str(s.verdict) for s in seen if "ipv6" not in s.subject}
     assert (told or {"pass"}) == {verdict}
@@ -201,7 +206,7 @@ def test_hundreds_of_openings_are_told_in_short_and_tens_of_thousands_are_not_fo
 ) -> None:
     seen = list(
         RULES["only_named_ports_open"].check(
-            rules=with_openings(list(ports)), tables=iptables("debian12-open"), policy=Policy()
+            now=NOW, rules=with_openings(list(ports)), tables=iptables("debian12-open"), policy=Policy()
         )
     )
     tcp = [s for s in seen if "ipv4" in s.subject and "tcp" in s.subject]
@@ -225,7 +230,10 @@ def test_a_policy_that_says_nothing_clear_is_refused(sentence: str) -> None:
 
 def test_every_listener_is_named() -> None:
     listeners = Listeners.parse(Answer("listeners", 0, (ANSWERS / "listeners-busy.txt").read_bytes()))
-    seen = {s.subject: s for s in RULES["only_named_listeners"].check(listeners=listeners, policy=Policy())}
+    seen = {
+        s.subject: s
+        for s in RULES["only_named_listeners"].check(listeners=listeners, policy=Policy(), now=NOW)
+    }
     assert {subject: str(s.verdict) for subject, s in seen.items()} == {
         "listener:tcp/22": "pass",
         "listener:tcp/8443": "fail",
@@ -236,5 +244,5 @@ def test_every_listener_is_named() -> None:
 
 
 def test_a_quiet_host_passes_aloud() -> None:
-    seen = list(RULES["only_named_listeners"].check(listeners=Listeners(()), policy=Policy()))
+    seen = list(RULES["only_named_listeners"].check(listeners=Listeners(()), policy=Policy(), now=NOW))
     assert [(s.subject, str(s.verdict)) for s in seen] == [("listeners", "pass")]

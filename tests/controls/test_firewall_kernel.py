@@ -201,4 +201,4 @@ def test_our_own_table_is_read_as_what_it_is(pair: Pair) -> None:
     made = load(pair, own_table.ruleset(Policy(trusted=("10.9.0.0/24", "fd00::/8", "wg0")).permit))
     assert [h.scope for h in made.hooked] == ["inet wardkeep"]
     said = json.loads(pair.run("nft", "-j", "list", "ruleset"))
-    assert all(way.decided for way in ways(made, Packet("ip", "tcp", 9))), said
+    assert all(way.decided for way in ways(made, Packet("ip", "tcp", 9)) if way.accepted), said

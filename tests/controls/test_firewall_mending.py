@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from wardkeep.controls.firewall import Policy, control, own_table
+from wardkeep.controls.firewall import Policy, control, own_scripts, own_table
 from wardkeep.core.changes import NOT_TRIED, Act, Blocked, Change, OnHost, TryConnect
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.engine.assess import assess, drill_steps, remedies
-from wardkeep.facts.boot_firewall import BootFirewall
+from wardkeep.facts.boot_firewall import OUR_FILE, BootFirewall
 from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.ssh_sessions import SshSessions
 
@@ -84,11 +84,9 @@ def test_the_remedy_tries_first_and_keeps_then() -> None:
     assert trial.cuts_access
     assert keep.cuts_access
     assert f"ipv4 timeout {own_table.TRIAL}s" in trial.script
-    assert "flush" not in trial.script + keep.script
-    assert (
-        own_table.OUR_FILE not in trial.script
-    )  # nothing is written before the way in was seen to stay open
-    assert own_table.UNIT_FILE in keep.undo
+    assert "flush ruleset" not in trial.script + keep.script
+    assert OUR_FILE not in trial.script  # nothing is written before the way in was seen to stay open
+    assert own_scripts.UNIT_FILE in keep.undo
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,12 @@ def removed(text: str, entry: Entry) -> str:
         first -= 1
     while last < len(lines) and not lines[last].strip():
         last += 1
-    return _checked("\n".join([*lines[:first], *lines[last:]]).rstrip("\n") + "\n", text, entry, None)
+    made = "\n".join([*lines[:first], *lines[last:]]).rstrip("\n") + "\n"
+    known = read_toml(text, entry.file)
+    if entry.list not in known.lists and sum(one.list == entry.list for one in known.entries) == 1:
+        # A list that a policy names must not vanish with its last entry.
+        made += f"\n[list.{entry.list}]\n" if re.fullmatch(r"[A-Za-z0-9_-]+", entry.list) else ""
+    return _checked(made, text, entry, None)
 
 
 def changed(text: str, entry: Entry, told: dict[str, str | date]) -> str:

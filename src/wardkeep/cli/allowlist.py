@@ -270,7 +270,7 @@ def _read(
 ) -> Allowlist:
     """The given files as one, or the platform's."""
     from wardkeep.allowlists import DENY, Allowlist, Named, read_file, read_service
-    from wardkeep.engine.allowlists import declared
+    from wardkeep.engine.declared import declared
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform
 
@@ -288,7 +288,7 @@ def _read(
 
 
 def _platform_ranges(state: Path | None) -> tuple[Any, ...]:
-    from wardkeep.engine.allowlists import provider_ranges
+    from wardkeep.engine.declared import provider_ranges
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform
 

@@ -19,7 +19,8 @@ from wardkeep.allowlists.minutes import minutes
 from wardkeep.allowlists.reading import read_toml
 from wardkeep.allowlists.views import entry_view
 from wardkeep.core.errors import BadInput
-from wardkeep.engine.allowlists import KIND, ROW, declared, editing
+from wardkeep.engine.allowlists import KIND, ROW, editing
+from wardkeep.engine.declared import declared
 from wardkeep.engine.platform import Platform
 from wardkeep.store.schema import entries as known_entries
 

@@ -14,48 +14,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from wardkeep.allowlists import Allowlist, Entry
+from wardkeep.allowlists import Entry
 from wardkeep.allowlists.editing import added, changed, find, removed
-from wardkeep.allowlists.providers import Ranges, read_ranges
-from wardkeep.allowlists.reading import LARGEST, read_toml
+from wardkeep.allowlists.reading import read_toml
 from wardkeep.allowlists.views import entry_view
 from wardkeep.core.errors import BadInput
-from wardkeep.engine.config import Config
+from wardkeep.engine.declared import allowlist_path, declared_text
 from wardkeep.engine.platform import Platform
 
 ROW = "firewall_audit"
 KIND = "allowlist"
-
-
-def allowlist_path(config: Config) -> Path:
-    """Where the file is; a relative name starts from the folder of `wardkeep.toml`."""
-    return config.path.parent / Path(config.settings.allowlist_file).expanduser()
-
-
-def declared_text(config: Config) -> str:
-    """The file's text; "" when there is none. Raises BadInput where it cannot be read, or is no TOML by its name."""
-    path = allowlist_path(config)
-    if path.suffix != ".toml":
-        raise BadInput("the allowlist's file must end in .toml", where=str(path), todo="Set allowlist.file.")
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"is larger than {LARGEST >> 20} MiB", where=str(path))
-        return path.read_text()
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as e:
-        raise BadInput(f"cannot be read ({type(e).__name__})", where=str(path)) from None
-
-
-def declared(config: Config) -> Allowlist:
-    """The allowlist in force, expired entries included. Raises BadInput with `file:line`."""
-    return read_toml(declared_text(config), str(allowlist_path(config)))
-
-
-def provider_ranges(config: Config) -> tuple[Ranges, ...]:
-    """The operator's files of published ranges, each called after its file."""
-    folder = config.path.parent
-    return tuple(read_ranges(folder / Path(n).expanduser()) for n in config.settings.allowlist_providers)
 
 
 def add_entry(platform: Platform, told: Mapping[str, str | date], action: str, by: str) -> tuple[Entry, int]:

@@ -16,6 +16,7 @@ from wardkeep import controls
 from wardkeep.core.control import Control
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.config import Config, read_config
+from wardkeep.engine.declared import with_lists
 from wardkeep.engine.folder import CONFIG, DATABASE, KEYS, LEDGER, WITNESS
 from wardkeep.engine.template import TEMPLATE
 from wardkeep.ledger import Ledger
@@ -71,6 +72,7 @@ def open_platform(folder: Path, *, create: bool = False) -> Platform:
             names = connection.execute(select(hosts.c.name)).scalars().all()
         if any(key.startswith("host.") for key in config.set_by_operator):
             config = read_config(folder / CONFIG, every, known_hosts=names)
+        config = with_lists(config, every)
         ledger = _open_ledger(folder)
     except BaseException:
         store.close()

@@ -21,8 +21,8 @@ from sqlalchemy import func, select
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import PLATFORM, Answer, Question, Snapshot
 from wardkeep.engine.allowlist_review import campaigns
-from wardkeep.engine.allowlists import allowlist_path, declared_text, provider_ranges
 from wardkeep.engine.channels import channels
+from wardkeep.engine.declared import allowlist_path, declared_text, provider_ranges
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.schedules import duties
 from wardkeep.store.schema import deliveries

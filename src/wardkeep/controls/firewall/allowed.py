@@ -1,81 +1,174 @@
-"""What the operator's policy lets in, read from sentences such as `443/tcp` and `22/tcp from 192.0.2.0/24`."""
+"""What the operator's policy lets in, read from sentences.
+
+PORTS [from SOURCES] [limit N/minute] [until DAY]      443/tcp, 8000-8010/tcp, ssh; sources are networks and zones
+list NAME                                               what the entries of that allowlist open, each until its end
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
+from wardkeep.allowlists.services import read_service
 from wardkeep.controls.firewall.program import Network
 from wardkeep.core.errors import BadInput
 
-SENTENCE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?/(tcp|udp)(?:\s+from\s+(\S.*))?")
+SENTENCE = re.compile(
+    r"(?P<ports>\S+(?:\s*,\s*\S+)*?)(?:\s+from\s+(?P<sources>\S.*?))?"
+    r"(?:\s+limit\s+(?P<limit>\d{1,6}/(?:second|minute|hour|day)))?(?:\s+until\s+(?P<until>\d{4}-\d\d-\d\d))?"
+)
+LIST = re.compile(r"list\s+(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)")
+DENY = "deny "
+Zones = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Ports `low` to `high` of a protocol, open to `sources`; no source means to the whole world."""
+    """Ports `low` to `high` of a protocol, open to `sources`; no source means to the whole world.
+
+    `limit`: new connections of one source beyond it (`10/minute`) are dropped; "" for none. `until` is the last day.
+    """
 
     protocol: str
     low: int
     high: int
     sources: tuple[Network, ...] = ()
+    limit: str = ""
+    until: date | None = None
 
     def covers(self, protocol: str, low: int, high: int) -> bool:
         return protocol == self.protocol and self.low <= low and high <= self.high
 
+    @property
+    def ports(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
     def __str__(self) -> str:
-        ports = str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
         told = f" from {', '.join(map(str, self.sources))}" if self.sources else ""
-        return f"{ports}/{self.protocol}{told}"
+        told += f" limit {self.limit}" if self.limit else ""
+        return f"{self.ports}/{self.protocol}{told}" + (f" until {self.until}" if self.until else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """All that may come in: openings, and networks and interfaces that are trusted as a whole."""
+    """All that may come in: openings, and networks and interfaces that are trusted as a whole. What `denials` name may
+    not, whatever the others say."""
 
     openings: tuple[Opening, ...]
     networks: tuple[Network, ...] = ()
     interfaces: frozenset[str] = frozenset()
+    denials: tuple[Opening, ...] = ()
 
     def cuts(self) -> set[int]:
         """First ports of the classes that the policy tells apart."""
-        return {p for o in self.openings for p in (o.low, o.high + 1) if p <= 65535}
+        found = (*self.openings, *self.denials)
+        return {p for o in found for p in (o.low, o.high + 1) if p <= 65535}
 
     def for_port(self, protocol: str, low: int, high: int) -> tuple[Opening, ...]:
         return tuple(o for o in self.openings if o.covers(protocol, low, high))
 
+    def on(self, day: date) -> Permit:
+        """What is left of it on that day."""
+        return replace(
+            self,
+            openings=tuple(o for o in self.openings if o.until is None or o.until >= day),
+            denials=tuple(o for o in self.denials if o.until is None or o.until >= day),
+        )
 
-def permit(allow: Iterable[str], trusted: Iterable[str]) -> Permit:
+
+def permit(
+    allow: Iterable[str],
+    trusted: Iterable[str],
+    zones: Zones | None = None,
+    lists: Mapping[str, tuple[str, ...]] | None = None,
+    deny: Iterable[str] = (),
+) -> Permit:
     """The policy's sentences, understood. Raises BadInput for one that says nothing clear."""
+    known = _zones(zones or {})
     found: list[Network] = []
     interfaces = set()
     for name in trusted:
-        if re.fullmatch(r"[A-Za-z][\w.-]{0,14}", name):
+        if name in known:
+            found.extend(known[name])
+        elif re.fullmatch(r"[A-Za-z][\w.-]{0,14}", name):
             interfaces.add(name)
         else:
             found.extend(networks(name, name))
-    return Permit(openings(allow), tuple(found), frozenset(interfaces))
+    opened: list[Opening] = []
+    denied = [o for sentence in deny for o in _openings(sentence, known, "firewall.deny")]
+    for sentence in allow:
+        match = LIST.fullmatch(sentence.strip())
+        if match is None:
+            opened += _openings(sentence, known)
+            continue
+        for entry in (lists or {}).get(match["name"], ()):
+            if entry.startswith(DENY):
+                denied += _openings(entry.removeprefix(DENY), {})
+            else:
+                opened += _openings(entry, {})
+    return Permit(_gathered(opened), tuple(found), frozenset(interfaces), _gathered(denied))
 
 
-def openings(sentences: Iterable[str]) -> tuple[Opening, ...]:
-    """Raises BadInput naming the sentence that is no `PORT[-PORT]/tcp|udp [from NETWORK, ...]`."""
-    return tuple(_opening(sentence) for sentence in sentences)
+def openings(sentences: Iterable[str], zones: Zones | None = None) -> tuple[Opening, ...]:
+    """Raises BadInput naming the sentence that is no `PORTS [from SOURCE, ...]`."""
+    known = _zones(zones or {})
+    return tuple(opening for sentence in sentences for opening in _openings(sentence, known))
 
 
-def _opening(sentence: str) -> Opening:
+def wanted_lists(sentences: Iterable[str]) -> frozenset[str]:
+    """The allowlists that these sentences name."""
+    return frozenset(match["name"] for one in sentences if (match := LIST.fullmatch(one.strip())))
+
+
+def _zones(zones: Zones) -> dict[str, tuple[Network, ...]]:
+    for name in zones:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", name) or name in ("anywhere", "list"):
+            raise BadInput(
+                f"`{name}` is no name of a zone",
+                where="firewall.zones",
+                todo="Use small letters, digits, - _.",
+            )
+    return {name: tuple(n for text in told for n in networks(text, name)) for name, told in zones.items()}
+
+
+def _openings(
+    sentence: str, zones: Mapping[str, tuple[Network, ...]], where: str = "firewall.allow"
+) -> list[Opening]:
+    todo = "Write it like `443/tcp`, `22/tcp from 192.0.2.0/24, office limit 10/minute` or `list partners`."
     found = SENTENCE.fullmatch(sentence.strip())
-    todo = "Write it like `443/tcp` or `22/tcp from 192.0.2.0/24, 2001:db8::/32`."
     if found is None:
-        raise BadInput(f"`{sentence}` names no port", where="firewall.allow", todo=todo)
-    first, last, protocol, told = found.groups()
-    low, high = int(first), int(last or first)
-    if not 0 <= low <= high <= 65535:
-        raise BadInput(f"`{sentence}` is no range of ports", where="firewall.allow", todo=todo)
-    if told is None or told.strip() == "anywhere":
-        return Opening(protocol, low, high)
-    return Opening(protocol, low, high, networks(told, sentence))
+        raise BadInput(f"`{sentence}` names no port", where=where, todo=todo)
+    try:
+        spans = read_service(found["ports"])
+        until = date.fromisoformat(found["until"]) if found["until"] else None
+    except (BadInput, ValueError) as e:
+        what = "is no range of ports" if re.match(r"\d", sentence.strip()) else "names no port"
+        raise BadInput(
+            f"`{sentence}` {what if isinstance(e, BadInput) else 'names no day'}", where=where, todo=todo
+        ) from None
+    sources: tuple[Network, ...] = ()
+    told = (found["sources"] or "anywhere").strip()
+    if told != "anywhere":
+        for part in told.split(","):
+            sources += zones.get(part.strip()) or networks(part.strip(), sentence)
+    limit = found["limit"] or ""
+    if limit.startswith("0"):
+        raise BadInput(
+            f"`{sentence}`: a limit of nothing", where=where, todo="Leave the sentence out instead."
+        )
+    return [Opening(p, low, high, sources, limit, until) for p, low, high in spans]
+
+
+def _gathered(found: Iterable[Opening]) -> tuple[Opening, ...]:
+    """Openings that differ in nothing but their sources are one: lists of thousands become a few sets."""
+    gathered: dict[tuple[bool, Opening], dict[Network, None]] = {}
+    for one in found:
+        held = gathered.setdefault((bool(one.sources), replace(one, sources=())), {})
+        held.update(dict.fromkeys(one.sources))
+    return tuple(replace(bare, sources=tuple(sources)) for (_, bare), sources in gathered.items())
 
 
 def networks(text: str, sentence: str) -> tuple[Network, ...]:

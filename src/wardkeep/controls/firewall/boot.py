@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from wardkeep.controls.firewall import from_nftables
 from wardkeep.controls.firewall.row import ACCESS, RISK, Policy, control
@@ -21,15 +22,16 @@ TELL = "Look at what that service loads; Wardkeep reads nftables.service and its
         RISK: "nobody watches a host as it boots; it must close itself",
     },
 )
-def closed_after_reboot(boot: BootFirewall, policy: Policy) -> Iterator[Seen]:
+def closed_after_reboot(boot: BootFirewall, policy: Policy, now: datetime) -> Iterator[Seen]:
+    permit = policy.permit_on(now.date())
     others = [loader for loader in boot.loaders if loader in OTHERS]
     if boot.rules is None:
         yield unsure("boot", f"the files that a boot loads cannot be loaded: {boot.problem}", TELL)
         return
     program = from_nftables.program(boot.rules)
-    open_to_strangers = [s for s in named_openings(program, policy.permit) if s.verdict is not Verdict.PASS]
+    open_to_strangers = [s for s in named_openings(program, permit) if s.verdict is not Verdict.PASS]
     for family, name in FAMILIES.items():
-        seen = closed_by_default(program, family, name, policy.permit)
+        seen = closed_by_default(program, family, name, permit)
         subject = f"boot:{name.lower()}"
         worse = [
             s

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from wardkeep.controls.firewall import own_table
+from wardkeep.controls.firewall import own_scripts, own_table
 from wardkeep.controls.firewall.allowed import Permit
 from wardkeep.controls.firewall.boot import closed_after_reboot
 from wardkeep.controls.firewall.row import Policy
@@ -33,7 +34,12 @@ def cut_off(permit: Permit, listeners: Listeners, sessions: SshSessions) -> tupl
 
 
 def _own_table(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, failing: list[Seen], why: str
+    listeners: Listeners,
+    sessions: SshSessions,
+    policy: Policy,
+    now: datetime,
+    failing: list[Seen],
+    why: str,
 ) -> Iterator[Change]:
     sent_on = [seen for seen in failing if seen.subject.startswith("redirect:")]
     for seen in sent_on:
@@ -47,7 +53,7 @@ def _own_table(
         )
     if len(sent_on) == len(failing):
         return
-    permit = policy.permit
+    permit = policy.permit_on(now.date())
     packet, sentence = cut_off(permit, listeners, sessions)
     if packet:
         yield Blocked(
@@ -55,16 +61,16 @@ def _own_table(
         )
         return
     yield Act(
-        f"{SAYS} on trial: the kernel itself opens it again after {own_table.TRIAL} s",
-        own_table.try_script(permit),
-        own_table.BACK_TO_KEPT,
+        f"{SAYS} on trial: the kernel itself goes back after {own_table.TRIAL} s",
+        own_scripts.try_script(permit),
+        own_scripts.BACK_TO_KEPT,
         why,
         cuts_access=True,
     )
     yield Act(
         f"Keep `{own_table.TABLE}`, now and after a reboot; all other tables stay as they are",
-        own_table.keep_script(permit),
-        own_table.forget_script(permit),
+        own_scripts.keep_script(permit),
+        own_scripts.forget_script(permit),
         why,
         cuts_access=True,
     )
@@ -72,20 +78,20 @@ def _own_table(
 
 @default_deny.mend
 def close_the_rest(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, failing: list[Seen]
+    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
 ) -> Iterator[Change]:
-    yield from _own_table(listeners, sessions, policy, failing, default_deny.id)
+    yield from _own_table(listeners, sessions, policy, now, failing, default_deny.id)
 
 
 @only_named_ports_open.mend
 def close_what_is_not_named(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, failing: list[Seen]
+    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
 ) -> Iterator[Change]:
-    yield from _own_table(listeners, sessions, policy, failing, only_named_ports_open.id)
+    yield from _own_table(listeners, sessions, policy, now, failing, only_named_ports_open.id)
 
 
 @closed_after_reboot.mend
 def keep_it_closed(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, failing: list[Seen]
+    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
 ) -> Iterator[Change]:
-    yield from _own_table(listeners, sessions, policy, failing, closed_after_reboot.id)
+    yield from _own_table(listeners, sessions, policy, now, failing, closed_after_reboot.id)

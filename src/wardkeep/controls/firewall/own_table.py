@@ -2,20 +2,24 @@
 
 `inet wardkeep` drops what the policy does not name before any other chain of the input hook sees it. Foreign tables stay
 byte for byte as they are; what they drop beside it stays dropped.
+
+The rules of one policy stand in a chain of their own, `rules_DIGEST`; the base chain only sends packets there. So two policies
+can be in the kernel at once, and a set whose elements the kernel lets expire decides between them. Named counters, ban
+sets, rates and the record of who came from where lie beside the chains and outlive every change: no transaction deletes them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from wardkeep.controls.firewall.allowed import Opening, Permit
 from wardkeep.controls.firewall.program import Network
-from wardkeep.facts.boot_firewall import OUR_FILE, OURS
 
 TABLE = "inet wardkeep"
-UNIT_FILE = f"/etc/systemd/system/{OURS}.service"
 TRIAL = 300  # seconds for which the kernel itself keeps a table on trial, whatever becomes of us
+SEEN_FOR = "100d"  # how long the kernel remembers who used an opening: a quarter and a week
 
 # RFC 4890, section 4.4: what IPv6 does not work without. RFC 1812 and 1191 for IPv4.
 ESSENTIAL = """\
@@ -23,153 +27,180 @@ ESSENTIAL = """\
 		icmpv6 type { echo-request, destination-unreachable, packet-too-big, time-exceeded, parameter-problem, \
 nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept
 """
-UNIT = f"""\
-# Written by Wardkeep. `wardkeep` takes it away again.
-[Unit]
-Description=Packet filter of Wardkeep
-DefaultDependencies=no
-Before=network-pre.target shutdown.target
-Wants=network-pre.target
-Conflicts=shutdown.target
-After=nftables.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f {OUR_FILE}
-ExecReload=/usr/sbin/nft -f {OUR_FILE}
-
-[Install]
-WantedBy=sysinit.target
-"""
-
-# Debian's nftables.service begins with `flush ruleset`, which takes our table too: put it back each time.
-FLUSHED_FILE = "/etc/systemd/system/nftables.service.d/wardkeep.conf"
-FLUSHED = f"""\
-# Written by Wardkeep. `wardkeep` takes it away again.
-[Service]
-ExecStartPost=-/usr/sbin/nft -f {OUR_FILE}
-ExecReload=-/usr/sbin/nft -f {OUR_FILE}
-"""
-
-
-def ruleset(permit: Permit) -> str:
-    """The table for good: one transaction that replaces it, or changes nothing."""
-    lines = "".join(f"\t\t{line}\n" for line in _openings(permit))
-    return f"""\
-# Written by Wardkeep from its policy. Changes made here are overwritten.
-table {TABLE}
-delete table {TABLE}
-table {TABLE} {{
-	chain input {{
-		type filter hook input priority filter - 10; policy drop;
-		ct state vmap {{ established : accept, related : accept, invalid : drop }}
+# Who is banned loses what is open already, too. Somebody else fills these sets (a sensor, `nft add element`), with timeouts.
+FIRST = """\
 		iifname "lo" accept
-{ESSENTIAL}{lines}	}}
-}}
+		ip saddr @banned4 counter name "banned" drop
+		ip6 saddr @banned6 counter name "banned" drop
+		ct state vmap { established : accept, related : accept, invalid : drop }
+"""
+KEPT = f"""\
+	set banned4 {{
+		type ipv4_addr
+		flags interval, timeout
+	}}
+	set banned6 {{
+		type ipv6_addr
+		flags interval, timeout
+	}}
+	set seen4 {{
+		type ipv4_addr . inet_service
+		size 65535
+		flags dynamic, timeout
+		timeout {SEEN_FOR}
+	}}
+	set seen6 {{
+		type ipv6_addr . inet_service
+		size 65535
+		flags dynamic, timeout
+		timeout {SEEN_FOR}
+	}}
+	counter banned {{ }}
+	counter refused {{ }}
 """
 
 
-def on_trial(permit: Permit, seconds: int = TRIAL) -> str:
-    """The same rules behind a switch that the kernel throws by itself when the time is over: then all is as before.
+def chain_of(permit: Permit, letter: str = "a") -> str:
+    """The name of the chain that holds these rules. Two letters, so that one text can replace a chain that was altered."""
+    return f"rules_{hashlib.sha256(_rules(permit).encode()).hexdigest()[:12]}{letter}"
+
+
+def ruleset(permit: Permit, chain: str = "") -> str:
+    """The table for good, as one transaction: afterwards only these rules decide, and nothing that is kept was touched.
+
+    It may be loaded into an empty kernel (a boot), over an earlier table of ours, or over itself.
+    """
+    return _transaction(permit, chain or chain_of(permit), "\t\tgoto {chain}\n")
+
+
+def on_trial(permit: Permit, seconds: int = TRIAL, *, chain: str = "", back: str = "accept") -> str:
+    """The same rules behind a switch that the kernel throws by itself when the time is over: then `back` decides again,
+    a `goto` to the chain that decided before, or `accept` if there was none.
 
     No process needs to survive for that, on either side; nothing is written to disk, so a reboot ends it too.
     """
-    lines = "".join(f"\t\t{line}\n" for line in _openings(permit))
+    switch = "\tset armed {\n\t\ttype nf_proto\n\t\tflags timeout\n\t}\n"
+    dispatch = f"\t\tmeta nfproto @armed goto {{chain}}\n\t\t{back}\n"
+    text = _transaction(permit, chain or chain_of(permit), dispatch, switch)
+    wound = f"{{ ipv4 timeout {seconds}s, ipv6 timeout {seconds}s }}"
+    return f"{text}flush set {TABLE} armed\nadd element {TABLE} armed {wound}\n"
+
+
+def kept_names(permit: Permit) -> frozenset[str]:
+    """Every chain, counter and set of the table that belongs to these rules, the chain of the rules itself left out."""
+    made = {"input", "banned4", "banned6", "seen4", "seen6", "banned", "refused"}
+    for opening in permit.openings:
+        made.add(_counter(opening))
+        if opening.sources:
+            made.add(_via(opening))
+        if opening.limit:
+            made |= {f"{_counter(opening)}_rate{version}" for version in (4, 6)}
+    return frozenset(made)
+
+
+def _transaction(permit: Permit, chain: str, dispatch: str, more: str = "") -> str:
+    # What is declared and exists already stays as it is, with counters and elements: only chains are emptied and filled.
+    chains = {_via(o): _recorded(o) for o in permit.openings if o.sources}
+    chains |= {chain: _rules(permit), "input": dispatch.format(chain=chain)}
+    hook = "\t\ttype filter hook input priority filter - 10; policy drop;\n"
+    empty = "".join(f"\tchain {name} {{\n{hook if name == 'input' else ''}\t}}\n" for name in chains)
+    full = "".join(f"\tchain {name} {{\n{rules}\t}}\n" for name, rules in chains.items())
+    flushed = "".join(f"flush chain {TABLE} {name}\n" for name in chains)
     return f"""\
-table {TABLE}
-delete table {TABLE}
+# Written by Wardkeep from its policy. Changes made here are overwritten.
 table {TABLE} {{
-	set armed {{
-		type nf_proto
-		flags timeout
-		elements = {{ ipv4 timeout {seconds}s, ipv6 timeout {seconds}s }}
-	}}
-	chain named {{
-{ESSENTIAL}{lines}		drop
-	}}
-	chain input {{
-		type filter hook input priority filter - 10; policy accept;
-		ct state vmap {{ established : accept, related : accept, invalid : drop }}
-		iifname "lo" accept
-		meta nfproto @armed goto named
-	}}
-}}
+{KEPT}{_beside(permit)}{more}{empty}}}
+{flushed}table {TABLE} {{
+{full}}}
 """
 
 
-def _openings(permit: Permit) -> list[str]:
-    lines = [line for opening in permit.openings for line in _opening(opening)]
+def _rules(permit: Permit) -> str:
+    lines = [line for denial in permit.denials for line in _denial(denial)]
+    lines += [line for opening in permit.openings for line in _opening(opening)]
     if permit.interfaces:
         names = ", ".join(f'"{name}"' for name in sorted(permit.interfaces))
         lines.append(f"iifname {{ {names} }} accept")
     lines += [f"{_from(networks)} accept" for networks in _by_family(permit.networks)]
-    return lines
+    told = "".join(f"\t\t{line}\n" for line in lines)
+    return f'{FIRST}{ESSENTIAL}{told}\t\tcounter name "refused" drop\n'
+
+
+def _denial(denial: Opening) -> list[str]:
+    match = f"{denial.protocol} dport {denial.ports}"
+    if not denial.sources:
+        return [f"{match} drop"]
+    return [f"{_from(networks)} {match} drop" for networks in _by_family(denial.sources)]
 
 
 def _opening(opening: Opening) -> list[str]:
-    ports = str(opening.low) if opening.low == opening.high else f"{opening.low}-{opening.high}"
-    rule = f"{opening.protocol} dport {ports} accept"
+    match = f"{opening.protocol} dport {opening.ports}"
+    lines = []
+    if opening.limit:
+        over = f"limit rate over {opening.limit} burst {_burst(opening.limit)} packets"
+        for family, version in (("ip", 4), ("ip6", 6)):
+            name = f"{_counter(opening)}_rate{version}"
+            lines.append(f"{match} update @{name} {{ {family} saddr {over} }} drop")
     if not opening.sources:
-        return [rule]
-    return [f"{_from(networks)} {rule}" for networks in _by_family(opening.sources)]
+        return [*lines, f'{match} counter name "{_counter(opening)}" accept']
+    return lines + [
+        f"{_from(networks)} {match} goto {_via(opening)}" for networks in _by_family(opening.sources)
+    ]
+
+
+def _recorded(opening: Opening) -> str:
+    """Who came, and when last, by what is left of the timeout: an entry that nobody uses is known by it. In rules of their
+    own, without a verdict: a record that is full must not close an opening."""
+    port = f"{opening.protocol} dport"
+    return (
+        f"\t\tupdate @seen4 {{ ip saddr . {port} }}\n\t\tupdate @seen6 {{ ip6 saddr . {port} }}\n"
+        f'\t\tcounter name "{_counter(opening)}" accept\n'
+    )
+
+
+def _via(opening: Opening) -> str:
+    return _counter(opening).replace("open_", "via_", 1)
+
+
+def _beside(permit: Permit) -> str:
+    """The counters, and for each limit the sets that hold each source's rate."""
+    told = {}
+    for opening in permit.openings:
+        name = _counter(opening)
+        told[name] = f"\tcounter {name} {{ }}\n"
+        if opening.limit:
+            for version in (4, 6):
+                told[f"{name}{version}"] = (
+                    f"\tset {name}_rate{version} {{\n\t\ttype ipv{version}_addr\n\t\tsize 65535\n"
+                    f"\t\tflags dynamic, timeout\n\t\ttimeout {_window(opening.limit)}\n\t}}\n"
+                )
+    return "".join(told.values())
+
+
+def _counter(opening: Opening) -> str:
+    """`open_tcp_8000_8010`, with the limit and the kind of sources if there are any: one name for one thing over all changes."""
+    ports = opening.ports.replace("-", "_")
+    limit = "_" + opening.limit.replace("/", "_") if opening.limit else ""
+    return f"open_{opening.protocol}_{ports}{limit}{'_some' if opening.sources else ''}"
+
+
+def _burst(limit: str) -> int:
+    return max(5, min(int(limit.partition("/")[0]), 1000))
+
+
+def _window(limit: str) -> str:
+    """How long a silent source's rate is remembered: at least the span that the limit is about."""
+    return {"second": "1m", "minute": "2m", "hour": "2h", "day": "2d"}[limit.partition("/")[2]]
 
 
 def _by_family(networks: Iterable[Network]) -> list[list[Network]]:
+    """As few as say the same: nft refuses a set whose elements overlap."""
     found = list(networks)
-    return [same for v in (4, 6) if (same := [n for n in found if n.version == v])]
+    four = list(collapse_addresses(n for n in found if isinstance(n, IPv4Network)))
+    six = list(collapse_addresses(n for n in found if isinstance(n, IPv6Network)))
+    return [[*same] for same in (four, six) if same]
 
 
 def _from(networks: list[Network]) -> str:
     family = "ip" if networks[0].version == 4 else "ip6"
     return f"{family} saddr {{ {', '.join(str(n) for n in networks)} }}"
-
-
-def try_script(permit: Permit) -> str:
-    return f"/usr/sbin/nft -f - <<'END'\n{on_trial(permit)}END\n"
-
-
-BACK_TO_KEPT = f"""if [ -s {OUR_FILE} ]; then /usr/sbin/nft -f {OUR_FILE}
-elif /usr/sbin/nft list table {TABLE} >/dev/null 2>&1; then /usr/sbin/nft delete table {TABLE}
-fi
-"""
-
-
-def keep_script(permit: Permit) -> str:
-    """Write the file and the unit, put both into force. It may run again after having been killed anywhere."""
-    text = ruleset(permit)
-    before = _before(text)
-    return f"""set -e
-mkdir -p {OUR_FILE.rpartition("/")[0]}
-cat >{OUR_FILE}.new <<'END'
-{text}END
-/usr/sbin/nft -c -f {OUR_FILE}.new
-if [ -e {OUR_FILE} ] && [ ! -e {before} ] && ! cmp -s {OUR_FILE} {OUR_FILE}.new; then cp -p {OUR_FILE} {before}; fi
-mv -f {OUR_FILE}.new {OUR_FILE}
-cat >{UNIT_FILE} <<'END'
-{UNIT}END
-mkdir -p {FLUSHED_FILE.rpartition("/")[0]}
-cat >{FLUSHED_FILE} <<'END'
-{FLUSHED}END
-systemctl daemon-reload
-systemctl enable --quiet {OURS}
-systemctl restart {OURS}
-"""
-
-
-def forget_script(permit: Permit) -> str:
-    """Back to the table kept before this one; if there was none, nothing of ours is left."""
-    before = _before(ruleset(permit))
-    return f"""if [ -e {before} ]; then
-  mv -f {before} {OUR_FILE} && /usr/sbin/nft -f {OUR_FILE}
-else
-  systemctl disable --quiet {OURS} 2>/dev/null
-  rm -f {OUR_FILE} {UNIT_FILE} {FLUSHED_FILE}
-  rmdir {FLUSHED_FILE.rpartition("/")[0]} 2>/dev/null
-  systemctl daemon-reload
-  {BACK_TO_KEPT}fi
-"""
-
-
-def _before(text: str) -> str:
-    return f"{OUR_FILE}.before-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
