@@ -43,6 +43,9 @@ ORACLE_C = r"""
 #include <stdio.h>
 #include <string.h>
 #include <dpkg/dpkg.h>
+#include <dpkg/ehandle.h>
+#include <dpkg/error.h>
+#include <dpkg/dpkg-db.h>
 #include <dpkg/version.h>
 int main(void) {
   static char line[65536];
@@ -87,10 +90,15 @@ def main() -> None:
         x, y = keys[a], keys[b]
         ours.append("!" if x is None or y is None else "<" if x < y else ">" if x > y else "=")
     compared = time.process_time() - began
-    wrong = [(*pair, t, o) for pair, t, o in zip(pairs, told, ours, strict=True) if t != o]
+    # apt compares what dpkg refuses, so it cannot say whether a refusal is right.
+    wrong = [
+        (*pair, t, o)
+        for pair, t, o in zip(pairs, told, ours, strict=True)
+        if t != o and (name == "libdpkg" or o != "!")
+    ]
     size = sum(len(k or b"") for k in keys.values()) / len(keys)
     print(
-        f"{len(pairs):,} pairs of {len(keys):,} versions; {told.count('!')} refused by both; keys of {size:.1f} bytes"
+        f"{len(pairs):,} pairs of {len(keys):,} versions; {ours.count('!')} refused; keys of {size:.1f} bytes"
     )
     print(f"wrong against {name}: {len(wrong)}")
     for one in wrong[:10]:

@@ -13,6 +13,7 @@ PIECE = re.compile(r"([^0-9]*)([0-9]*)")
 # libdpkg's `order`: `~` before the end of a part, which is before letters, which are before all else.
 WEIGHT = {c: c if chr(c).isalpha() else 128 + c for c in range(33, 127)} | {ord("~"): 1}
 CLOSE = b"\x02"
+EPOCH = re.compile(r"[+-]?[0-9]{1,99}", re.A)  # read by strtol, which takes a sign
 MOST_EPOCH = 2**31 - 1
 
 
@@ -22,7 +23,7 @@ def parts(text: str) -> tuple[str, str, str]:
     epoch, colon, rest = text.partition(":")
     if not colon:
         epoch, rest = "0", text
-    elif not (epoch.isascii() and epoch.isdigit()) or int(epoch) > MOST_EPOCH:
+    elif not EPOCH.fullmatch(epoch) or not 0 <= int(epoch) <= MOST_EPOCH:
         raise NotAVersion(f"`{text[:60]}` has no number before its colon")
     upstream, hyphen, revision = rest.rpartition("-")
     if not hyphen:
@@ -31,7 +32,7 @@ def parts(text: str) -> tuple[str, str, str]:
         raise NotAVersion(f"`{text[:60]}` ends with its hyphen")
     if not upstream:
         raise NotAVersion(f"`{text[:60]}` has no upstream version")
-    return epoch, upstream, revision
+    return epoch.lstrip("+-"), upstream, revision
 
 
 def key(text: str) -> bytes:

@@ -1,0 +1,228 @@
+"""OSV records (ossf.github.io/osv-schema): language ecosystems, and the vendors that publish in that form.
+
+A range's events are taken in the ecosystem's own order. For language packages a listed version outside of every range is affected
+too, as the schema says; for a vendor's packages the ranges decide. A range that cannot be read makes the claim undetermined.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from wardkeep.advisories.ecosystems import is_vendor, normal_ecosystem, normal_name, scheme_of
+from wardkeep.advisories.feeds.plugin import Plugin, decode
+from wardkeep.advisories.records import Claim, Flaw, Rating, Record, Says, Stamp
+from wardkeep.advisories.severity import base_score, label, label_of
+from wardkeep.advisories.versions import NotAVersion, Scheme, scheme
+from wardkeep.core.errors import BadInput
+
+SOURCES = {
+    "GHSA": "GitHub",
+    "PYSEC": "PyPA",
+    "RUSTSEC": "RustSec",
+    "GO": "Go",
+    "USN": "Ubuntu",
+    "UBUNTU": "Ubuntu",
+}
+SOURCES |= {
+    "DSA": "Debian",
+    "DLA": "Debian",
+    "DEBIAN": "Debian",
+    "ALSA": "AlmaLinux",
+    "ALPINE": "Alpine",
+    "RLSA": "Rocky",
+}
+# Advisories of distributions that are about something other than security.
+NOT_SECURITY = ("ALBA-", "ALEA-", "RLBA-", "RLEA-")
+
+
+class Package(msgspec.Struct):
+    name: str
+    ecosystem: str
+
+
+class Range(msgspec.Struct):
+    type: str
+    events: list[dict[str, str]] = []
+
+
+class Affected(msgspec.Struct):
+    package: Package | None = None
+    ranges: list[Range] = []
+    versions: list[str] = []
+    ecosystem_specific: dict[str, Any] | None = None
+    severity: list[dict[str, str]] | None = None
+
+
+class Entry(msgspec.Struct):
+    id: str
+    affected: list[Affected] | None = None
+    published: str = ""
+    modified: str = ""
+    withdrawn: str | None = None
+    aliases: list[str] | None = None
+    related: list[str] | None = None
+    upstream: list[str] | None = None
+    summary: str = ""
+    details: str = ""
+    severity: list[dict[str, str]] | None = None
+    database_specific: dict[str, Any] | None = None
+
+
+ONE = msgspec.json.Decoder(Entry)
+MANY = msgspec.json.Decoder(list[Entry])
+SPAN = tuple[str, str, str]  # introduced, fixed, last
+
+
+def read(data: bytes, name: str) -> Iterator[Record]:
+    if name.endswith((".yaml", ".yml")):
+        entries = [_from_yaml(data, name)]
+    elif data.lstrip()[:1] == b"[":
+        entries = decode(MANY, data, name, "a list of OSV records")
+    else:
+        entries = [decode(ONE, data, name, "an OSV record")]
+    for entry in entries:
+        if not entry.withdrawn and not entry.id.startswith(NOT_SECURITY):
+            yield Stamp(entry.modified[:10])
+            yield from _records(entry)
+
+
+def _from_yaml(data: bytes, name: str) -> Entry:
+    """PyPA keeps its records as YAML. Read without any of YAML's types but text, lists and maps."""
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        made = yaml.load(data, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # noqa: S506  base types only
+        return msgspec.convert(made, Entry, strict=False)
+    except (yaml.YAMLError, msgspec.ValidationError, RecursionError) as e:
+        raise BadInput(f"is no OSV record: {e}", where=name) from None
+
+
+def _records(entry: Entry) -> Iterator[Record]:
+    flaws = _flaws(entry)
+    word = str((entry.database_specific or {}).get("severity") or "")
+    ratings = list(_ratings(entry, word))
+    day = entry.published[:10]
+    names = {entry.id, *(entry.aliases or ())}
+    malware = entry.id.startswith("MAL-")
+    for flaw in flaws:
+        own = {name for name in (names if len(flaws) == 1 else {entry.id}) if not name.endswith(flaw)}
+        text = "" if malware or len(flaws) > 1 else (entry.summary or entry.details)[:160]
+        yield Flaw(flaw, set() if malware else own, " ".join(text.split()), day, list(ratings))
+    for affected in entry.affected or ():
+        if affected.package is None:
+            continue
+        ecosystem = normal_ecosystem(affected.package.ecosystem)
+        if not scheme_of(ecosystem):
+            continue
+        package = normal_name(ecosystem, affected.package.name)
+        urgency = str((affected.ecosystem_specific or {}).get("urgency") or "")
+        for says, (introduced, fixed, last), note in _spans(ecosystem, affected, urgency):
+            for flaw in flaws:
+                yield Claim(ecosystem, package, flaw, says, introduced, fixed, last, note, entry.id, day)
+
+
+def _flaws(entry: Entry) -> list[str]:
+    """The CVE numbers it stands for: a vendor's advisory many, a flaw's record one; without any, its own number."""
+    listed = [*(entry.aliases or ()), *(entry.upstream or ())]
+    if entry.id.startswith(("ALSA-", "RLSA-", "USN-", "DSA-", "DLA-")):
+        listed += entry.related or ()
+        return sorted({one for one in listed if one.startswith("CVE-")}) or [entry.id]
+    return [min((one for one in [entry.id, *listed] if one.startswith("CVE-")), default=entry.id)]
+
+
+def _ratings(entry: Entry, word: str) -> Iterator[Rating]:
+    source = SOURCES.get(entry.id.partition("-")[0], entry.id.partition("-")[0])
+    for one in entry.severity or ():
+        score = base_score(one.get("score", ""))
+        if score is not None:
+            yield Rating(source, label(word) or label_of(score) or "low", score)
+            return
+        if one.get("type") == "Ubuntu" and label(one.get("score", "")):
+            yield Rating("Ubuntu", label(one["score"]))
+            return
+    if label(word):
+        yield Rating(source, label(word))
+
+
+def _spans(ecosystem: str, affected: Affected, urgency: str) -> Iterator[tuple[Says, SPAN, str]]:
+    order = scheme(scheme_of(ecosystem))
+    note = f"urgency {urgency}" if urgency and urgency != "not yet assigned" else ""
+    open_says = (
+        Says.IGNORED
+        if urgency == "unimportant"
+        else Says.END_OF_LIFE
+        if urgency == "end-of-life"
+        else Says.OPEN
+    )
+    found: list[SPAN] = []
+    usable = [one for one in affected.ranges if one.type in ("ECOSYSTEM", "SEMVER")]
+    for one in usable:
+        try:
+            found += _intervals(one, order)
+        except NotAVersion as e:
+            yield Says.UNDETERMINED, ("", "", ""), f"the range cannot be read: {e.what}"
+    for span in found:
+        says = Says.FIXED if span[1] else Says.OPEN if span[2] else open_says
+        yield says, span, note
+    if usable and is_vendor(ecosystem):
+        return
+    for version in affected.versions:
+        try:
+            inside = any(_covers(span, version, order) for span in found)
+            if not inside:
+                yield Says.OPEN, (version, "", version), "listed by itself"
+        except NotAVersion:
+            continue  # an old spelling the ecosystem's tool would not install either
+
+
+def _intervals(one: Range, order: Scheme) -> list[SPAN]:
+    """From events in the order of their versions, as the schema's algorithm goes through them."""
+    events = [(kind, version) for event in one.events for kind, version in event.items()]
+    compare = functools.cmp_to_key(_event_order(order))
+    made: list[SPAN] = []
+    begun: str | None = None
+    for kind, version in sorted((e for e in events if e[0] != "limit"), key=compare):
+        if kind == "introduced":
+            begun = version if begun is None else begun
+        elif begun is not None:
+            low = "" if begun == "0" else begun
+            made.append((low, version, "") if kind == "fixed" else (low, "", version))
+            begun = None
+    if begun is not None:
+        made.append(("" if begun == "0" else begun, "", ""))
+    return made
+
+
+def _event_order(order: Scheme) -> Callable[[tuple[str, str], tuple[str, str]], int]:
+    def compare(one: tuple[str, str], two: tuple[str, str]) -> int:
+        if one[1] == two[1]:  # what ends at a version ends before what begins there
+            return (one[0] == "introduced") - (two[0] == "introduced")
+        if "0" in (one[1], two[1]):
+            return -1 if one[1] == "0" else 1
+        return order.compare(order.normal(one[1]), order.normal(two[1]))
+
+    return compare
+
+
+def _covers(span: SPAN, version: str, order: Scheme) -> bool:
+    low, fixed, last = (order.normal(text) if text else "" for text in span)
+    version = order.normal(version)
+    if low and order.compare(version, low) < 0:
+        return False
+    if fixed:
+        return order.compare(version, fixed) < 0
+    return not last or order.compare(version, last) <= 0
+
+
+def recognises(name: str, data: bytes) -> bool:
+    if name.endswith((".yaml", ".yml")):
+        return b"affected:" in data and b"id:" in data
+    return data.lstrip()[:1] in (b"{", b"[") and b'"affected"' in data and b'"id"' in data
+
+
+FEED = Plugin("osv", "OSV", recognises, read, rank=2, fresh_for=timedelta(days=10))

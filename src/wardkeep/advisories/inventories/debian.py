@@ -1,0 +1,154 @@
+"""Packages of a root file system or host: dpkg's and apk's own databases, and os-release."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from wardkeep.advisories.components import Component, Inventory, Notice
+from wardkeep.advisories.ecosystems import family, of_release
+from wardkeep.core.errors import BadInput
+
+# Marks in a Debian version of archives that Debian's security team does not keep.
+FOREIGN = (
+    (re.compile(r"ubuntu"), "an Ubuntu version"),
+    (re.compile(r"\+rpt\d"), "a Raspberry Pi rebuild"),
+    (re.compile(r"pgdg"), "the PostgreSQL project's archive"),
+    (re.compile(r"\bpve|~pve|\+pmx"), "Proxmox's archive"),
+    (re.compile(r"sury"), "deb.sury.org"),
+    (re.compile(r"~bpo\d"), "backports, which the security data do not cover"),
+)
+SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
+BINARY_REBUILD = re.compile(r"\+b\d+$")
+SMALL = 64 << 20
+
+
+def read_root(root: Path) -> Inventory:
+    """Everything of a root folder. Raises BadInput when it has no package database that is understood."""
+    release = os_release(root)
+    ecosystem = of_release(*release)
+    made = Inventory(str(root), release=release)
+    status = root / "var/lib/dpkg/status"
+    parts = root / "var/lib/dpkg/status.d"
+    apk = root / "lib/apk/db/installed"
+    texts: list[str] = []
+    if status.is_file():
+        texts.append(_text(status))
+    if parts.is_dir():
+        texts += [_text(one) for one in sorted(parts.iterdir()) if one.is_file() and one.suffix != ".md5sums"]
+    if texts:
+        if family(ecosystem) not in ("Debian", "Ubuntu"):
+            made.notices.append(
+                Notice(
+                    "no_feed", " ".join(release).strip() or "os-release", "no vendor's data are known for it"
+                )
+            )
+        made.components += of_dpkg("\n\n".join(texts), ecosystem)
+    elif apk.is_file():
+        made.components += of_apk(_text(apk), ecosystem)
+    elif any((root / "var/lib" / name).exists() for name in ("rpm", "rpm/rpmdb.sqlite")):
+        raise BadInput("has an RPM database, which is not read yet", where=str(root))
+    else:
+        raise BadInput(
+            "has no package database (dpkg, apk)", where=str(root), todo="Give the root of a system."
+        )
+    return made
+
+
+def os_release(root: Path) -> tuple[str, str]:
+    """ID and VERSION_ID; "" for what it does not say."""
+    for name in ("etc/os-release", "usr/lib/os-release"):
+        path = root / name
+        if path.is_file():
+            said: dict[str, str] = {}
+            for line in _text(path).splitlines():
+                key, equals, value = line.partition("=")
+                if equals and not line.startswith("#"):
+                    try:
+                        said[key.strip()] = " ".join(shlex.split(value))
+                    except ValueError:
+                        raise BadInput(f"has the line {line[:60]!r}", where=str(path)) from None
+            return said.get("ID", "").lower(), said.get("VERSION_ID", "")
+    return "", ""
+
+
+def of_dpkg(text: str, ecosystem: str) -> list[Component]:
+    """The installed packages of a dpkg status file, by source package; binaries of one source and version together."""
+    return of_packages(
+        ecosystem,
+        (
+            (p["Package"], p["Version"], *source_of(p["Package"], p["Version"], p.get("Source", "")))
+            for p in _paragraphs(text)
+            if p.get("Package") and p.get("Version") and _is_there(p.get("Status", "install ok installed"))
+        ),
+    )
+
+
+def of_packages(
+    ecosystem: str, packages: Iterable[tuple[str, str, str, str]], foreign: Mapping[str, str] | None = None
+) -> list[Component]:
+    """From (binary, its version, source, its version). `foreign` names, by binary, the archive that is not the vendor's."""
+    grouped: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for binary, version, source, source_version in packages:
+        grouped.setdefault((source, source_version), []).append((binary, version))
+    known = foreign or {}
+    made = []
+    for (source, version), binaries in grouped.items():
+        names = tuple(sorted(name for name, _ in binaries))
+        other = next((known[name] for name in names if name in known), "") or marked(ecosystem, version)
+        made.append(Component(ecosystem, source, version, binaries[0][1], names, other))
+    return made
+
+
+def marked(ecosystem: str, version: str) -> str:
+    """What a version says of the archive it is from, when that is not Debian's; "" otherwise."""
+    if family(ecosystem) != "Debian":
+        return ""
+    return next((what for pattern, what in FOREIGN if pattern.search(version)), "")
+
+
+def source_of(package: str, version: str, source: str) -> tuple[str, str]:
+    """Name and version of the source package: as the field Source says, else the package's own without a binary rebuild's `+b1`."""
+    match = SOURCE.fullmatch(source.strip())
+    name = match[1] if match else package
+    return name, (match[2] if match else None) or BINARY_REBUILD.sub("", version)
+
+
+def of_apk(text: str, ecosystem: str) -> list[Component]:
+    """Alpine's database of installed packages: `o` is the origin, on which Alpine's advisories stand."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for block in text.split("\n\n"):
+        said = dict(line.split(":", 1) for line in block.splitlines() if line[1:2] == ":")
+        if said.get("P") and said.get("V"):
+            grouped.setdefault((said.get("o") or said["P"], said["V"]), []).append(said["P"])
+    return [
+        Component(ecosystem, name, version, version, tuple(sorted(names)))
+        for (name, version), names in grouped.items()
+    ]
+
+
+def _is_there(status: str) -> bool:
+    return status.split()[-1] not in ("not-installed", "config-files")
+
+
+def _paragraphs(text: str) -> Iterator[dict[str, str]]:
+    wanted = ("Package", "Status", "Version", "Source")
+    for block in re.split(r"\n\s*\n", text):
+        said = {}
+        for line in block.splitlines():
+            key, colon, value = line.partition(":")
+            if colon and key in wanted:
+                said[key] = value.strip()
+        if said:
+            yield said
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > SMALL:
+            raise BadInput(f"is larger than {SMALL >> 20} MB", where=str(path))
+        return path.read_text(errors="replace")
+    except OSError as e:
+        raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None

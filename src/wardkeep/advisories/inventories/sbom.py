@@ -1,0 +1,197 @@
+"""Bills of materials: CycloneDX and SPDX as JSON, by the package URLs in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from wardkeep.advisories.components import Component, Inventory, Notice
+from wardkeep.advisories.ecosystems import DEBIAN, PURLS, normal_name, of_release
+from wardkeep.advisories.inventories.debian import BINARY_REBUILD, marked
+from wardkeep.core.errors import BadInput
+
+
+class Purl(NamedTuple):
+    """A package URL, taken apart (github.com/package-url/purl-spec)."""
+
+    type: str
+    namespace: str
+    name: str
+    version: str
+    qualifiers: dict[str, str]
+
+
+def read_sbom(data: bytes, name: str) -> Inventory:
+    """Raises BadInput for what is neither form. A component without a package URL becomes a notice, never silence."""
+    try:
+        made = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        raise BadInput(f"is no JSON: {e}", where=name) from None
+    if isinstance(made, dict) and made.get("bomFormat") == "CycloneDX":
+        release, found = _cyclonedx(made)
+    elif isinstance(made, dict) and str(made.get("spdxVersion", "")).startswith("SPDX-"):
+        release, found = _spdx(made)
+    else:
+        raise BadInput("is neither CycloneDX nor SPDX", where=name, todo="Give a bill of materials as JSON.")
+    inventory = Inventory(name, release=release)
+    grouped: dict[tuple[str, str, str], tuple[str, list[str]]] = {}
+    for label, purl_text, source in found:
+        one = _component(read_purl(purl_text), release, source) if purl_text else None
+        if isinstance(one, Component):
+            grouped.setdefault((one.ecosystem, one.name, one.version), (one.shown, []))[1].extend(
+                one.binaries
+            )
+        else:
+            why = one or "it has no package URL, so no advisory can be asked"
+            inventory.notices.append(Notice("not_readable", label, why))
+    for (ecosystem, package, version), (shown, binaries) in grouped.items():
+        inventory.components.append(
+            Component(
+                ecosystem,
+                package,
+                version,
+                shown,
+                tuple(sorted(set(binaries))),
+                marked(ecosystem, version),
+                name,
+            )
+        )
+    return inventory
+
+
+def read_purl(text: str) -> Purl | None:
+    """None for a text that is no package URL."""
+    if not text.startswith("pkg:"):
+        return None
+    body, _, query = text[4:].partition("#")[0].partition("?")
+    path, at, version = body.rpartition("@")
+    if not at or "/" in version:
+        path, version = body, ""
+    kind, _, rest = path.lstrip("/").partition("/")
+    namespace, _, name = rest.rpartition("/")
+    if not kind or not name:
+        return None
+    qualifiers = {key: value for key, value in parse_qsl(query, keep_blank_values=True)}
+    # In a query a plus is a plus for package URLs: versions are full of them.
+    qualifiers |= (
+        {key: unquote(value) for key, _, value in (part.partition("=") for part in query.split("&"))}
+        if query
+        else {}
+    )
+    return Purl(kind.lower(), unquote(namespace), unquote(name), unquote(version), qualifiers)
+
+
+def _component(purl: Purl | None, release: tuple[str, str], source: tuple[str, str]) -> Component | str:
+    """The component, or why it cannot be asked for."""
+    if purl is None:
+        return "its package URL cannot be read"
+    if not purl.version:
+        return "its package URL names no version"
+    if purl.type in PURLS:
+        ecosystem = PURLS[purl.type]
+        joined = {"Maven": ":", "npm": "/", "Go": "/", "Packagist": "/"}.get(ecosystem, "/")
+        name = f"{purl.namespace}{joined}{purl.name}" if purl.namespace else purl.name
+        return Component(ecosystem, normal_name(ecosystem, name), purl.version, purl.version, (name,))
+    if purl.type not in ("deb", "apk", "rpm"):
+        return f"packages of type `{purl.type}` have no feed here"
+    distro, _, version = purl.qualifiers.get("distro", "").partition("-")
+    if distro in DEBIAN:
+        distro, version = "debian", DEBIAN[distro]
+    ecosystem = of_release(distro, version) if version else of_release(*release)
+    if not ecosystem:
+        return "neither it nor the document names a release that has a feed"
+    if purl.type == "rpm":
+        epoch = purl.qualifiers.get("epoch", "0")
+        return Component(ecosystem, purl.name, f"{epoch}:{purl.version}", purl.version, (purl.name,))
+    name, _, upstream = (source[0] or purl.qualifiers.get("upstream", "") or purl.name).partition("@")
+    exact = source[1] or upstream or BINARY_REBUILD.sub("", purl.version)
+    epoch = purl.qualifiers.get("epoch", "")
+    if epoch not in ("", "0") and ":" not in exact:
+        exact = f"{epoch}:{exact}"
+    return Component(ecosystem, name, exact, purl.version, (purl.name,))
+
+
+Found = Iterator[tuple[str, str, tuple[str, str]]]
+
+
+def _cyclonedx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
+    components = list(_nested(made.get("components")))
+    main = made.get("metadata", {}).get("component") if isinstance(made.get("metadata"), dict) else None
+    release = ("", "")
+    for one in [*components, *([main] if isinstance(main, dict) else [])]:
+        if one.get("type") == "operating-system" and one.get("name"):
+            release = (str(one["name"]).lower(), str(one.get("version", "")))
+
+    def found() -> Found:
+        for one in components:
+            if one.get("type", "library") in (
+                "operating-system",
+                "file",
+                "device",
+                "data",
+                "cryptographic-asset",
+            ):
+                continue
+            said = {
+                str(p.get("name")): str(p.get("value", ""))
+                for p in one.get("properties") or ()
+                if isinstance(p, dict)
+            }
+            source = (said.get("aquasecurity:trivy:SrcName", ""), _trivy_version(said))
+            yield (
+                f"{one.get('name', '?')} {one.get('version', '')}".strip(),
+                str(one.get("purl") or ""),
+                source,
+            )
+
+    return release, found()
+
+
+def _trivy_version(said: dict[str, str]) -> str:
+    """Source version from the three properties Trivy writes."""
+    get = said.get
+    version = get("aquasecurity:trivy:SrcVersion", "")
+    if not version:
+        return ""
+    epoch, revision = get("aquasecurity:trivy:SrcEpoch", ""), get("aquasecurity:trivy:SrcRelease", "")
+    return (f"{epoch}:" if epoch else "") + version + (f"-{revision}" if revision else "")
+
+
+def _spdx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
+    packages = [one for one in made.get("packages") or () if isinstance(one, dict)]
+    release = ("", "")
+    for one in packages:
+        if (
+            one.get("primaryPackagePurpose") == "OPERATING-SYSTEM"
+            or one.get("primaryPackagePurpose") == "OPERATING_SYSTEM"
+        ):
+            release = (str(one.get("name", "")).lower(), str(one.get("versionInfo", "")))
+
+    def found() -> Found:
+        for one in packages:
+            if str(one.get("primaryPackagePurpose", "")).startswith(
+                ("OPERATING", "CONTAINER", "FILE", "SOURCE", "APPLICATION")
+            ):
+                continue
+            refs = [
+                r
+                for r in one.get("externalRefs") or ()
+                if isinstance(r, dict) and r.get("referenceType") == "purl"
+            ]
+            purl = str(refs[0].get("referenceLocator", "")) if refs else ""
+            yield f"{one.get('name', '?')} {one.get('versionInfo', '')}".strip(), purl, ("", "")
+
+    return release, found()
+
+
+def _nested(components: object) -> Iterator[dict[str, Any]]:
+    """Components and those inside them, without recursion: depth is up to the document."""
+    left = list(components) if isinstance(components, list) else []
+    while left:
+        one = left.pop(0)
+        if isinstance(one, dict):
+            yield one
+            if isinstance(one.get("components"), list):
+                left = one["components"] + left

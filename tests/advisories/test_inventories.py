@@ -1,0 +1,261 @@
+"""Lock files, bills of materials and package databases, in the forms their tools write; hand-made and small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wardkeep.advisories.components import Component
+from wardkeep.advisories.inventories import read_path
+from wardkeep.advisories.inventories.debian import of_apk, of_packages
+from wardkeep.advisories.inventories.lockfiles import FORMATS, read_lock_file
+from wardkeep.advisories.inventories.sbom import read_purl, read_sbom
+from wardkeep.core.errors import BadInput
+
+LOCKS: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
+    "requirements.txt": (
+        "PyPI",
+        "# pinned\n-r other.txt\nFlask[async]==2.0.1 \\\n    --hash=sha256:aa\nJinja2 == 3.1.2 ; python_version > '3'\nrequests>=2\n",
+        {("flask", "2.0.1"), ("jinja2", "3.1.2")},
+    ),
+    "poetry.lock": (
+        "PyPI",
+        '[[package]]\nname = "Flask"\nversion = "2.0.1"\n[[package]]\nname="me"\nversion="1"\nsource = {virtual="."}\n',
+        {("flask", "2.0.1")},
+    ),
+    "uv.lock": ("PyPI", 'version = 1\n[[package]]\nname = "idna"\nversion = "3.4"\n', {("idna", "3.4")}),
+    "Pipfile.lock": (
+        "PyPI",
+        '{"default": {"idna": {"version": "==3.4"}}, "develop": {"ruff": {"version": "==0.1"}}}',
+        {("idna", "3.4"), ("ruff", "0.1")},
+    ),
+    "package-lock.json": (
+        "npm",
+        '{"lockfileVersion": 3, "packages": {"": {"name": "me"}, "node_modules/left-pad": {"version": "1.3.0"},'
+        '"node_modules/a/node_modules/@s/b": {"version": "2.0.0"}, "node_modules/l": {"link": true}}}',
+        {("left-pad", "1.3.0"), ("@s/b", "2.0.0")},
+    ),
+    "npm-shrinkwrap.json": (
+        "npm",
+        '{"lockfileVersion": 1, "dependencies": {"a": {"version": "1.0.0", "dependencies": {"b": {"version": "2.0.0"}}}}}',
+        {("a", "1.0.0"), ("b", "2.0.0")},
+    ),
+    "yarn.lock": (
+        "npm",
+        '# yarn lockfile v1\n\n"@s/b@^2.0.0", "@s/b@^2.1.0":\n  version "2.1.3"\n  resolved "x"\n\nleft-pad@1.x:\n  resolved "y"\n  version "1.3.0"\n',
+        {("@s/b", "2.1.3"), ("left-pad", "1.3.0")},
+    ),
+    "pnpm-lock.yaml": (
+        "npm",
+        "lockfileVersion: '9.0'\npackages:\n\n  '@s/b@2.1.3':\n    resolution: {}\n  left-pad@1.3.0:\n    resolution: {}\n  /old/1.0.0:\n    dev: true\n",
+        {("@s/b", "2.1.3"), ("left-pad", "1.3.0"), ("old", "1.0.0")},
+    ),
+    "Gemfile.lock": (
+        "RubyGems",
+        "GEM\n  remote: x\n  specs:\n    rails (6.0.0)\n      rack (~> 2.0)\n    nokogiri (1.10.8-x86_64-linux)\n",
+        {("rails", "6.0.0"), ("nokogiri", "1.10.8")},
+    ),
+    "Cargo.lock": ("crates.io", '[[package]]\nname = "time"\nversion = "0.1.43"\n', {("time", "0.1.43")}),
+    "composer.lock": (
+        "Packagist",
+        '{"packages": [{"name": "Twig/Twig", "version": "v2.0.0"}], "packages-dev": [{"name": "a/b", "version": "1.0"}]}',
+        {("twig/twig", "v2.0.0"), ("a/b", "1.0")},
+    ),
+    "packages.lock.json": (
+        "NuGet",
+        '{"version": 1, "dependencies": {"net8.0": {"Newtonsoft.Json": {"type": "Direct", "resolved": "12.0.1"}, "me": {"type": "Project"}}}}',
+        {("newtonsoft.json", "12.0.1")},
+    ),
+    "go.sum": (
+        "Go",
+        "golang.org/x/net v0.1.0 h1:aa=\ngolang.org/x/net v0.1.0/go.mod h1:bb=\n",
+        {("golang.org/x/net", "0.1.0")},
+    ),
+    "go.mod": (
+        "Go",
+        "module me\n\ngo 1.22\n\nrequire (\n\tgolang.org/x/net v0.1.0 // indirect\n\tb.example/c v1.0.0\n)\nrequire d.example/e v2.0.0\n",
+        {("golang.org/x/net", "0.1.0"), ("b.example/c", "1.0.0"), ("d.example/e", "2.0.0")},
+    ),
+}
+
+
+def test_every_format_has_a_sample() -> None:
+    assert {name for name, _, _ in FORMATS} | {"requirements.txt"} == set(LOCKS)
+
+
+@pytest.mark.parametrize("name", sorted(LOCKS))
+def test_lock_files(name: str, tmp_path: Path) -> None:
+    ecosystem, text, expected = LOCKS[name]
+    (tmp_path / name).write_text(text)
+    made = read_path(tmp_path / name)
+    assert {(c.name, c.version) for c in made.components} == expected
+    assert {c.ecosystem for c in made.components} == {ecosystem}
+
+
+def test_what_is_not_pinned_is_said() -> None:
+    made = read_lock_file(LOCKS["requirements.txt"][1].encode(), "requirements.txt")
+    assert [(one.subject, one.is_unknown) for one in made.notices] == [("requests>=2", True)]
+
+
+@pytest.mark.parametrize("name", sorted(LOCKS))
+def test_a_spoiled_lock_file_is_one_line_or_fewer_packages(name: str) -> None:
+    data = LOCKS[name][1].encode()
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(st.integers(0, len(data)), st.binary(max_size=4))
+    def law(at: int, put: bytes) -> None:
+        try:
+            made = read_lock_file(data[:at] + put + data[at:], name)
+        except BadInput as e:
+            told = e.line()
+        else:
+            told = made.name
+        assert told
+        assert "\n" not in told
+
+    law()
+
+
+def test_files_nobody_knows(tmp_path: Path) -> None:
+    for name, text, words in (
+        ("x.bin", "\x00", "is no root folder"),
+        ("x.json", "{}", "neither CycloneDX nor SPDX"),
+        ("y.json", "{", "no JSON"),
+        ("package-lock.json", "{}", "names not one package"),
+        ("go.sum", "", "names not one package"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(BadInput, match=words):
+            read_path(tmp_path / name)
+    with pytest.raises(BadInput, match="no package database"):
+        read_path(tmp_path)
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_path(tmp_path / "absent")
+
+
+CYCLONEDX: dict[str, Any] = {
+    "bomFormat": "CycloneDX",
+    "components": [
+        {"type": "operating-system", "name": "debian", "version": "12.5"},
+        {
+            "type": "library",
+            "name": "libssl3",
+            "version": "3.0.11-1~deb12u2",
+            "purl": "pkg:deb/debian/libssl3@3.0.11-1~deb12u2?arch=amd64&upstream=openssl&distro=debian-12",
+        },
+        {
+            "type": "library",
+            "name": "libgcc-s1",
+            "version": "12.2.0-14+b1",
+            "purl": "pkg:deb/debian/libgcc-s1@12.2.0-14%2Bb1?upstream=gcc-12%4012.2.0-14",
+        },
+        {
+            "type": "library",
+            "name": "zlib1g",
+            "version": "1:1.2.13.dfsg-1",
+            "purl": "pkg:deb/debian/zlib1g@1.2.13.dfsg-1?epoch=1&distro=debian-12.5",
+            "properties": [
+                {"name": "aquasecurity:trivy:SrcName", "value": "zlib"},
+                {"name": "aquasecurity:trivy:SrcVersion", "value": "1.2.13.dfsg"},
+                {"name": "aquasecurity:trivy:SrcRelease", "value": "1"},
+                {"name": "aquasecurity:trivy:SrcEpoch", "value": "1"},
+            ],
+        },
+        {
+            "type": "library",
+            "name": "core",
+            "purl": "pkg:npm/%40babel/core@7.0.0",
+            "components": [{"name": "guava", "purl": "pkg:maven/com.google.guava/guava@28.0-jre"}],
+        },
+        {"type": "library", "name": "net", "purl": "pkg:golang/golang.org/x/net@v0.1.0"},
+        {"type": "library", "name": "nobody", "version": "1"},
+        {"type": "file", "name": "/etc/passwd"},
+    ],
+}
+
+
+def test_cyclonedx_by_package_urls() -> None:
+    made = read_sbom(json.dumps(CYCLONEDX).encode(), "x")
+    assert {(c.ecosystem, c.name, c.version) for c in made.components} == {
+        ("Debian:12", "openssl", "3.0.11-1~deb12u2"),
+        ("Debian:12", "gcc-12", "12.2.0-14"),
+        ("Debian:12", "zlib", "1:1.2.13.dfsg-1"),
+        ("npm", "@babel/core", "7.0.0"),
+        ("Maven", "com.google.guava:guava", "28.0-jre"),
+        ("Go", "golang.org/x/net", "v0.1.0"),
+    }
+    assert [one.subject for one in made.notices] == ["nobody 1"]
+    assert made.release == ("debian", "12.5")
+
+
+def test_spdx_by_package_urls() -> None:
+    def package(name: str, purl: str, **more: str) -> dict[str, Any]:
+        return {"name": name, "externalRefs": [{"referenceType": "purl", "referenceLocator": purl}], **more}
+
+    made = read_sbom(
+        json.dumps(
+            {
+                "spdxVersion": "SPDX-2.3",
+                "packages": [
+                    {"name": "debian", "versionInfo": "12.4", "primaryPackagePurpose": "OPERATING-SYSTEM"},
+                    package("bash", "pkg:deb/debian/bash@5.2.15-2%2Bb2?arch=amd64"),
+                    package("idna", "pkg:pypi/IDNA@3.4"),
+                    package("x", "pkg:swid/x@1"),
+                ],
+            }
+        ).encode(),
+        "x",
+    )
+    assert [(c.ecosystem, c.name, c.version) for c in made.components] == [
+        ("Debian:12", "bash", "5.2.15-2"),
+        ("PyPI", "idna", "3.4"),
+    ]
+    assert [one.why for one in made.notices] == ["packages of type `swid` have no feed here"]
+
+
+def test_package_urls() -> None:
+    assert read_purl("pkg:deb/debian/libstdc%2B%2B6@12.2.0-14+deb12u1?upstream=gcc-12&distro=debian-12") == (
+        "deb",
+        "debian",
+        "libstdc++6",
+        "12.2.0-14+deb12u1",
+        {"upstream": "gcc-12", "distro": "debian-12"},
+    )
+    assert read_purl("pkg:npm/%40s/b@1") == ("npm", "@s", "b", "1", {})
+    assert read_purl("pkg:npm/left-pad") == ("npm", "", "left-pad", "", {})
+    assert read_purl("left-pad@1") is None
+    assert read_purl("pkg:") is None
+
+
+def test_alpine_by_origin(tmp_path: Path) -> None:
+    text = (
+        "P:libssl3\nV:3.1.4-r5\no:openssl\n\nP:libcrypto3\nV:3.1.4-r5\no:openssl\n\nP:busybox\nV:1.36.1-r15\n"
+    )
+    (tmp_path / "lib/apk/db").mkdir(parents=True)
+    (tmp_path / "lib/apk/db/installed").write_text(text)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text("ID=alpine\nVERSION_ID=3.19.1\n")
+    made = read_path(tmp_path)
+    assert {(c.ecosystem, c.name, c.binaries) for c in made.components} == {
+        ("Alpine:v3.19", "openssl", ("libcrypto3", "libssl3")),
+        ("Alpine:v3.19", "busybox", ("busybox",)),
+    }
+    assert of_apk("", "Alpine:v3.19") == []
+
+
+def test_versions_of_other_archives_are_marked() -> None:
+    rows = [
+        ("postgresql-16", "16.1-1.pgdg120+1", "postgresql-16", "16.1-1.pgdg120+1"),
+        ("linux-image", "6.5-1~bpo12+1", "linux", "6.5-1~bpo12+1"),
+        ("bash", "5.2.15-2", "bash", "5.2.15-2"),
+        ("docker-ce", "5:24-1", "docker-ce", "5:24-1"),
+    ]
+    made = {c.name: c.foreign for c in of_packages("Debian:12", rows, {"docker-ce": "installed from docker"})}
+    assert made["bash"] == ""
+    assert all(made[name] for name in ("postgresql-16", "linux", "docker-ce"))
+    assert Component("Debian:12", "a", "1").shown == "1"
