@@ -30,6 +30,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd /run/test
 mount --bind "$1" /run/test
 mount -t tmpfs -o mode=700 tmpfs /root
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 [ ! -e "$1/etc" ] || mount --bind "$1/etc" /etc
 exec /usr/sbin/sshd -D -f "$1/sshd_config" -E "$1/log"
 """

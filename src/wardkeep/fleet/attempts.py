@@ -43,6 +43,7 @@ class _Trying(PinnedClient):
         self._connection: asyncssh.SSHClientConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        super().connection_made(conn)
         self._connection = conn
 
     def _first(self, way: str) -> bool:

@@ -3,12 +3,15 @@
 It is sent over the standard input of one session (`exec /bin/sh -s`) and answers in the frames that `frames.py` reads.
 How it works there, and why:
 
-- Each question runs in its own shell under `timeout`, its stdout and stderr cut by `head -c`: neither a hanging nor a
-  flooding question costs the host more than its allowance. Answers wait in a folder of mode 700 (in memory where
-  possible), removed by a trap, because the byte counts and digests of a frame must be known before its content is sent.
-- `LANES` lanes take the next question from a list by creating a file exclusively (no fork), so one slow question does not
-  hold up the others. Finished answers are framed in batches, after 0.3 s and then every second: a host that dies
-  in the middle has delivered most of the others, and a quick round is one batch (each costs three processes).
+- Processes are what a look costs a host, so they are few: eleven for a round of quick questions, however many, beside
+  those that the questions start themselves. The quick ones are asked by one shell under one `timeout`, each in a subshell
+  of its own. When one does not end, the shell is ended with it and another asks the rest: it costs its own time and
+  nobody's answer. Questions with more time than usual have a `timeout` each and run beside the quick ones, in `LANES`.
+- stdout goes through a pipe to a file whose length is limited, so a flooding question costs the host no more than its
+  allowance, and a full disk is seen. Answers wait in a folder of mode 700 (in memory where possible), removed by a
+  trap, because the byte counts and digests of a frame must be known before its content is sent.
+- Answers are sent after each group of quick questions (at most 22 s long, 2 s unless one of them hangs) and after each slow
+  one: a host that dies in the middle has delivered most of the others.
 - Every mark carries a nonce of the run that no question knows, so nothing a question prints can pass for a frame.
 - A login that is not root gets one `sudo -n /bin/sh -s`. If that is refused, the run goes on and says so in its header.
 """
@@ -16,12 +19,15 @@ How it works there, and why:
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import Question
+from wardkeep.fleet.host_script import ASK, BODY, OUTER
 
 VERSION = 1
 LANES = 4
@@ -30,143 +36,71 @@ COMMAND = "exec /bin/sh -s"  # what the session runs: every login shell understa
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}")
 # One argument of execve may be 128 KiB on Linux; a question travels as one.
 _SCRIPT_LIMIT = 96 << 10
+QUICK = 20  # seconds: what a question is given unless it says otherwise
+_GROUP_LIMIT = 1 << 20  # bytes: all arguments together may be 2 MiB with the usual stack
 
-# $1 prefix of the answer's files, $2 stdout limit + 1, $3 the question, $4 its standard input.
-_WRAPPER = (
-    '{ { /bin/sh -c "$3" <"$4"; echo $? >"$1.rc"; } 2>&1 1>&3 3>&- | '
-    f'head -c {STDERR_LIMIT + 1} >"$1.err" 3>&-; }} 3>&1 | head -c "$2" >"$1.out"'
-)
 
-_BODY = r"""
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
-export PATH LC_ALL
-umask 077
-N=@NONCE@
-n=@COUNT@
-w='@WRAPPER@'
-q() { case $1 in
-@QUESTIONS@
-esac; }
-input() {
-  input=/dev/null
-@INPUT@
-}
-lane() {
-  set -C
-  i=0
-  while [ "$i" -lt "$n" ]; do
-    i=$((i + 1))
-    true 2>/dev/null >"$d/$i.claim" || continue
-    [ ! -e "$d/gone" ] || return
-    q "$i"
-    a= b= x=
-    true 2>/dev/null >"$d/$i.out"; true 2>/dev/null >"$d/$i.err"
-    read -r a z </proc/uptime
-    timeout -k 2 "$t" /bin/sh -c "$w" wardkeep "$d/$i" "$l" "$s" "$input" </dev/null >/dev/null 2>&1
-    e=$?
-    read -r b z </proc/uptime
-    read -r x <"$d/$i.rc"
-    echo "id=$id exit=${x:--} ended=$e from=${a:--} to=${b:--}" >"$d/$i.ran"
-  done 2>/dev/null
-}
-tick() {
-  pause=0.3
-  while sleep "$pause" >/dev/null || sleep 1 >/dev/null; do
-    echo
-    pause=1
-  done
-}
-emit() {
-  files= i=0
-  while [ "$i" -lt "$n" ]; do
-    i=$((i + 1))
-    [ -s "$d/$i.ran" ] && [ -e "$d/$i.out" ] && [ -e "$d/$i.err" ] && [ ! -e "$d/$i.sent" ] || continue
-    true >"$d/$i.sent"
-    files="$files $d/$i.out $d/$i.err"
-  done
-  [ "$files" ] || return 0
-  set -- $(wc -c $files)
-  files=
-  while [ $# -gt 3 ]; do
-    i=${2%.out}
-    read -r ran <"$i.ran"
-    echo "$ran out=$1 err=$3" >"$i.meta"
-    files="$files $i.meta $i.out $i.err"
-    shift 4
-  done
-  set -- $(sha256sum $files)
-  files=
-  while [ $# -gt 5 ]; do
-    i=${2%.meta}
-    echo "answer $N $1 $3 $5" >"$i.head"
-    printf '\nend %s\n' "$N" >"$i.end"
-    files="$files $i.head $i.meta $i.out $i.err $i.end"
-    shift 6
-  done
-  cat $files || return
-  for i in $files; do true >"$i"; done
-}
-main() {
-  d=
-  for tool in cat date head id mktemp rm sha256sum timeout wc; do
-    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
-  done
-  if [ "$missing" ]; then printf '\nmissing %s%s\n' "$N" "$missing"; exit 70; fi
-  now=$(date +%s)
-  for base in /dev/shm /run /tmp /var/tmp -; do
-    # What killed runs left, by age: a process number says nothing, other containers may share this folder. One may
-    # also end in this very moment, and arithmetic on nothing ends the shell.
-    for old in "$base"/wardkeep.??????; do
-      made=$(date -r "$old" +%s) && [ $((now - made)) -gt 21600 ] && rm -rf "$old"
-    done 2>/dev/null
-    [ "$base" != - ] && d=$(mktemp -d "$base/wardkeep.XXXXXX" 2>/dev/null) && break
-  done
-  trap 'rm -rf "$d"' EXIT
-  trap 'exit 70' HUP INT TERM PIPE
-  boot=- kernel=-
-  read -r boot 2>/dev/null </proc/sys/kernel/random/boot_id
-  read -r kernel 2>/dev/null </proc/sys/kernel/osrelease
-  uid=$(id -u)
-  h="version=@VERSION@ time=$now boot=$boot kernel=$kernel uid=$uid sudo=$sudo folder=$base questions=$n"
-  set -- $(echo "$h" | sha256sum)
-  printf '\nwardkeep %s %s\n%s\n' "$N" "$1" "$h"
-  [ "$base" != - ] || exit 70
-  if [ "$uid" != 0 ] && [ "@NEEDS@" = root ]; then exit 70; fi
-  input
-  exec 2>/dev/null # stderr may be the same stream: from here on it carries frames only
-  {
-    lanes=
-    for i in @LANES@; do
-      lane &
-      lanes="$lanes $!"
-    done
-    tick &
-    tick=$!
-    wait $lanes
-    kill "$tick"
-  } | {
-    while read -r tick; do emit || break; done
-    emit || true >"$d/gone"
-  }
-  echo "done $N $n"
-  exit 0
-}
-missing=
-main </dev/null
-"""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Questions of one time limit, asked by one shell one after the other."""
 
-_OUTER = r"""
-s=$(cat <<'@MARK@'
-@BODY@
-@MARK@
-)
-if [ "$(id -u)" = 0 ]; then
-  sudo=no
-  eval "$s"
-fi
-printf 'sudo=yes\n%s\n' "$s" | sudo -n /bin/sh -s
-case $? in 1 | 127) printf 'sudo=refused\n%s\n' "$s" | exec /bin/sh -s ;; esac
-"""
+    questions: tuple[Question, ...]
+
+    @property
+    def seconds(self) -> int:
+        """What each of them may take."""
+        return self.questions[0].timeout
+
+    @property
+    def slack(self) -> int:
+        """After so many seconds the shell ends and another goes on, so that each has its whole time under one `timeout`."""
+        return min(2, self.seconds // 4)
+
+    @property
+    def longest(self) -> int:
+        """Seconds until all have ended or been ended, at worst."""
+        return sum(self.seconds + self.slack + 3 for _ in self.questions)
+
+    def command(self, numbers: Sequence[int]) -> str:
+        most = max(STDERR_LIMIT, *(q.limit for q in self.questions)) + 1
+        words = [self.seconds, self.slack, -(-most // 512), *numbers]
+        return "group " + " ".join(map(str, words))
+
+
+def plan_lanes(questions: Sequence[Question], lanes: int = LANES) -> list[list[Group]]:
+    """What is asked side by side: in each lane groups, one after the other.
+
+    A question that is given more time than usual is expected to need it: alone in its group, in the lanes but the
+    last. The others share the last lane.
+    """
+    slow = [q for q in questions if q.timeout > QUICK]
+    quick: dict[int, list[Question]] = {}
+    for question in questions:
+        if question.timeout <= QUICK:
+            quick.setdefault(question.timeout, []).append(question)
+    groups = [Group(some) for _, group in sorted(quick.items()) for some in _in_pieces(group)]
+    count = max(1, min(lanes - bool(quick), len(slow)))
+    alone: list[list[Group]] = [[] for _ in range(count)]
+    for place, question in enumerate(sorted(slow, key=lambda q: -q.timeout)):
+        alone[place % count].append(Group((question,)))
+    return [lane for lane in [*alone, groups] if lane]
+
+
+def _in_pieces(questions: Sequence[Question]) -> Iterator[tuple[Question, ...]]:
+    piece: list[Question] = []
+    size = 0
+    for question in questions:
+        if piece and size + len(question.script.encode()) > _GROUP_LIMIT:
+            yield tuple(piece)
+            piece, size = [], 0
+        piece.append(question)
+        size += len(question.script.encode())
+    yield tuple(piece)
+
+
+def longest(questions: Sequence[Question], lanes: int = LANES) -> int:
+    """Seconds until the slowest lane has ended, at worst."""
+    return max((sum(g.longest for g in lane) for lane in plan_lanes(questions, lanes)), default=0)
 
 
 def new_nonce() -> str:
@@ -192,8 +126,7 @@ def compose(
     With `needs_root` nothing is asked when privilege is refused. Raises BadInput for ids that could not name a frame or a
     file, for two different questions of one id, and for scripts too long for one argument (96 KiB).
     """
-    cases = []
-    seen: dict[str, Question] = {}
+    cases, seen = [], dict[str, Question]()
     for question in questions:
         if not _ID.fullmatch(question.id):
             raise BadInput(
@@ -203,28 +136,31 @@ def compose(
             raise BadInput("the script is longer than 96 KiB or holds a NUL", where=question.id)
         if seen.setdefault(question.id, question) != question:
             raise BadInput("two different questions have this id", where=question.id)
-    # Those that may take longest begin first, so that none of them is left over at the end.
-    for number, question in enumerate(sorted(seen.values(), key=lambda q: -q.timeout), 1):
-        cases.append(
-            f"{number}) id={question.id} t={question.timeout} l={question.limit + 1} s={quote(question.script)} ;;"
-        )
+    plan = plan_lanes(list(seen.values()), lanes)
+    numbers = {question.id: n for n, question in enumerate(seen.values(), 1)}
+    for name, question in seen.items():
+        cases.append(f"{numbers[name]}) id={name} l={question.limit + 1} s={quote(question.script)} ;;")
+    work = [
+        "; ".join(group.command([numbers[q.id] for q in group.questions]) for group in lane) for lane in plan
+    ]
     feed = ""
     if stdin:
         data = base64.encodebytes(stdin).decode()
         feed = f"  input=$d/input; base64 -d >\"$input\" <<'{nonce}'\n{data}{nonce}"
-    body = _BODY
+    body = BODY
     for name, value in (
-        ("WRAPPER", _WRAPPER),
+        ("ASK", quote(ASK)),
         ("VERSION", str(VERSION)),
         ("NONCE", nonce),
+        # Seen by everybody on the host; nobody can tell the nonce from it.
+        ("FOLDER", hashlib.sha256(nonce.encode()).hexdigest()[:12]),
         ("COUNT", str(len(seen))),
         ("NEEDS", "root" if needs_root else "any"),
-        ("LANES", " ".join("1" * max(1, min(lanes, len(seen))))),
+        ("STDERR", str(STDERR_LIMIT + 1)),
+        # The last lane needs no process of its own.
+        ("LANES", "\n".join([f"{{ {lane}; }} &" for lane in work[:-1]] + work[-1:])),
         ("INPUT", feed),
         ("QUESTIONS", "\n".join(cases)),  # last: what is inserted is not looked at again
     ):
-        body = body.replace(f"@{name}@", value, 1)
-    # Not one replace after the other: the body holds the questions, which may contain anything.
-    before, after = _OUTER.split("@BODY@")
-    mark = f"body-{nonce}"
-    return (before.replace("@MARK@", mark) + body + after.replace("@MARK@", mark)).encode()
+        body = body.replace(f"@{name}@", value)
+    return OUTER.replace("@BODY@", quote(body)).encode()

@@ -2,6 +2,7 @@
 
 A run looks like this (N is the nonce, D are SHA-256 digests in hex):
 
+    begun N
     wardkeep N D-of-next-line
     version=1 time=... boot=... kernel=... uid=0 sudo=no folder=/dev/shm questions=2
     answer N D-of-next-line D-of-stdout D-of-stderr
@@ -33,8 +34,8 @@ _META = re.compile(
 )
 _DIGEST = rb"([0-9a-f]{64})"
 _MARK = re.compile(
-    rb"(wardkeep|answer|done|missing) ([0-9a-f]{32})"
-    rb"(?: %s(?: %s %s)?| (\d{1,6})| ([a-z0-9 ]{1,200}))\n" % (_DIGEST, _DIGEST, _DIGEST)
+    rb"(wardkeep|answer|done|missing|begun|full) ([0-9a-f]{32})"
+    rb"(?: %s(?: %s %s)?| (\d{1,6})| ([a-z0-9 ]{1,200}))?\n" % (_DIGEST, _DIGEST, _DIGEST)
 )
 
 
@@ -72,7 +73,9 @@ class FrameReader:
     nonce: str
     run: dict[str, str] = field(default_factory=dict)
     problem: str = ""  # why the run as a whole gave nothing
+    begun: bool = False  # the collector runs there, whether or not it has said anything yet
     done: bool = False
+    full: bool = False  # what was not sent could not be kept there
     received: int = 0
     _got: dict[str, Answer] = field(default_factory=dict)
     _buffer: bytearray = field(default_factory=bytearray)
@@ -90,6 +93,11 @@ class FrameReader:
         # Who has not even begun after so much will not begin: greetings are short.
         return self.received > (self._limit if self.run else _GREETING_LIMIT)
 
+    @property
+    def answered(self) -> int:
+        """How many answers have come."""
+        return len(self._got)
+
     def push(self, data: bytes) -> None:
         """Take the next bytes of the stream, in pieces of any size."""
         refuse = self.done or self.overflow
@@ -105,13 +113,14 @@ class FrameReader:
         found = _MARK.search(self._buffer)
         while found and found[2] != self._mark_nonce:  # another run's, or a forger's
             found = _MARK.search(self._buffer, found.start() + 1)
-        if not self.run and len(self._first) < 200:
+        if not self.begun and len(self._first) < 200:
             self._first = bytes(self._buffer[: min(200, found.start() if found else 200)])
         if found is None:
             # A mark may have begun in the last bytes; everything before them is noise.
             del self._buffer[:-_MARK_LIMIT]
             return False
         start, kind, digests, count, tools = found.span(), found[1], found.group(3, 4, 5), found[6], found[7]
+        self.begun = True
         if kind == b"done" and count:
             self.done = int(count) == len(self._asked)
             del self._buffer[: start[1]]
@@ -119,6 +128,10 @@ class FrameReader:
         if kind == b"missing" and (tools or count):
             self.problem = f"coreutils are not complete there: {(tools or count).decode().strip()} missing"
             self.done = True
+            return True
+        if kind in (b"begun", b"full"):
+            self.full = self.full or kind == b"full"
+            del self._buffer[: start[1]]
             return True
         newline = self._buffer.find(b"\n", start[1])
         if newline < 0:
@@ -193,8 +206,12 @@ class FrameReader:
             return f"longer than its limit of {head.question.limit} bytes"
         if head.err > STDERR_LIMIT:
             return f"its stderr is longer than {STDERR_LIMIT} bytes"
+        if head.ended == 75:
+            return f"could not be kept there: {self.run.get('folder')} is full"
         if head.ended == 127:
             return "could not be asked: `timeout` (coreutils) is not installed there"
+        if head.ended in (137, 143) and head.seconds < head.question.timeout:
+            return f"was ended there by a signal ({head.ended - 128}), before its time was over"
         if head.ended in (124, 137, 143):
             return f"did not end within {head.question.timeout} s"
         if head.ended != 0 or head.exit is None:
@@ -208,13 +225,17 @@ class FrameReader:
             self.problem = f"the collector there speaks version {version}, this is version {VERSION}"
         elif self.run and not self.problem and self.run.get("folder") == "-":
             self.problem = "no folder to write to there (tried /dev/shm, /run, /tmp, /var/tmp)"
+        elif not self.run and self.begun and not self.problem:
+            self.problem = f"the collector there did not get to its first answer{': ' + cut if cut else ''}"
         elif not self.run and not self.problem:
             noise = " ".join(self._first.decode("ascii", "replace").split())[:120]
             said = f"; it said: {noise}" if noise else ""
             self.problem = f"the collector did not start there{': ' + cut if cut else ''}{said}"
+        full = f"could not be kept there: {self.run.get('folder', 'the folder')} is full" if self.full else ""
         why = (
             self.problem
             or cut
+            or full
             or ("lost on the way" if self.done else "the stream ended before its end mark")
         )
         got = self._got if not self.problem else {}

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import Answer, Question, Snapshot
-from wardkeep.fleet.collector import LANES, compose, new_nonce
+from wardkeep.fleet.collector import compose, longest, new_nonce
 from wardkeep.fleet.connector import unreachable
 from wardkeep.fleet.frames import FrameReader
 
@@ -19,10 +19,9 @@ Transport = Callable[[bytes], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 START = 20.0  # seconds allowed for connecting and starting, on top of what the questions may take
 
 
-def deadline_of(questions: Sequence[Question], lanes: int = LANES) -> float:
+def deadline_of(questions: Sequence[Question]) -> float:
     """Seconds after which a run is cut: what its questions may take at worst in their lanes, and the start."""
-    longest = max((q.timeout for q in questions), default=0)
-    return START + max(longest, sum(q.timeout for q in questions) / lanes) + 5
+    return START + longest(questions) + 5
 
 
 async def hold_session(
@@ -40,8 +39,11 @@ async def hold_session(
     reader = FrameReader(questions, nonce)
     script = compose(questions, nonce, stdin=stdin, needs_root=needs_root)
     cut = ""
+    seconds = deadline or deadline_of(questions)
+    entered = False
     try:
-        async with asyncio.timeout(deadline or deadline_of(questions)), transport(script) as stream:
+        async with asyncio.timeout(seconds), transport(script) as stream:
+            entered = True
             async for data in stream:
                 reader.push(data)
                 if reader.done:
@@ -50,7 +52,7 @@ async def hold_session(
                     cut = "cut off: the host sent more than all questions together may say"
                     break
     except TimeoutError:
-        cut = f"cut off: the host did not finish within {deadline or deadline_of(questions):.0f} s"
+        cut = f"cut off: {_unfinished(entered, reader)} within {seconds:.0f} s"
     except WardkeepError as e:
         cut = e.line()
     if needs_root and reader.run and reader.run.get("uid") != "0":
@@ -59,6 +61,15 @@ async def hold_session(
     if not reader.run and cut:
         return unreachable(host, at, questions, cut)
     return Snapshot(host, at, answers, reader.problem, reader.run)
+
+
+def _unfinished(entered: bool, reader: FrameReader) -> str:
+    """Whether it is the way in, the host's shell or the questions that took too long."""
+    if not entered:
+        return "the login was not finished"
+    if not reader.begun:
+        return "the login was finished, but the collector did not start there"
+    return f"the login was finished, but only {reader.answered} of {len(reader.questions)} questions were answered"
 
 
 async def run_script(

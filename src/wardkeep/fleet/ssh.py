@@ -35,6 +35,10 @@ class PinnedClient(asyncssh.SSHClient):
     """Accepts the pinned keys only (asyncssh compares them itself) and takes down any other that is offered."""
 
     offered: asyncssh.SSHKey | None = None
+    met = False  # something answers at that address and port
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.met = True
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         self.offered = key
@@ -73,7 +77,10 @@ async def open_connection(
             where=where,
             todo="If you changed it, compare the fingerprint on the host and add the host again",
         ) from None
-    except (OSError, TimeoutError, asyncssh.Error, ValueError, EOFError) as e:
+    except TimeoutError:
+        what = "connected, but the login was not finished" if client.met else "cannot connect: no answer"
+        raise Unavailable(f"{what} within {CONNECT_TIMEOUT:.0f} s", where=where) from None
+    except (OSError, asyncssh.Error, ValueError, EOFError) as e:
         raise Unavailable(f"cannot connect: {reason(e)}", where=where) from None
 
 

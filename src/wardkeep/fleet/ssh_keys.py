@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +153,14 @@ def reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError):
-        return error.strerror or str(error) or type(error).__name__
+        return _said_by_the_system(error)
     if isinstance(error, asyncssh.Error):
         return " ".join(error.reason.split())[:200] or type(error).__name__
     return f"it does not speak SSH ({type(error).__name__})"
+
+
+def _said_by_the_system(error: OSError) -> str:
+    """The system's own words. The library puts addresses and numbers around them, and joins those of several addresses."""
+    numbers = [error.errno] if error.errno else map(int, re.findall(r"\[Errno (\d+)\]", str(error)))
+    said = dict.fromkeys(os.strerror(number).lower() for number in numbers if number > 0)
+    return " and ".join(said) or (error.strerror or str(error) or type(error).__name__).lower()
