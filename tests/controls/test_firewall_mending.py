@@ -109,6 +109,29 @@ def test_a_table_that_would_cut_the_operator_off_is_refused_with_the_packet(
     assert f"22/tcp from {CONNECTED_FROM}" in blocked.todo
 
 
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (
+            Policy(deny=("any from 10.88.0.0/24",)),
+            f"a packet from {CONNECTED_FROM} to 22/tcp, by which somebody is connected",
+        ),
+        (
+            Policy(must_allow=("9100/tcp from 192.0.2.50",)),
+            "a packet from 192.0.2.50 to 9100/tcp would be dropped",
+        ),
+        (
+            Policy(allow=("22/tcp", "5432/tcp from 192.0.2.0/24"), must_deny=("5432/tcp",)),
+            "a packet from 192.0.2.1 to 5432/tcp would be let in, and firewall.must_deny forbids it",
+        ),
+    ],
+)
+def test_what_must_stay_open_or_closed_refuses_a_change_with_the_packet(policy: Policy, told: str) -> None:
+    given = changes(OPEN, policy)
+    assert given
+    assert all(isinstance(change, Blocked) and told in change.reason for change in given), given
+
+
 def test_the_way_in_may_be_narrow_if_the_operator_is_inside() -> None:
     for policy in (Policy(allow=("22/tcp from 10.88.0.0/24",)), Policy(allow=(), trusted=("10.88.0.0/16",))):
         assert all(isinstance(change, Act) for change in changes(OPEN, policy))

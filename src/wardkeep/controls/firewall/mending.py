@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from ipaddress import ip_network
 
 from wardkeep.controls.firewall import own_scripts, own_table
-from wardkeep.controls.firewall.allowed import Permit
+from wardkeep.controls.firewall.allowed import Opening, Permit, openings
 from wardkeep.controls.firewall.boot import closed_after_reboot
+from wardkeep.controls.firewall.proof import admitted, dropped
 from wardkeep.controls.firewall.row import Policy
 from wardkeep.controls.firewall.rules import default_deny, only_named_ports_open
 from wardkeep.core.changes import Act, Blocked, Change
@@ -18,18 +20,24 @@ from wardkeep.facts.ssh_sessions import SshSessions
 SAYS = f"Load our own table `{own_table.TABLE}`"
 
 
-def cut_off(permit: Permit, listeners: Listeners, sessions: SshSessions) -> tuple[str, str]:
-    """(the packet of the operator's own way in that our table would drop, the sentence that lets it in); "" for none."""
+def refused(permit: Permit, policy: Policy, listeners: Listeners, sessions: SshSessions) -> tuple[str, str]:
+    """(why the compiled rules must not be applied, with the packet that shows it, and what to do); "" for no reason."""
     for session in sessions.sessions:
-        fitting = permit.for_port("tcp", session.port, session.port)
-        sources = [*permit.networks, *(n for opening in fitting for n in opening.sources)]
-        inside = any(session.peer in n for n in sources if n.version == session.peer.version)
-        if not inside and all(opening.sources for opening in fitting):
-            packet = f"a packet from {session.peer} to {session.port}/tcp, by which somebody is connected now"
-            return packet, f"{session.port}/tcp from {session.peer}"
+        way_in = Opening("tcp", session.port, session.port, (ip_network(session.peer),))
+        for breach in dropped(permit, (way_in,)):
+            sentence = f"{session.port}/tcp from {session.peer}"
+            packet = f"{breach}, by which somebody is connected now, would be dropped"
+            return packet, f"Name it in the policy: firewall.allow `{sentence}`."
     for port in listeners.ports_of("sshd"):
         if not permit.for_port("tcp", port, port) and not permit.networks and not permit.interfaces:
-            return f"every packet to {port}/tcp, where sshd listens", f"{port}/tcp"
+            why = f"every packet to {port}/tcp, where sshd listens, would be dropped"
+            return why, f"Name it in the policy: firewall.allow `{port}/tcp`."
+    for breach in dropped(permit, openings(policy.must_allow, policy.zones)):
+        why = f"{breach} would be dropped, and firewall.must_allow names it: `{breach.sentence}`"
+        return why, "Open it in firewall.allow, or take it out of firewall.must_allow."
+    for breach in admitted(permit, openings(policy.must_deny, policy.zones)):
+        why = f"{breach} would be let in, and firewall.must_deny forbids it: `{breach.sentence}`"
+        return why, "Take out what opens it, or take it out of firewall.must_deny."
     return "", ""
 
 
@@ -54,11 +62,9 @@ def _own_table(
     if len(sent_on) == len(failing):
         return
     permit = policy.permit_on(now.date())
-    packet, sentence = cut_off(permit, listeners, sessions)
-    if packet:
-        yield Blocked(
-            SAYS, f"{packet}, would be dropped", f"Name it in the policy: firewall.allow `{sentence}`.", why
-        )
+    reason, todo = refused(permit, policy, listeners, sessions)
+    if reason:
+        yield Blocked(SAYS, reason, todo, why)
         return
     yield Act(
         f"{SAYS} on trial: the kernel itself goes back after {own_table.TRIAL} s",
