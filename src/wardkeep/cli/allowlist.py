@@ -190,6 +190,12 @@ def audit(
         list[Path] | None,
         typer.Option("--provider", metavar="FILE", help="The published ranges of a provider."),
     ] = None,
+    used: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--used", metavar="FILE", help="A record of connections: conntrack, EVE, Zeek, sshd, nft."
+        ),
+    ] = None,
     as_of: AsOf = "",
     state: State = None,
     json: Json = False,
@@ -202,6 +208,8 @@ def audit(
     from wardkeep.allowlists import Surroundings
     from wardkeep.allowlists import audit as find_defects
     from wardkeep.allowlists.providers import read_ranges
+    from wardkeep.allowlists.records import read_record
+    from wardkeep.allowlists.usage import unused
     from wardkeep.allowlists.views import audit_view
     from wardkeep.cli.terminal import print_json
 
@@ -212,6 +220,9 @@ def audit(
         ranges = (*_platform_ranges(state), *ranges)
     heard = _listening(listeners) if listeners else None
     found = find_defects(known, Surroundings(today, listeners=heard, providers=ranges))
+    if used:
+        now = datetime.now(UTC) if not as_of else datetime(today.year, today.month, today.day, tzinfo=UTC)
+        found += unused(known, [read_record(path, now) for path in used], today)
     if json:
         print_json(audit_view(known.entries, found, today))
     else:
