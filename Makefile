@@ -32,7 +32,7 @@ e2e: .venv/.dev ## scenarios on live Debian hosts (containers)
 
 bench: .venv/.dev ## measure, each figure with its yardstick in the same run
 	@scripts/packages.sh $(BENCH_PACKAGES)
-	@for b in ledger fleet assess console allowlists; do echo "== $$b"; $(PY) -m bench.$$b; done
+	$(PY) -m bench
 
 lock: .venv/.dev ## renew the locked dependencies
 	$(PY) -m pip install -q pip-tools

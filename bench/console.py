@@ -1,6 +1,8 @@
 """The console with a million findings: server time of the matrix, the findings page and search, against a bare route.
 
-python -m bench.console [hosts] [findings a host]      (default 1000 1000; WARDKEEP_BENCH_STATE keeps the state between runs)
+python -m bench.console [--database sqlite|postgresql] [--hosts 1000] [--findings 1000]
+
+Both databases, one after the other, when none is named; PostgreSQL is a temporary one of Debian's own, on a unix socket.
 
 Every request goes over HTTP on the loopback to the same Granian in this process that `wardkeep up` uses, signed in,
 one after the other. The yardstick is a bare FastAPI route in the same run: what the framework and the way cost alone.
@@ -8,6 +10,7 @@ one after the other. The yardstick is a bare FastAPI route in the same run: what
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import os
 import random
@@ -18,13 +21,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.many_findings import fill
+from tests.postgres_server import make_database, running_postgres, server_programs
 
 from wardkeep.console.app import create_app
 from wardkeep.engine.accounts.opening import accounts_of
+from wardkeep.engine.folder import CONFIG
 from wardkeep.engine.platform import Platform, open_platform
 
 LIMIT = 0.150  # seconds at p95
@@ -32,23 +38,39 @@ ROUNDS = 60
 
 
 def main() -> None:
-    n_hosts, per_host = (int(a) for a in ([*sys.argv[1:], "1000", "1000"])[:2])
-    kept = os.environ.get("WARDKEEP_BENCH_STATE")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(kept or scratch) / f"console-{n_hosts}-{per_host}"
-        new = not (folder / "ledger").exists()
+    given = argparse.ArgumentParser(description="Server time of the console's pages with many findings.")
+    given.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
+    given.add_argument("--hosts", type=int, default=1000)
+    given.add_argument("--findings", type=int, default=1000, help="of each host")
+    asked = given.parse_args()
+    missed = [run(name, asked.hosts, asked.findings) for name in asked.database or ("sqlite", "postgresql")]
+    sys.exit(any(missed))
+
+
+def run(database: str, n_hosts: int, per_host: int) -> bool:
+    """Fill a new state, measure; whether a page was over the limit."""
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        folder = Path(scratch) / "state"
+        if database == "postgresql":
+            if server_programs() is None:
+                print("PostgreSQL: not measured (it is not installed here)")
+                return False
+            _, url = make_database(stack.enter_context(running_postgres()))
+            folder.mkdir(mode=0o700)
+            (folder / CONFIG).write_text(f'[database]\nurl = "{url}"\n')
         with open_platform(folder, create=True) as platform:
-            if new:
-                began = time.perf_counter()
-                fill(platform.store, n_hosts=n_hosts, per_host=per_host, at=datetime.now(UTC))
-                print(
-                    f"{n_hosts * per_host:,} findings of {n_hosts:,} hosts made in {time.perf_counter() - began:.0f} s"
-                )
-            sys.exit(measure(platform, n_hosts))
+            began = time.perf_counter()
+            fill(platform.store, n_hosts=n_hosts, per_host=per_host, at=datetime.now(UTC))
+            print(
+                f"{database}: {n_hosts * per_host:,} findings of {n_hosts:,} hosts"
+                f" made in {time.perf_counter() - began:.0f} s",
+                flush=True,
+            )
+            return measure(platform, n_hosts, database)
 
 
-def measure(platform: Platform, n_hosts: int) -> int:
-    """Print the table; 1 if a page is over the limit."""
+def measure(platform: Platform, n_hosts: int, database: str) -> bool:
+    """Print the table; whether a page was over the limit."""
     accounts = accounts_of(platform)
     if accounts.users.find("bench") is None:
         accounts.users.add("bench", "operator", by="engine")
@@ -112,9 +134,10 @@ def measure(platform: Platform, n_hosts: int) -> int:
         worst = max(worst, p95)
         print(f"{name:30} {p50 * 1000:8.1f} {p95 * 1000:8.1f} {cpu * 1000:8.1f} {p50 / base:8.1f}")
     print(
-        f"slowest p95: {worst * 1000:.1f} ms, limit {LIMIT * 1000:.0f} ms: {'kept' if worst < LIMIT else 'BROKEN'}"
+        f"every page under {LIMIT * 1000:.0f} ms at p95 on {database}: {'kept' if worst < LIMIT else 'NOT kept'}"
+        f" (slowest {worst * 1000:.1f} ms; a bare route {base * 1000:.1f} ms)"
     )
-    return int(worst >= LIMIT)
+    return worst >= LIMIT
 
 
 def cursors(get: Callable[[str], float], steps: int) -> list[str]:

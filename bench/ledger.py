@@ -163,6 +163,27 @@ def main() -> None:
         },
     }
     print(json.dumps(result, indent=1))
+    met = []
+    for goal, kept, seen in (
+        (
+            "5,000 entries/s in batches of 1,000 with one commit each",
+            rates["ledger"] >= 5000,
+            f"{rates['ledger']:,.0f}; SQLite {rates['sqlite']:,.0f}, a plain file {rates['plain file']:,.0f}",
+        ),
+        (
+            f"a pack of {large:,} entries verified under 10 s",
+            many["verified"] and many["seconds"] < 10,
+            f"{many['seconds']} s; unpacking and hashing alone {many['unpack_and_hash_seconds']} s",
+        ),
+        (
+            "its memory flat",
+            many["peak_mib"] < 1.5 * few["peak_mib"],
+            f"{many['peak_mib']} MiB; with {small:,} entries {few['peak_mib']} MiB",
+        ),
+    ):
+        print(f"{goal}: {'kept' if kept else 'NOT kept'} ({seen})")
+        met.append(kept)
+    sys.exit(not all(met))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -37,12 +37,14 @@ SHAPES = {
 }
 
 
+@cache
 def shape(state: str) -> Markup:
     """The shape of a state; the word stands beside it, so a screen reader skips the picture."""
     drawing = Markup(SHAPES.get(state, SHAPES["none"]))  # noqa: S704  (constants of this file)
     return Markup('<svg viewBox="0 0 14 14" aria-hidden="true" focusable="false">{}</svg>').format(drawing)
 
 
+@lru_cache(256)
 def state(word: str, text: str = "") -> Markup:
     """Shape and word of a state."""
     known = word if word in SHAPES else "none"
@@ -91,7 +93,8 @@ def on_day(at: datetime) -> Markup:
     )
 
 
-def strip(days: tuple[tuple[str, str], ...] | list[tuple[str, str]], last: date, width: int = 90) -> Markup:
+@lru_cache(256)  # the same 25 in nearly every matrix until the day ends or a row gets worse
+def strip(days: tuple[tuple[str, str], ...], last: date, width: int = 90) -> Markup:
     """One bar a day, the newest on the right. Height says the state too: low pass, half unknown, full fail."""
     known, tops = dict(days), {"pass": 12, "unknown": 6, "fail": 0}
     bars: list[tuple[str, int, int, int]] = []
