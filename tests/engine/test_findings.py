@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from wardkeep.core.errors import BadInput
 from wardkeep.core.findings import Finding, Severity, Verdict
@@ -16,7 +18,7 @@ from wardkeep.engine.platform import Platform
 from wardkeep.engine.views import matrix as rows_of
 from wardkeep.store import Store
 from wardkeep.store.browse import Wanted, count, matrix, one, page, strip
-from wardkeep.store.schema import finding_history, row_days, row_states
+from wardkeep.store.schema import finding_history, findings, row_days, row_states, tallies, totals
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -43,9 +45,18 @@ def assess(
 
 
 @pytest.fixture(autouse=True)
-def words_agree(store: Store) -> Iterator[None]:
-    """After every test, SQLite's text index holds exactly the words of the findings."""
+def what_is_kept_agrees(store: Store) -> Iterator[None]:
+    """After every test, the kept counts are those of the findings, and SQLite's text index holds exactly their words."""
     yield
+    f = findings.c
+    with store.read() as connection:
+        live = select(f.control, f.pressing, func.count()).where(f.gone_at.is_(None))
+        live = live.group_by(f.control, f.pressing)
+        kept = select(totals.c.control, totals.c.pressing, totals.c.n).where(totals.c.n != 0)
+        of_hosts = select(tallies.c.control, tallies.c.pressing, func.sum(tallies.c.n))
+        of_hosts = of_hosts.group_by(tallies.c.control, tallies.c.pressing)
+        counts = [sorted(map(tuple, connection.execute(query))) for query in (live, kept, of_hosts)]
+    assert counts[0] == counts[1] == counts[2]
     if store.is_sqlite:
         with store.begin() as connection:
             connection.exec_driver_sql(
@@ -247,6 +258,53 @@ def test_search_finds_beginnings_of_words(store: Store, words: str, subjects: se
         wanted = Wanted(words=words)
         assert {r.subject for r in page(connection, wanted, NOW).rows} == subjects
         assert count(connection, wanted, NOW).n == len(subjects)
+
+
+@pytest.mark.parametrize(
+    "narrowed",
+    [{}, {"host": "app-1"}, {"control": "keys"}, {"rule": ROOT}, {"verdicts": frozenset({Verdict.FAIL})}],
+)
+def test_a_search_that_finds_very_many_gives_each_once(store: Store, narrowed: dict[str, Any]) -> None:
+    """More than are counted: then they are read along the text index, page by page."""
+    for host in ("app-1", "app-2"):
+        found = [
+            finding(verdict, f"user:{n}", rule=rule, host=host, severity=severity)
+            for n in range(1002 // 4 + 1)
+            for verdict, severity, rule in (
+                ("fail", "high", ROOT), ("unknown", "low", ROOT), ("pass", "high", "keys.x"), ("fail", "low", "keys.x"),
+            )
+        ]  # fmt: skip
+        found = [replace(f, subject=f"{f.subject}:{f.verdict}:{f.severity}") for f in found]
+        assess(store, *found, host=host)
+        if host == "app-2":  # those that went match too, and are not found
+            assess(store, *found[:-4], host=host, at=NOW + HOUR)
+    wanted = Wanted(words="user", **narrowed)
+    with store.read() as connection:
+        seen, after = [], ""
+        while True:
+            got = page(connection, wanted, NOW, after=after, limit=400)
+            seen += got.rows
+            after = got.after
+            if not after:
+                break
+        said = count(connection, wanted, NOW)
+        everything = connection.execute(select(findings).where(findings.c.gone_at.is_(None))).all()
+    one_host = [r for r in everything if r.host == narrowed.get("host", r.host)]
+    of_row = [r for r in one_host if r.control == narrowed.get("control", r.control)]
+    of_rule = [r for r in of_row if r.rule == narrowed.get("rule", r.rule)]
+    expected = {r.id for r in of_rule if not narrowed.get("verdicts") or r.verdict == "fail"}
+    assert len(seen) == len(expected)
+    assert {r.id for r in seen} == expected
+    assert [r.pressing for r in seen] == sorted(r.pressing for r in seen)
+    assert (said.n, said.more) == ((1000, True) if len(expected) > 1000 else (len(expected), False))
+
+
+def test_what_went_is_searched_by_itself(store: Store) -> None:
+    assess(store, finding(subject="user:old"), finding())
+    assess(store, finding(), at=NOW + HOUR)
+    with store.read() as connection:
+        for wanted, n in ((Wanted(words="old"), 0), (Wanted(words="old", gone=True), 1)):
+            assert len(page(connection, wanted, NOW).rows) == count(connection, wanted, NOW).n == n
 
 
 def test_search_follows_what_is_seen_now(store: Store) -> None:

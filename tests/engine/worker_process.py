@@ -1,7 +1,7 @@
 """A worker as its own process, for tests that kill and freeze it: `worker_process.py STORE_URL FOLDER LEASE PATROL [START ID N]`.
 
 Its one workflow takes the fence of `host:toy` and adds a line `number worker token` to FOLDER/acts for each of N steps,
-after waiting for the file FOLDER/go-NUMBER between what is recorded and the check of the fence.
+after waiting for the file FOLDER/go-NUMBER before it checks the fence; FOLDER/at-NUMBER says that it waits there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ def main() -> None:
     durable = Durable(open_store(url), place, role="test", lease=float(lease), patrol=float(patrol))
 
     def act(number: int, fence: Fence) -> Json:
+        (place / f"at-{number}").touch()
         while not (place / f"go-{number}").exists():
             time.sleep(0.05)
         durable.worker.check(fence)

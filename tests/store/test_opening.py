@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,8 @@ from sqlalchemy import create_engine, insert, select, text
 
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.store import Store, open_store
-from wardkeep.store.migrating import HEAD, MIGRATIONS, migrate
-from wardkeep.store.schema import hosts, metadata, settings
+from wardkeep.store.migrating import _LOCK, HEAD, MIGRATIONS, _alone, migrate
+from wardkeep.store.schema import hosts, metadata, settings, tallies, totals
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 HOST = {"name": "app-1", "url": "ssh://root@192.0.2.1", "added": NOW}
@@ -104,6 +105,35 @@ def test_an_older_state_is_copied_before_it_is_migrated(empty_store_url: str, tm
             assert copied.execute("SELECT name FROM hosts").fetchall() == [("app-1",)]
     else:
         assert b'"app-1"' in gzip.decompress(copy.read_bytes())
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_the_lock_of_a_long_migration_outlives_the_time_for_frozen_sessions(store_url: str) -> None:
+    options = "-c idle_in_transaction_session_timeout=50 -c lock_timeout=1234"
+    engine = create_engine(
+        store_url.replace("postgresql:", "postgresql+psycopg:"), connect_args={"options": options}
+    )
+    with _alone(engine):
+        time.sleep(0.5)
+        with engine.connect() as other:
+            assert not other.execute(text(f"SELECT pg_try_advisory_lock({_LOCK})")).scalar_one()
+    with engine.connect() as other:
+        assert other.execute(text("SHOW lock_timeout")).scalar_one() == "1234ms"
+        assert other.execute(text(f"SELECT pg_try_advisory_lock({_LOCK})")).scalar_one()
+    engine.dispose()
+
+
+def test_the_counts_of_an_older_state_are_summed_up(empty_store_url: str, tmp_path: Path) -> None:
+    old = create_engine(empty_store_url.replace("postgresql:", "postgresql+psycopg:"))
+    migrate(old, None, to="0005")
+    with old.begin() as connection:
+        row = {"control": "keys", "pressing": 1}
+        connection.execute(insert(tallies), [{**row, "host": "a", "n": 2}, {**row, "host": "b", "n": 5}])
+    old.dispose()
+    store = open_store(empty_store_url, backups=tmp_path)
+    with store.read() as connection:
+        assert [tuple(row) for row in connection.execute(select(totals))] == [("keys", 1, 7)]
+    store.close()
 
 
 def test_a_newer_state_is_refused(store_url: str) -> None:

@@ -98,8 +98,9 @@ def list_findings(
     """A page of findings, what needs somebody first. Raises BadInput for a filter or a place that is none."""
     now, wanted = now or datetime.now(UTC), _wanted(filters)
     with platform.store.read() as read:
-        page = browse.page(read, wanted, now, after=after, limit=max(1, min(limit, 500)))
-        count = browse.count(read, wanted, now)
+        listing = browse.Listing(read, wanted, now)
+        page = listing.page(after=after, limit=max(1, min(limit, 500)))
+        count = listing.count()
         accepted = _waived(read, [row.fingerprint for row in page.rows], now)
     shown = tuple(_view(row, now, accepted.get(row.fingerprint)) for row in page.rows)
     return FindingPage(shown, count.n, count.more, page.after)

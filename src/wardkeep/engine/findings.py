@@ -17,12 +17,12 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal, sel
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.engine.deadlines import Deadlines, due_at, keep_to
 from wardkeep.engine.deadlines import deadlines as deadlines
-from wardkeep.engine.row_states import Counted, close_rows, write_rows
+from wardkeep.engine.row_states import Counted, Moved, close_rows, drop_tallies, move_totals, write_rows
 from wardkeep.store import Store, textindex
 from wardkeep.store.browse import pressing
 from wardkeep.store.bulk import insert_many
 from wardkeep.store.columns import Moment
-from wardkeep.store.schema import GONE, finding_history, findings, row_states, tallies
+from wardkeep.store.schema import GONE, finding_history, findings, row_states
 
 WHOLE_HOST = "host"  # the subject of the one unknown finding that a blind rule yields (engine.assess)
 BATCH = 100  # hosts
@@ -79,8 +79,10 @@ def record(store: Store, assessments: Iterable[Assessment], limits: Deadlines) -
         # Everybody takes the hosts' locks in one order, or two writers could wait for each other.
         for host in sorted({one.host for one in given}):
             store.lock(connection, f"host:{host}")
+        moved = Moved()
         for batch in _batches(given):
-            _Batch(connection, batch, limits, recorded).write()
+            moved.update(_Batch(connection, batch, limits, recorded).write())
+        move_totals(connection, moved)
     return recorded
 
 
@@ -115,7 +117,7 @@ class _Batch:
         for row in connection.execute(select(findings).where(f.host.in_(hosts))).mappings():
             self.known[row["host"]][row["fingerprint"]] = row
 
-    def write(self) -> None:
+    def write(self) -> Moved:
         counted = [done for one in self.given if (done := _Recording(self, one).take())]
         self.to.written += len(self.inserts) + len(self.updates)
         before = textindex.newest(self.connection)
@@ -127,7 +129,7 @@ class _Batch:
             self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
             textindex.learn(self.connection, ids)
         insert_many(self.connection, finding_history, self.history)
-        write_rows(self.connection, counted)
+        return write_rows(self.connection, counted)
 
 
 class _Recording:
@@ -275,9 +277,9 @@ def retire_host(store: Store, host: str, at: datetime) -> None:
         textindex.forget(connection, ids)
         connection.execute(update(findings).where(*here).values(**left, last_seen=seen))
         textindex.learn(connection, ids)
-        connection.execute(delete(tallies).where(tallies.c.host == host))
         close_rows(connection, host, at)
         connection.execute(delete(row_states).where(row_states.c.host == host))
+        drop_tallies(connection, host)
 
 
 def to_the_millisecond(at: datetime) -> datetime:

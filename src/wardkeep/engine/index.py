@@ -37,12 +37,13 @@ from wardkeep.store.schema import (
     schedules,
     strips,
     tallies,
+    totals,
     waivers,
 )
 
 CHUNK = 50  # entries taken in with one transaction
 REBUILT = (
-    *(findings, finding_history, tallies, row_states, row_days, strips, waivers, drills),
+    *(findings, finding_history, tallies, totals, row_states, row_days, strips, waivers, drills),
     *(applies, plans, entries),  # in the order in which they can go
 )
 Entry = Mapping[str, Any]

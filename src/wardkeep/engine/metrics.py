@@ -20,7 +20,7 @@ from wardkeep import __version__
 from wardkeep.core.findings import Severity
 from wardkeep.engine.platform import Platform
 from wardkeep.store.browse import VERDICTS, Wanted, count, matrix, pressing
-from wardkeep.store.schema import deliveries, entries, hosts, schedules, tallies
+from wardkeep.store.schema import deliveries, entries, hosts, schedules, totals
 
 
 def render_metrics(platform: Platform, now: datetime | None = None) -> bytes:
@@ -44,7 +44,7 @@ class _Snapshot:
             bands: dict[int, int] = {
                 band: int(n)
                 for band, n in read.execute(
-                    select(tallies.c.pressing, func.sum(tallies.c.n)).group_by(tallies.c.pressing)
+                    select(totals.c.pressing, func.sum(totals.c.n)).group_by(totals.c.pressing)
                 )
             }
             rows = matrix(read, self.now)

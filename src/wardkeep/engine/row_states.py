@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, and_, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from wardkeep.core.findings import Verdict
 from wardkeep.store.browse import VERDICTS
 from wardkeep.store.bulk import insert_many, upsert
-from wardkeep.store.schema import row_days, row_states, strips, tallies
+from wardkeep.store.schema import row_days, row_states, strips, tallies, totals
 
 _BADNESS = {str(verdict): -place for place, verdict in enumerate(VERDICTS)}
+Moved: TypeAlias = Counter[tuple[str, int]]  # (control, band) → how many more, or fewer, are open now
 GONE = "gone"  # how a day closed for a host that left
 
 
@@ -34,8 +37,11 @@ class Counted:
     open: Mapping[tuple[str, int], int]
 
 
-def write_rows(connection: Connection, counted: Sequence[Counted]) -> None:
-    """The rows' state on these hosts: exactly as the assessments counted it, so that the ledger gives the same."""
+def write_rows(connection: Connection, counted: Sequence[Counted]) -> Moved:
+    """The rows' state on these hosts: exactly as the assessments counted it, so that the ledger gives the same.
+
+    Returns by how much the tallies changed, for `move_totals` at the end of the transaction.
+    """
     states: list[dict[str, Any]] = []
     days: dict[tuple[str, str, str], dict[str, Any]] = {}
     for one in counted:
@@ -69,7 +75,7 @@ def write_rows(connection: Connection, counted: Sequence[Counted]) -> None:
         ("worst", "closing", "last_at", "passes", "fails", "unknowns"),
     )
     _mark_days(connection, days.values())
-    _write_tallies(connection, counted)
+    return _write_tallies(connection, counted)
 
 
 def _mark_days(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -88,12 +94,12 @@ def _mark_days(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> Non
     upsert(connection, strips, worse, ("worst",))
 
 
-def _write_tallies(connection: Connection, counted: Sequence[Counted]) -> None:
+def _write_tallies(connection: Connection, counted: Sequence[Counted]) -> Moved:
     stored = select(tallies).where(tallies.c.host.in_([one.host for one in counted]))
     had: dict[str, dict[tuple[str, int], int]] = {one.host: {} for one in counted}
     for row in connection.execute(stored):
         had[row.host][row.control, row.pressing] = row.n
-    rows = []
+    rows, moved = [], Moved()
     for one in counted:
         before = {key: n for key, n in had[one.host].items() if key[0] in one.rows}
         if before == one.open:
@@ -104,7 +110,30 @@ def _write_tallies(connection: Connection, counted: Sequence[Counted]) -> None:
         rows += [
             {"host": one.host, "control": c, "pressing": band, "n": n} for (c, band), n in one.open.items()
         ]
+        moved.update(one.open)
+        moved.subtract(before)
     insert_many(connection, tallies, rows)
+    return moved
+
+
+def drop_tallies(connection: Connection, host: str) -> None:
+    """The host left: it counts nowhere any more. At the end of a transaction, as `move_totals`."""
+    of_host = select(tallies.c.control, tallies.c.pressing, tallies.c.n).where(tallies.c.host == host)
+    moved = Moved({(control, band): -n for control, band, n in connection.execute(of_host)})
+    connection.execute(delete(tallies).where(tallies.c.host == host))
+    move_totals(connection, moved)
+
+
+def move_totals(connection: Connection, moved: Moved) -> None:
+    """Add to the counts over all hosts. As the last act of a transaction and in one order for all: writers on PostgreSQL
+    wait for each other here, for as long as a commit takes, and never crosswise."""
+    rows = [{"control": c, "pressing": band, "n": n} for (c, band), n in sorted(moved.items()) if n]
+    if rows:
+        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        statement = make(totals)
+        added = {"n": totals.c.n + statement.excluded.n}
+        statement = statement.on_conflict_do_update(index_elements=["control", "pressing"], set_=added)
+        connection.execute(statement, rows)
 
 
 def close_rows(connection: Connection, host: str, at: datetime) -> None:

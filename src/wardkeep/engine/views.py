@@ -13,7 +13,8 @@ from wardkeep.core.changes import Cannot
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.platform import Platform
-from wardkeep.store.schema import drills, findings, row_states, schedules, strips, tallies, waivers
+from wardkeep.store.browse import oldest_looks
+from wardkeep.store.schema import drills, findings, schedules, strips, totals, waivers
 
 STRIP_DAYS = 90
 
@@ -66,15 +67,9 @@ def matrix(platform: Platform, now: datetime | None = None) -> list[RowView]:
     now = now or datetime.now(UTC)
     first_day = (now - timedelta(days=STRIP_DAYS - 1)).date().isoformat()
     with platform.store.read() as read:
-        looked = read.execute(
-            select(row_states.c.control, func.min(row_states.c.at)).group_by(row_states.c.control)
-        ).all()
+        looked = read.execute(oldest_looks([control.id for control in platform.controls])).all()
         # Of open findings, not of the last look alone: what failed and is now out of sight was not seen mended.
-        bands = read.execute(
-            select(tallies.c.control, tallies.c.pressing, func.sum(tallies.c.n)).group_by(
-                tallies.c.control, tallies.c.pressing
-            )
-        ).all()
+        bands = read.execute(select(totals.c.control, totals.c.pressing, totals.c.n)).all()
         drilled = read.execute(select(drills.c.control, drills.c.at, drills.c.verdict)).all()
         due = read.execute(select(schedules.c.control, schedules.c.next_due)).all()
         days = read.execute(
@@ -91,7 +86,7 @@ def matrix(platform: Platform, now: datetime | None = None) -> list[RowView]:
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])  # fail, unknown, pass: the order of the bands
     for control, band, n in bands:
         sums[control][band // 4] += int(n)
-    seen = {name: (sums[name][2], sums[name][0], sums[name][1], at) for name, at in looked}
+    seen = {name: (sums[name][2], sums[name][0], sums[name][1], at) for name, at in looked if at}
     by_control: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for control, day, worst in days:
         by_control[control].append((day, worst))

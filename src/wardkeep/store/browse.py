@@ -1,38 +1,45 @@
 """Reading findings: pages by what needs somebody most, search by words, and the counts of the matrix.
 
 Every answer comes from an index, whatever the number of findings: a page is read band by band (`pressing`, a verdict
-and severity) in the order of the deadline; counts come from `tallies`, which are kept when findings are recorded.
+and severity) in the order of the deadline; counts come from `tallies` and `totals`, which are kept when findings are recorded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
+    Integer,
     Row,
     Select,
     and_,
+    column,
     func,
+    literal,
     literal_column,
     select,
     table,
     tuple_,
+    union_all,
 )
 
 from wardkeep.core.errors import BadInput
 from wardkeep.core.findings import Severity, Verdict
 from wardkeep.store.columns import NEVER
-from wardkeep.store.schema import GONE, findings, row_states, strips, tallies, waivers
+from wardkeep.store.schema import GONE, findings, row_states, strips, tallies, totals, waivers
 
 VERDICTS = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.PASS)
 _BANDS = {(v, s): 4 * place + s.rank for place, v in enumerate(VERDICTS) for s in Severity}
 COUNTED_AT_MOST = 1_000  # beyond it a search says "more than 1,000"
+_TEXT_INDEX = table("findings_text", column("rowid", Integer))  # of SQLite alone
 
 
 def pressing(verdict: Verdict, severity: Severity) -> int:
@@ -83,53 +90,86 @@ class Count:
     more: bool = False
 
 
+class Listing:
+    """The findings that are wanted, at one moment within one transaction: a page of them, and how many they are."""
+
+    def __init__(self, connection: Connection, wanted: Wanted, now: datetime) -> None:
+        self.connection, self.wanted, self.now = connection, wanted, now
+
+    @cached_property
+    def few(self) -> list[int] | None:
+        """The ids of what a search finds when they are few enough to be sorted; None when they are many, or no words were
+        given. Many are read in the order of their id within a band, which both text indexes give unsorted."""
+        return _few_matches(self.connection, self.wanted, self.now) if self.wanted.words.strip() else None
+
+    def page(self, *, after: str = "", limit: int = 50) -> Page:
+        """The next `limit` findings, most pressing first. Raises BadInput for a cursor that is none of ours."""
+        place = _read_cursor(after)
+        by_id = bool(self.wanted.words.strip()) and self.few is None
+        rows: list[Row[Any]] = []
+        for band in self.wanted.bands() if self.few != [] else []:
+            if place is not None and band < place[0]:
+                continue
+            query = self._band(band)
+            if place is not None and band == place[0]:
+                query = query.where(
+                    _id(self.connection) > place[2]
+                    if by_id
+                    else tuple_(findings.c.due, findings.c.id) > tuple_(place[1], place[2])
+                )
+            rows.extend(self.connection.execute(query.limit(limit + 1 - len(rows))))
+            if len(rows) > limit:
+                break
+        more = len(rows) > limit
+        rows = rows[:limit]
+        return Page(rows, _cursor(rows[-1]) if more else "")
+
+    def count(self) -> Count:
+        """How many are wanted: exact from the tallies, or counted up to COUNTED_AT_MOST where those do not say."""
+        wanted = self.wanted
+        if wanted.words.strip():
+            return Count(COUNTED_AT_MOST, more=True) if self.few is None else Count(len(self.few))
+        if not (wanted.rule or wanted.gone) and wanted.waived is None and wanted.overdue is None:
+            kept = tallies if wanted.host else totals
+            total = select(func.coalesce(func.sum(kept.c.n), 0)).where(kept.c.pressing.in_(wanted.bands()))
+            if wanted.control:
+                total = total.where(kept.c.control == wanted.control)
+            if wanted.host:
+                total = total.where(tallies.c.host == wanted.host)
+            return Count(int(self.connection.execute(total).scalar_one()))
+        n = 0
+        for band in wanted.bands():
+            inner = select(findings.c.id).where(findings.c.pressing == band, *_conditions(wanted, self.now))
+            inner = inner.limit(COUNTED_AT_MOST + 1 - n)
+            n += self.connection.execute(select(func.count()).select_from(inner.subquery())).scalar_one()
+            if n > COUNTED_AT_MOST:
+                return Count(COUNTED_AT_MOST, more=True)
+        return Count(n)
+
+    def _band(self, band: int) -> Select[Any]:
+        if not self.wanted.words.strip():
+            query = _columns(findings).where(*_conditions(self.wanted, self.now))
+        elif self.few is not None:
+            query = _columns(findings).where(findings.c.id.in_(self.few))
+        else:
+            found = _matching(self.connection, self.wanted, self.now, [band])
+            return _columns(found.place).where(*found.conditions).order_by(_id(self.connection))
+        return query.where(findings.c.pressing == band).order_by(findings.c.due, findings.c.id)
+
+
 def page(connection: Connection, wanted: Wanted, now: datetime, *, after: str = "", limit: int = 50) -> Page:
     """The next `limit` findings, most pressing first. Raises BadInput for a cursor that is none of ours."""
-    place = _read_cursor(after)
-    few = _few_matches(connection, wanted)
-    rows: list[Row[Any]] = []
-    for band in wanted.bands() if few != [] else []:
-        if place is not None and band < place[0]:
-            continue
-        query = _band(connection, wanted, now, band, few)
-        if place is not None and band == place[0]:
-            by_id = wanted.words.strip() and few is None
-            query = query.where(
-                findings.c.id > place[2]
-                if by_id
-                else tuple_(findings.c.due, findings.c.id) > tuple_(place[1], place[2])
-            )
-        rows.extend(connection.execute(query.limit(limit + 1 - len(rows))))
-        if len(rows) > limit:
-            break
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return Page(rows, _cursor(rows[-1]) if more else "")
+    return Listing(connection, wanted, now).page(after=after, limit=limit)
+
+
+def count(connection: Connection, wanted: Wanted, now: datetime) -> Count:
+    """How many are wanted."""
+    return Listing(connection, wanted, now).count()
 
 
 def one(connection: Connection, fingerprint: str) -> Row[Any] | None:
     """One finding, gone or not."""
-    return connection.execute(_columns().where(findings.c.fingerprint == fingerprint)).one_or_none()
-
-
-def count(connection: Connection, wanted: Wanted, now: datetime) -> Count:
-    """How many are wanted: exact from the tallies, or counted up to COUNTED_AT_MOST where those do not say."""
-    if not (wanted.words or wanted.rule or wanted.gone) and wanted.waived is None and wanted.overdue is None:
-        total = select(func.coalesce(func.sum(tallies.c.n), 0)).where(tallies.c.pressing.in_(wanted.bands()))
-        if wanted.control:
-            total = total.where(tallies.c.control == wanted.control)
-        if wanted.host:
-            total = total.where(tallies.c.host == wanted.host)
-        return Count(int(connection.execute(total).scalar_one()))
-    few = _few_matches(connection, wanted)
-    n = 0
-    for band in wanted.bands() if few != [] else []:
-        inner = _band(connection, wanted, now, band, few).with_only_columns(findings.c.id).order_by(None)
-        inner = inner.limit(COUNTED_AT_MOST + 1 - n)
-        n += connection.execute(select(func.count()).select_from(inner.subquery())).scalar_one()
-        if n > COUNTED_AT_MOST:
-            return Count(COUNTED_AT_MOST, more=True)
-    return Count(n)
+    return connection.execute(_columns(findings).where(findings.c.fingerprint == fingerprint)).one_or_none()
 
 
 @dataclass(frozen=True)
@@ -160,9 +200,8 @@ class RowCounts:
 
 def matrix(connection: Connection, now: datetime, *, host: str = "") -> dict[str, RowCounts]:
     """Control → counts, for every control that was ever assessed (on `host`, or anywhere)."""
-    sums = select(tallies.c.control, tallies.c.pressing, func.sum(tallies.c.n)).group_by(
-        tallies.c.control, tallies.c.pressing
-    )
+    kept = tallies if host else totals
+    sums = select(kept.c.control, kept.c.pressing, kept.c.n)
     seen = select(
         row_states.c.control, func.max(row_states.c.at), func.min(row_states.c.at), func.count()
     ).group_by(row_states.c.control)
@@ -202,86 +241,121 @@ def matrix(connection: Connection, now: datetime, *, host: str = "") -> dict[str
     return found
 
 
+def oldest_looks(controls: Sequence[str]) -> Select[Any]:
+    """(control, when the host that waits longest was last assessed) for each of these rows; none for a row never assessed.
+    A place in the index for each row, instead of going over every row of every host."""
+    r = row_states.c
+    longest = [
+        select(
+            literal(name).label("control"), select(func.min(r.at)).where(r.control == name).scalar_subquery()
+        )
+        for name in controls
+    ]
+    return select(union_all(*longest).subquery())
+
+
 def in_force(now: datetime) -> ColumnElement[bool]:
     """The condition on `waivers` for those that hold at `now`."""
     return and_(waivers.c.created <= now, waivers.c.expires > now, waivers.c.revoked.is_(None))
 
 
-def _columns() -> Select[Any]:
+def _columns(place: FromClause) -> Select[Any]:
     shown = [c for c in findings.c if c.name != "last_seen"]
     seen = func.coalesce(findings.c.last_seen, row_states.c.at, type_=findings.c.last_seen.type)
     return select(*shown, seen.label("last_seen")).select_from(
-        findings.outerjoin(
+        place.outerjoin(
             row_states, and_(row_states.c.host == findings.c.host, row_states.c.control == findings.c.control)
         )
     )
 
 
-def _band(
-    connection: Connection, wanted: Wanted, now: datetime, band: int, few: list[int] | None
-) -> Select[Any]:
-    query = _columns().where(findings.c.pressing == band)
-    for column, value in (
-        (findings.c.control, wanted.control or wanted.rule.partition(".")[0]),
-        (findings.c.host, wanted.host),
-        (findings.c.rule, wanted.rule),
+def _conditions(
+    wanted: Wanted, now: datetime, column: Callable[[str], ColumnElement[Any]] = findings.c.__getitem__
+) -> list[ColumnElement[bool]]:
+    """Everything that is wanted but the band and the words."""
+    kept: list[ColumnElement[bool]] = []
+    for name, value in (
+        ("control", wanted.control or wanted.rule.partition(".")[0]),
+        ("host", wanted.host),
+        ("rule", wanted.rule),
     ):
         if value:
-            query = query.where(column == value)
+            kept.append(column(name) == value)
     if wanted.overdue is not None:
-        late = findings.c.due < now
-        query = query.where(late if wanted.overdue else ~late)
+        late = column("due") < now
+        kept.append(late if wanted.overdue else ~late)
     if wanted.waived is not None:
-        accepted = findings.c.fingerprint.in_(select(waivers.c.fingerprint).where(in_force(now)))
-        query = query.where(accepted if wanted.waived else ~accepted)
-    if few is not None:
-        query = query.where(findings.c.id.in_(few))
-    elif wanted.words.strip():
-        return query.where(_match(connection, wanted, band)).order_by(findings.c.id)
-    return query.order_by(findings.c.due, findings.c.id)
+        accepted = column("fingerprint").in_(select(waivers.c.fingerprint).where(in_force(now)))
+        kept.append(accepted if wanted.waived else ~accepted)
+    return kept
 
 
-def _few_matches(connection: Connection, wanted: Wanted) -> list[int] | None:
-    """The ids of what the words match when they are few enough to be sorted; None when they are many, or no words
-    were given. Many are then read in the order of their id within a band, which both text indexes give unsorted."""
-    if not wanted.words.strip():
-        return None
-    if not _tokens(wanted.words):
-        return []
-    query = select(findings.c.id).where(_match(connection, wanted))
+@dataclass(frozen=True)
+class _Matching:
+    """Where a search reads from, and its conditions."""
+
+    place: FromClause
+    conditions: list[ColumnElement[bool]]
+
+
+def _matching(connection: Connection, wanted: Wanted, now: datetime, bands: Sequence[int]) -> _Matching:
     if connection.dialect.name == "sqlite":
-        query = select(literal_column("rowid")).select_from(table("findings_text"))
-        query = query.where(_fts5(wanted))
-    ids = list(connection.execute(query.limit(COUNTED_AT_MOST + 1)).scalars())
-    return ids if len(ids) <= COUNTED_AT_MOST else None
+        # The text index leads, row by row in the order of the ids, so that a limit ends the search; "+" keeps the planner
+        # from leading with another index and asking the text index anew for each of its rows.
+        def behind(name: str) -> ColumnElement[Any]:
+            return literal_column(f"+findings.{name}", findings.c[name].type)
 
-
-def _match(connection: Connection, wanted: Wanted, band: int | None = None) -> ColumnElement[bool]:
-    if connection.dialect.name == "sqlite":
-        matching: Select[Any] = (
-            select(literal_column("rowid")).select_from(table("findings_text")).where(_fts5(wanted, band))
+        text_index = _TEXT_INDEX.join(findings, findings.c.id == _TEXT_INDEX.c.rowid)
+        return _Matching(
+            text_index,
+            [_fts5(wanted, bands), behind("pressing").in_(bands), *_conditions(wanted, now, behind)],
         )
-        return findings.c.id.in_(matching)
     *whole, last = _tokens(wanted.words)
     query = " & ".join([*whole, f"{last}:*" if len(last) > 1 else last])
     found: ColumnElement[bool] = literal_column("findings.words").op("@@")(
         func.to_tsquery(literal_column("'simple'"), query)
     )
-    for column, value in ((findings.c.host, wanted.host), (findings.c.control, wanted.control)):
-        if value:
-            found = and_(found, column == value)
-    return found
+    among: ColumnElement[bool] = findings.c.pressing.in_(bands)
+    if len(bands) == len(
+        _BANDS
+    ):  # nearly everything: "+ 0" keeps the planner from an index that narrows nothing
+        among = findings.c.pressing + 0 != GONE
+    return _Matching(findings, [found, among, *_conditions(wanted, now)])
 
 
-def _fts5(wanted: Wanted, band: int | None = None) -> ColumnElement[bool]:
+def _few_matches(connection: Connection, wanted: Wanted, now: datetime) -> list[int] | None:
+    if not _tokens(wanted.words):
+        return []
+    found = _matching(connection, wanted, now, wanted.bands())
+    query = select(_id(connection)).select_from(found.place).where(*found.conditions)
+    query = query.limit(COUNTED_AT_MOST + 1)
+    if connection.dialect.name == "sqlite":
+        ids = list(connection.execute(query).scalars())
+    else:
+        # Left to itself the planner goes along another index, or the whole table, until it has found enough: quick where
+        # what matches is spread evenly, and a second where it lies together at the end, as the findings of a host do.
+        connection.exec_driver_sql(
+            "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true)"
+        )
+        ids = list(connection.execute(query).scalars())
+        connection.exec_driver_sql("SELECT set_config('enable_indexscan', 'on', true)")
+    return ids if len(ids) <= COUNTED_AT_MOST else None
+
+
+def _id(connection: Connection) -> ColumnElement[int]:
+    """The id that a search goes along."""
+    return _TEXT_INDEX.c.rowid if connection.dialect.name == "sqlite" else findings.c.id
+
+
+def _fts5(wanted: Wanted, bands: Sequence[int]) -> ColumnElement[bool]:
     """The words, and the filters as far as the text index knows them, so that it need not return all that match."""
     *whole, last = _tokens(wanted.words)
     parts = ["{host rule subject seen says} : (" + " AND ".join(f'"{token}"' for token in (*whole, last))]
     parts[0] += "*)" if len(last) > 1 else ")"
     parts += [f'host : "{token}"' for token in _tokens(wanted.host)]
     parts += [f'rule : "{token}"' for token in _tokens(wanted.control or wanted.rule)]
-    if band is not None:
-        parts.append(f"band : b{band}")
+    if len(bands) < len(_BANDS):
+        parts.append("band : (" + " OR ".join(f"b{band}" for band in bands) + ")")
     return literal_column("findings_text").op("MATCH")(" AND ".join(parts))
 
 

@@ -17,7 +17,7 @@ from wardkeep.core.errors import Unavailable
 from wardkeep.store.copying import export_rows
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"  # the newest file in migrations/versions; a test keeps it true
+HEAD = "0006"  # the newest file in migrations/versions; a test keeps it true
 _LOCK = 2_547_001  # any constant: PostgreSQL's advisory lock for migrating
 
 
@@ -67,12 +67,16 @@ def _alone(engine: Engine) -> Iterator[None]:
             yield
         return
     with engine.connect() as connection:
+        # Outside of any transaction: the server ends a session that is idle within one (store.opening), and the copy of a
+        # large state takes longer than that.
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text("SET lock_timeout = 0"))  # another's migration may take long
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         try:
             yield
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
+            connection.execute(text("RESET lock_timeout"))
 
 
 def _copy(engine: Engine, backups: Path | None, version: str) -> Path:

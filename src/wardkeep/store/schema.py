@@ -76,7 +76,7 @@ finding_history = Table(
     Column("entry", RowId),
     sqlite_with_rowid=False,
 )
-tallies = Table(  # how many live findings: the matrix and every count come from here
+tallies = Table(  # how many live findings on each host; over all hosts they are summed up in `totals`
     "tallies",
     metadata,
     Column("host", String(253), primary_key=True),
@@ -84,6 +84,14 @@ tallies = Table(  # how many live findings: the matrix and every count come from
     Column("pressing", Integer, primary_key=True),
     Column("n", Integer, nullable=False),
     Index("ix_tallies_control", "control", "pressing", "n"),
+    sqlite_with_rowid=False,
+)
+totals = Table(  # the tallies over all hosts, kept as they change: the matrix and every count come from here
+    "totals",
+    metadata,
+    Column("control", String(64), primary_key=True),
+    Column("pressing", Integer, primary_key=True),
+    Column("n", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 row_states = Table(  # one row of the matrix on one host, now
