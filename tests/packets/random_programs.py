@@ -36,7 +36,7 @@ HOOKS = {
 class Maker:
     """Programs with a few dimensions each. `simple`: one base chain, no rewriting."""
 
-    def __init__(self, seed: int, simple: bool = False) -> None:
+    def __init__(self, seed: int, simple: bool = False, few: bool = False) -> None:
         self.rng = random.Random(seed)
         pool = [
             "src4",
@@ -51,7 +51,7 @@ class Maker:
             "dst4",
             "src6",
         ]
-        self.dimensions = self.rng.sample(pool, 3 if not simple else 2)
+        self.dimensions = self.rng.sample(pool, 2 if simple or few else 3)
         self.simple = simple
         self.unknowns = self.rng.random() < 0.5
         self.count = 0

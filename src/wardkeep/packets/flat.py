@@ -36,10 +36,20 @@ class Act(IntEnum):
     END = 9  # the packet has passed every base chain
 
 
+class Fate(IntEnum):
+    """What is decided for a packet, finally, at an entry."""
+
+    OPEN = 0
+    ACCEPT = 1
+    DROP = 2
+    REJECT = 3
+
+
 @dataclass(frozen=True)
 class Flat:
     """`lo` and `hi` (n × columns, ranks), `target`, `certain`, `owner` (index into the program's owners, or NOBODY), `act`.
 
+    `fate` is what the entry decides for good: an accept that no later base chain can undo has it too.
     `space` is the world's own box (2 × columns): what packets there are at all.
     """
 
@@ -52,8 +62,34 @@ class Flat:
     certain: NDArray[np.bool_]
     owner: Ints
     act: NDArray[np.int8]
+    fate: NDArray[np.int8]
     space: Ints
     vague: frozenset[str]
 
     def __len__(self) -> int:
         return len(self.target)
+
+
+def threaded(
+    lo: Ints, hi: Ints, target: Ints, certain: NDArray[np.bool_], owner: Ints, act: NDArray[np.int8]
+) -> tuple[Ints, NDArray[np.int8]]:
+    """Targets led past entries that send everybody on, and the fates: so that one base chain is a first-match list."""
+    count = len(target)
+    fate = np.zeros(count, dtype=np.int8)
+    for kind, decided in (
+        (Act.DROP, Fate.DROP),
+        (Act.REJECT, Fate.REJECT),
+        (Act.QUEUE, Fate.DROP),
+        (Act.END, Fate.ACCEPT),
+    ):
+        fate[act == kind] = decided
+    open_ = np.flatnonzero((target < count) & (target > np.arange(1, count + 1)))
+    while len(open_):
+        at = target[open_]
+        leads = certain[at] & (owner[at] == NOBODY) & ((act[at] == Act.STEP) | (act[at] == Act.END))
+        leads &= ((lo[at] <= lo[open_]) & (hi[at] >= hi[open_])).all(axis=1)
+        open_, at = open_[leads], at[leads]
+        fate[open_[act[at] == Act.END]] = Fate.ACCEPT
+        target[open_] = target[at]
+        open_ = open_[target[open_] < count]
+    return target, fate

@@ -116,9 +116,10 @@ class Leaf:
 
     def hole_in(
         self, entry: int, lo: Ints, hi: Ints, budget: Budget, used: set[int] | None = None,
-        only: Bools | None = None,
+        only: Bools | None = None, through: int = 0,
     ) -> Ints | None:  # fmt: skip
-        """The same within a smaller box; `only`: the entries that are there at all."""
+        """The same within a smaller box. `only`: the entries that are there at all; `through`: an entry that the packet must have
+        come to before."""
         plain = self.is_plain(entry)
         turning = self.skips[:entry] & self.certain[:entry] if plain else self.skips[:entry]
         if only is not None:
@@ -134,12 +135,12 @@ class Leaf:
             nlo, nhi = self.lo[near], self.hi[near]
             covers = np.all((nlo <= lo) & (nhi >= hi), axis=1)
             if covers.any():
-                shut = self._shut(near, covers, entry, plain, used)
+                shut = self._shut(near, covers, entry, plain, used, through)
                 if shut:
                     continue
                 if covers.all():
                     # Every entry holds all of this box or none of it: one packet stands for all.
-                    if self._passes(near, entry):
+                    if self._passes(near, entry, through):
                         return np.clip(self.prefer, lo, hi).astype(np.int32)
                     if used is not None:
                         used.update(int(n) for n in near)
@@ -174,8 +175,10 @@ class Leaf:
                 stack.append((plo, phi, rest[((rlo <= phi) & (rhi >= plo)).all(axis=1)]))
         return None
 
-    def _shut(self, near: Ints, covers: Bools, entry: int, plain: bool, used: set[int] | None) -> bool:
-        """Whether an entry that covers the box turns every packet of it away from `entry`."""
+    def _shut(
+        self, near: Ints, covers: Bools, entry: int, plain: bool, used: set[int] | None, through: int
+    ) -> bool:
+        """Whether an entry that covers the box turns every packet of it away from `entry`, or from `through` before it."""
         if plain:
             if used is not None:
                 used.add(int(near[int(covers.argmax())]))
@@ -188,11 +191,20 @@ class Leaf:
                 if used is not None:
                     used.add(int(near[n]))
                 return True
+        for n in np.flatnonzero(covers & self.certain[near] & (target > through) & (near < through)):
+            if not ((target[:n] > near[n]) & (target[:n] <= through)).any():
+                return True
         return False
 
-    def _passes(self, near: Ints, entry: int) -> bool:
-        """Whether a packet that is in every box of `near`, and in no other, can come to `entry`."""
-        places = {0}
+    def _passes(self, near: Ints, entry: int, through: int) -> bool:
+        """Whether a packet that is in every box of `near`, and in no other, can come to `through` and then to `entry`."""
+        if through and not self.comes(near[near < through], 0, through):
+            return False
+        return self.comes(near[near >= through], through, entry)
+
+    def comes(self, near: Ints, start: int, entry: int) -> bool:
+        """Whether such a packet comes from one place to another."""
+        places = {start}
         for n in near:
             behind = {p for p in places if p <= n}
             if behind:

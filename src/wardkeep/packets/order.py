@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from wardkeep.packets.dimensions import DIMENSIONS
-from wardkeep.packets.program import Assign, Branches, Chain, Entry, Goto, Jump, Nat, Program
+from wardkeep.packets.program import Assign, Branches, Chain, Entry, Goto, Jump, Nat, NoTrack, Program
 from wardkeep.packets.ranks import rows_of
 
 _IP: Final[Mapping[str, tuple[str, ...]]] = {
@@ -80,29 +81,51 @@ def rewritten(program: Program) -> frozenset[str]:
     return frozenset(touched | {opposite.get(n, n) for n in touched})
 
 
-def asked(chains: Mapping[str, Chain]) -> dict[str, set[str]]:
-    """Chain → the dimensions that it, or a chain it calls, asks about."""
-    found_for: dict[str, set[str]] = {}
+@dataclass(frozen=True)
+class Traits:
+    """What the unfolding of every world of a program needs to know, found out once.
 
-    def ask(chain: Chain) -> set[str]:
-        if chain.id not in found_for:
-            found = found_for[chain.id] = set()
+    `asked`: chain → dimensions it, or a chain it calls, asks about. `changed`: dimensions that some rule changes.
+    """
+
+    tracked: bool
+    rewritten: frozenset[str]
+    changed: frozenset[str]
+    asked: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, program: Program) -> Traits:
+        changed: set[str] = set()
+        own: dict[str, set[str]] = {}
+        calls: dict[str, set[str]] = {}
+        for chain in program.chains:
+            names: set[str] = {"state"} if chain.entry and chain.entry.kind == "nat" else set()
+            called: set[str] = set()
             for rule in chain.rules:
                 for part in rule.body:
-                    names = {name for row in rows_of(part) for name in row}
-                    found |= names | {need for name in names for need in DIMENSIONS[name].needs}
-                    if isinstance(part, Assign) and part.keep:
-                        found.add(part.source or part.dimension)
-                    if isinstance(part, Branches):
-                        for _, decision in part.branches:
-                            if isinstance(decision, Jump | Goto):
-                                found |= ask(chains[decision.chain])
+                    for row in rows_of(part):
+                        names.update(row)
+                    if isinstance(part, Assign):
+                        changed.add(part.dimension)
+                        if part.keep:
+                            names.add(part.source or part.dimension)
+                    elif isinstance(part, NoTrack):
+                        changed.add("state")
+                    elif isinstance(part, Nat):
+                        changed.update(part.to)
                     elif isinstance(part, Jump | Goto):
-                        found |= ask(chains[part.chain])
-        return found_for[chain.id]
+                        called.add(part.chain)
+                    elif isinstance(part, Branches):
+                        called.update(d.chain for _, d in part.branches if isinstance(d, Jump | Goto))
+            own[chain.id] = names | {need for name in names for need in DIMENSIONS[name].needs}
+            calls[chain.id] = called
+        whole: dict[str, frozenset[str]] = {}
 
-    for chain in chains.values():
-        ask(chain)
-        if chain.entry and chain.entry.kind == "nat":
-            found_for[chain.id].add("state")
-    return found_for
+        def ask(chain: str) -> frozenset[str]:
+            if chain not in whole:
+                whole[chain] = frozenset(own[chain].union(*(ask(inner) for inner in calls[chain])))
+            return whole[chain]
+
+        for chain_id in own:
+            ask(chain_id)
+        return cls(uses_conntrack(program), rewritten(program), frozenset(changed), whole)

@@ -17,10 +17,8 @@ from wardkeep.packets.order import (
     CONNTRACK,
     DEFRAGMENT,
     PATHS,
-    asked,
+    Traits,
     base_chains,
-    rewritten,
-    uses_conntrack,
 )
 from wardkeep.packets.program import (
     Assign,
@@ -57,6 +55,7 @@ class Unfolding(Writer):
         route: str,
         layer: str,
         owners: Mapping[str, int],
+        traits: Traits,
         vague: frozenset[str],
         most: int,
     ) -> None:
@@ -65,9 +64,9 @@ class Unfolding(Writer):
         self.chains = {chain.id: chain for chain in program.chains}
         self.hooks = PATHS[layer][route]
         self.bases = [base_chains(program, hook, family, layer) for hook in self.hooks]
-        self.tracked = layer == "ip" and uses_conntrack(program)
-        self.rewritten = rewritten(program)
-        self._asked = asked(self.chains)
+        self.tracked = layer == "ip" and traits.tracked
+        self.rewritten = traits.rewritten
+        self._asked = traits.asked
 
     @property
     def enters(self) -> bool:

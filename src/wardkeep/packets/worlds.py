@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from wardkeep.core.errors import BadInput
-from wardkeep.packets.dimensions import DIMENSIONS, FAMILIES, ROUTES, Row
+from wardkeep.packets.dimensions import FAMILIES, ROUTES, Row
 from wardkeep.packets.flat import Flat
-from wardkeep.packets.program import Assign, Nat, NoTrack, Program, faults
+from wardkeep.packets.order import Traits
+from wardkeep.packets.program import Program, faults
 from wardkeep.packets.ranks import Ranks, rank
 from wardkeep.packets.unfold import Unfolding
 from wardkeep.packets.writer import TooLarge
@@ -38,21 +39,6 @@ def checked(program: Program) -> Program:
     return program
 
 
-def rewritten_dimensions(program: Program) -> frozenset[str]:
-    """The dimensions that some rule changes."""
-    out: set[str] = set()
-    for chain in program.chains:
-        for rule in chain.rules:
-            for part in rule.body:
-                if isinstance(part, Assign):
-                    out.add(part.dimension)
-                elif isinstance(part, Nat):
-                    out |= set(part.to)
-                elif isinstance(part, NoTrack):
-                    out.add("state")
-    return frozenset(out)
-
-
 def unfold(
     program: Program,
     ranks: Mapping[str, Ranks],
@@ -60,6 +46,7 @@ def unfold(
     route: str,
     layer: str = "ip",
     owners: Owners | None = None,
+    traits: Traits | None = None,
     most: int = MOST_ENTRIES,
 ) -> Flat | None:
     """One world of a program, or None if no base chain sees it. Raises BadInput if it is too large even without copies.
@@ -67,12 +54,13 @@ def unfold(
     Where copies for rewritten values would be too many, those dimensions become vague: tests of them go both ways.
     """
     numbers = (owners or Owners.of(program)).numbers
+    traits = traits or Traits.of(program)
     plain = sum(len(chain.rules) for chain in program.chains)
     for vague, limit in (
         (frozenset[str](), min(most, 200_000 + 20 * plain)),
-        (rewritten_dimensions(program), most),
+        (traits.changed, most),
     ):
-        work = Unfolding(program, ranks, family, route, layer, numbers, vague, limit)
+        work = Unfolding(program, ranks, family, route, layer, numbers, traits, vague, limit)
         if not work.enters:
             return None
         try:
@@ -94,12 +82,9 @@ def worlds(
 ) -> Iterator[Flat]:
     """Every world of a checked program in which it has a base chain."""
     known = rank([program], questions) if ranks is None else ranks
-    owners = Owners.of(program)
+    owners, traits = Owners.of(program), Traits.of(program)
     for family in FAMILIES:
         for route in ROUTES:
-            flat = unfold(program, known, family, route, layer, owners)
+            flat = unfold(program, known, family, route, layer, owners, traits)
             if flat is not None:
                 yield flat
-
-
-__all__ = ["DIMENSIONS", "Owners", "checked", "unfold", "worlds"]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.conditions import Box, Columns, Conditions, Source, Step, hull, meet
-from wardkeep.packets.flat import NOBODY, Act, Flat
+from wardkeep.packets.flat import NOBODY, Act, Flat, threaded
 from wardkeep.packets.program import Effect, Match, Part, Unknown, Verdict
 from wardkeep.packets.ranks import Ranks
 
@@ -159,7 +159,10 @@ class Writer:
         whole = np.stack([np.zeros(width, dtype=np.int32), sizes - 1])
         for column, (low, high) in space.items():
             whole[0, column], whole[1, column] = low, high
+        certain, owner = np.array(self.certain, dtype=bool), np.array(self.owner, dtype=np.int32)
+        act = np.array(self.act, dtype=np.int8)
+        target, fate = threaded(lo, hi, target, certain, owner, act)
         return Flat(
-            self.family, self.route, self.columns, lo, hi, target, np.array(self.certain, dtype=bool),
-            np.array(self.owner, dtype=np.int32), np.array(self.act, dtype=np.int8), whole.astype(np.int32), self.vague,
+            self.family, self.route, self.columns, lo, hi, target, certain, owner, act, fate,
+            whole.astype(np.int32), self.vague,
         )  # fmt: skip

@@ -1,0 +1,269 @@
+"""What becomes of every rule of a program: the audit's exact part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+
+from wardkeep.packets.dimensions import Values
+from wardkeep.packets.explain import Reason, explain
+from wardkeep.packets.flat import Flat
+from wardkeep.packets.leaf import Budget
+from wardkeep.packets.program import (
+    Branches,
+    Chain,
+    Effect,
+    Goto,
+    Jump,
+    Match,
+    Nat,
+    Program,
+    Rule,
+    Unknown,
+    Verdict,
+)
+from wardkeep.packets.ranks import rows_of
+from wardkeep.packets.removal import Removal
+from wardkeep.packets.search import Search
+from wardkeep.packets.witness import Witness, witness
+from wardkeep.packets.worlds import Owners, checked, worlds
+
+State: TypeAlias = Literal["live", "dead", "removable", "never-called", "undecided"]
+WORK: Final = 4e9  # boxes compared before rules are left undecided: one to two minutes
+_DENIES: Final = ("drop", "reject")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAnswer:
+    """What becomes of one rule.
+
+    `verdict`: live (`witness` is a packet that comes to it and matches), removable (live, but without it no packet's fate would
+    change), dead (no packet comes to it: `hidden_by` are all rules that take packets from it, `cover` some of them that hide it
+    together, none of which can be left out if `cover_is_minimal`), never-called (its chain is not reached from any base chain),
+    undecided (the budget was spent). `contradictory`: dead, and a rule of the cover does the opposite. `why`: one phrase for
+    dead rules that no rule hides. `unknown`: its conditions that are not modelled.
+    """
+
+    rule: str
+    chain: str
+    verdict: State
+    witness: Witness | None = None
+    hidden_by: tuple[str, ...] = ()
+    cover: tuple[str, ...] = ()
+    cover_is_minimal: bool = True
+    contradictory: bool = False
+    why: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """`rules` in the program's order. `unreached_policies`: base chains whose policy no packet meets. `uncalled`: user chains
+    that nothing reaches. `vague`: dimensions whose tests were not told apart (too many rewrites or bit tests): rules that ask
+    about them hide nothing. `worlds`: (family, route) that were looked at."""
+
+    rules: tuple[RuleAnswer, ...]
+    unreached_policies: tuple[str, ...] = ()
+    uncalled: tuple[str, ...] = ()
+    vague: tuple[str, ...] = ()
+    worlds: tuple[tuple[int, str], ...] = ()
+
+    def of(self, rule: str) -> RuleAnswer:
+        """The answer for one rule id. Raises KeyError."""
+        for answer in self.rules:
+            if answer.rule == rule:
+                return answer
+        raise KeyError(rule)
+
+
+@dataclass
+class _Facts:
+    reached: dict[int, Witness] = field(default_factory=dict)
+    present: set[int] = field(default_factory=set)
+    doubtful: set[int] = field(default_factory=set)
+    kept: set[int] = field(default_factory=set)  # live rules without which some packet's fate changes
+    unsure: set[int] = field(default_factory=set)  # live rules of which that is not known
+    reasons: dict[int, Reason] = field(default_factory=dict)
+
+
+def analyse(
+    program: Program, *, layer: str = "ip", removable: bool = True, explained: bool = True, work: float = WORK
+) -> Analysis:
+    """The verdict about every rule, with its witness or its reason. Raises BadInput for a program with faults.
+
+    `layer`: which packets ("ip", "bridge", "netdev", "arp"). `removable` and `explained` say whether to look for rules that could
+    go, and for what hides the dead ones. `work` is the budget in boxes compared, the same on every machine.
+    """
+    checked(program)
+    owners = Owners.of(program)
+    budget = Budget(work)
+    facts = _Facts()
+    flats = list(worlds(program, layer))
+    for flat in flats:
+        _liveness(flat, len(owners.names), budget, facts)
+    facts.doubtful -= set(facts.reached)
+    if removable:
+        _removability(program, owners, flats, budget, facts)
+    dead = np.zeros(len(owners.names), dtype=bool)
+    dead[sorted(facts.present - set(facts.reached) - facts.doubtful)] = True
+    if explained:
+        for flat in flats:
+            explain(flat, dead, budget, facts.reasons)
+    return _answers(program, layer, owners, flats, facts, removable)
+
+
+def _liveness(flat: Flat, count: int, budget: Budget, facts: _Facts) -> None:
+    present = np.unique(flat.owner[flat.owner >= 0])
+    facts.present.update(present.tolist())
+    wanted = np.zeros(count, dtype=bool)
+    wanted[present] = True
+    wanted[list(facts.reached)] = False
+    found = Search(flat, flat.owner, wanted, budget).run()
+    unsure = np.flatnonzero(~flat.certain)
+    for owner, (entry, point) in found.reached.items():
+        certain = True
+        if len(unsure):
+            near = unsure[unsure <= entry]
+            certain = not bool(((flat.lo[near] <= point) & (flat.hi[near] >= point)).all(axis=1).any())
+        facts.reached[owner] = witness(flat, point, entry, certain)
+    facts.doubtful |= found.doubtful
+
+
+def _removability(program: Program, owners: Owners, flats: list[Flat], budget: Budget, facts: _Facts) -> None:
+    wanted = np.zeros(len(owners.names), dtype=bool)
+    details = np.zeros(len(owners.names), dtype=np.int64)
+    known: dict[str, int] = {}
+    for chain in program.chains:
+        for rule in chain.rules:
+            number = owners.numbers[rule.id]
+            decision = rule.body[-1] if rule.body else None
+            if isinstance(decision, Verdict) and decision.kind == "reject":
+                details[number] = known.setdefault(decision.detail, len(known))
+            wanted[number] = number in facts.reached and decides_only(rule)
+    for flat in flats:
+        found = Removal(flat, wanted, budget, details).run()
+        facts.kept.update(found.reached)
+        facts.unsure |= found.doubtful
+        wanted[list(found.reached)] = False
+    facts.unsure -= facts.kept
+
+
+def decides_only(rule: Rule) -> bool:
+    """Whether accepting or denying is all that a rule does."""
+    if not rule.body or not isinstance(rule.body[-1], Verdict):
+        return False
+    return rule.body[-1].kind in ("accept", *_DENIES) and all(
+        isinstance(part, Match | Unknown) or (isinstance(part, Effect) and part.harmless)
+        for part in rule.body[:-1]
+    )
+
+
+def decision_of(rule: Rule) -> str:
+    """accept, deny or "" (anything else, or several)."""
+    last = rule.body[-1] if rule.body else None
+    if isinstance(last, Nat):
+        return "accept"
+    if not isinstance(last, Verdict):
+        return ""
+    return "accept" if last.kind == "accept" else "deny" if last.kind in _DENIES else ""
+
+
+def _answers(
+    program: Program, layer: str, owners: Owners, flats: list[Flat], facts: _Facts, removable: bool
+) -> Analysis:
+    called = called_chains(program, layer)
+    answers = []
+    decisions = [decision_of(rule) for chain in program.chains for rule in chain.rules]
+    decisions += ["accept" if c.entry.policy == "accept" else "deny" for c in program.chains if c.entry]
+    for chain in program.chains:
+        for rule in chain.rules:
+            answers.append(_answer(rule, chain, owners, facts, called, decisions, removable))
+    policies = tuple(
+        chain.id
+        for chain in program.chains
+        if chain.entry
+        and chain.id in called
+        and (number := owners.numbers[f"policy of {chain.id}"]) not in facts.reached
+        and number not in facts.doubtful
+    )
+    uncalled = tuple(chain.id for chain in program.chains if not chain.entry and chain.id not in called)
+    vague = sorted({name for flat in flats for name in flat.vague})
+    return Analysis(
+        tuple(answers), policies, uncalled, tuple(vague), tuple((f.family, f.route) for f in flats)
+    )
+
+
+def _answer(
+    rule: Rule, chain: Chain, owners: Owners, facts: _Facts, called: set[str], decisions: list[str],
+    removable: bool,
+) -> RuleAnswer:  # fmt: skip
+    number = owners.numbers[rule.id]
+    unknown = tuple(part.text for part in rule.body if isinstance(part, Unknown))
+    if chain.id not in called:
+        why = (
+            "its table is dormant"
+            if chain.entry and chain.entry.dormant
+            else "no base chain leads to its chain"
+        )
+        return RuleAnswer(rule.id, chain.id, "never-called", why=why, unknown=unknown)
+    if number in facts.reached:
+        can_go = removable and decides_only(rule) and number not in facts.kept and number not in facts.unsure
+        state: State = "removable" if can_go else "live"
+        why = "whether it could be removed is undecided" if number in facts.unsure else ""
+        return RuleAnswer(rule.id, chain.id, state, facts.reached[number], why=why, unknown=unknown)
+    if number in facts.doubtful:
+        return RuleAnswer(rule.id, chain.id, "undecided", why="the budget of work was spent", unknown=unknown)
+    reason = facts.reasons.get(number, Reason())
+    cover = sorted(reason.cover)
+    opposite = {"accept": "deny", "deny": "accept"}.get(decisions[number])
+    return RuleAnswer(
+        rule.id,
+        chain.id,
+        "dead",
+        None,
+        tuple(owners.names[n] for n in sorted(reason.hidden_by)),
+        tuple(owners.names[n] for n in cover),
+        reason.minimal,
+        opposite is not None and any(decisions[n] == opposite for n in cover),
+        "" if cover else impossible(rule) or "no packet that comes to its place can match it",
+        unknown,
+    )
+
+
+def impossible(rule: Rule) -> str:
+    """What makes a rule's own conditions impossible, where that is plain to see: an empty set or reversed ranges."""
+    for part in rule.body:
+        if isinstance(part, Match) and not part.negated:
+            if not part.rows:
+                return "it asks for membership in an empty set"
+            empty = [n for row in part.rows for n, values in row.items() if _is_empty(values)]
+            if len({id(row) for row in part.rows for n in row if _is_empty(row[n])}) == len(part.rows):
+                return f"the range of {empty[0]} is reversed" if any(rows_of(part)) else ""
+    return ""
+
+
+def _is_empty(values: Values) -> bool:
+    return all(isinstance(v, tuple) and v[0] > v[1] for v in values)
+
+
+def called_chains(program: Program, layer: str = "ip") -> set[str]:
+    """The chains that packets can come to as far as jumps go, whatever the rules before them say."""
+    chains = {chain.id: chain for chain in program.chains}
+    waiting = [c.id for c in program.chains if c.entry and c.entry.layer == layer and not c.entry.dormant]
+    found: set[str] = set()
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting += [target for rule in chains[name].rules for target in _targets(rule)]
+    return found
+
+
+def _targets(rule: Rule) -> Iterable[str]:
+    for part in rule.body:
+        if isinstance(part, Jump | Goto):
+            yield part.chain
+        elif isinstance(part, Branches):
+            yield from (d.chain for _, d in part.branches if isinstance(d, Jump | Goto))

@@ -1,0 +1,138 @@
+"""A packet that shows something: ranks turned back into addresses, ports and names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+from wardkeep.packets.dimensions import DIMENSIONS, NO_USER, STATES, STATUS, TCP_FLAGS, holds
+from wardkeep.packets.flat import Flat, Ints
+from wardkeep.packets.ranks import PLEASANT
+
+PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp", 136: "udplite"}  # fmt: skip
+_ALWAYS: Final = (
+    "src4",
+    "dst4",
+    "src6",
+    "dst6",
+    "proto",
+    "sport",
+    "dport",
+    "tcp_flags",
+    "icmp_type",
+    "icmp6_type",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One packet as it arrives. `packet`: dimension → value, every dimension that the packet has and a rule asks about (and its
+    addresses, protocol and ports in any case). `later`: dimensions that rules rewrote before the place it stands for.
+
+    `certain`: nothing on its way hung on a condition that could not be modelled.
+    """
+
+    family: int
+    route: str
+    packet: Mapping[str, int | str]
+    later: Mapping[str, int | str]
+    certain: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """The packet for programs: addresses and protocol as text, flags and status as lists of names."""
+        out: dict[str, Any] = {
+            "family": {4: "ipv4", 6: "ipv6"}.get(self.family, "other"),
+            "route": self.route,
+        }
+        for name, value in self.packet.items():
+            key, shown = _shown(name, value)
+            out[key] = shown
+        if self.later:
+            out["rewritten"] = dict(_shown(name, value) for name, value in self.later.items())
+        if not self.certain:
+            out["certain"] = False
+        return out
+
+    def text(self) -> str:
+        """One line: `IPv4 tcp 198.51.100.7:40000 → 192.0.2.2:22, in eth0, state new`."""
+        told = self.as_dict()
+        family = {"ipv4": "IPv4", "ipv6": "IPv6"}.get(told.pop("family"), "not IP")
+        source, target = told.pop("source", "any"), told.pop("destination", "any")
+        for key, end in (("source_port", "source"), ("destination_port", "destination")):
+            if key in told:
+                address = source if end == "source" else target
+                address = f"[{address}]" if ":" in str(address) else address
+                joined = f"{address}:{told.pop(key)}"
+                source, target = (joined, target) if end == "source" else (source, joined)
+        protocol = told.pop("protocol", "")
+        told.pop("certain", None)
+        route = told.pop("route")
+        head = f"{family} {protocol} {source} → {target}".replace("  ", " ")
+        rest = [f"{k.replace('_', ' ')} {_plain(v)}" for k, v in told.items() if v not in ("", [], 0)]
+        tail = "" if self.certain else " (perhaps: it hangs on a condition that is not modelled)"
+        return ", ".join([head, *rest, route]) + tail
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    if isinstance(value, dict):
+        return " ".join(f"{k} {_plain(v)}" for k, v in value.items())
+    return str(value)
+
+
+def _shown(name: str, value: int | str) -> tuple[str, Any]:
+    keys = {
+        "src": "source",
+        "dst": "destination",
+        "sport": "source_port",
+        "dport": "destination_port",
+        "proto": "protocol",
+    }
+    if isinstance(value, str):
+        return name, value
+    if name in ("src4", "dst4"):
+        return keys[name[:3]], str(IPv4Address(value))
+    if name in ("src6", "dst6"):
+        return keys[name[:3]], str(IPv6Address(value))
+    if name == "proto":
+        return "protocol", PROTOCOLS.get(value, str(value))
+    if name == "state":
+        return name, STATES[value]
+    if name in ("tcp_flags", "status"):
+        bits = TCP_FLAGS if name == "tcp_flags" else STATUS
+        return name, [word for word, bit in bits.items() if value & bit]
+    if name == "mac":
+        return name, ":".join(f"{value:012x}"[n : n + 2] for n in range(0, 12, 2))
+    return keys.get(name, name), value
+
+
+def witness(flat: Flat, point: Ints, entry: int | None = None, certain: bool = True) -> Witness:
+    """The packet of a point in ranks. `entry`: the place it stands for; what was rewritten there is told as well."""
+    packet: dict[str, int | str] = {}
+    later: dict[str, int | str] = {}
+    for column, name in enumerate(flat.columns.names):
+        ranks = flat.columns.ranks_of(name)
+        if "'" not in name:
+            packet[name] = ranks.value(int(point[column]))
+        elif entry is not None and (flat.lo[entry, column] > 0 or flat.hi[entry, column] < ranks.size - 1):
+            later[name.partition("'")[0]] = ranks.value(int(point[column]))
+    for name in _ALWAYS:
+        packet.setdefault(name, PLEASANT[name][0])
+    if flat.route == "output":
+        packet.pop("in", None)
+    if flat.route == "input":
+        packet.pop("out", None)
+    kept = {
+        name: packet[name]
+        for name in DIMENSIONS
+        if name in packet
+        and all(
+            holds(values, flat.family if need == "family" else packet.get(need, 3 if need == "state" else 0))
+            for need, values in DIMENSIONS[name].needs.items()
+        )
+        and not (name in ("user", "group") and packet[name] == NO_USER)
+    }
+    return Witness(flat.family, flat.route, kept, later, certain)
