@@ -111,7 +111,8 @@ def test_verdicts_of_simple_programs() -> None:
 
 def test_verdicts_of_programs_with_everything() -> None:
     counts = total(range(400), simple=False)
-    assert min(counts["live"], counts["dead"], counts["removable"], counts["never-called"]) > 20
+    assert min(counts["live"], counts["dead"], counts["never-called"]) > 20
+    assert counts["removable"] > 2
 
 
 def test_a_cover_hides_its_rule_by_itself() -> None:
