@@ -12,7 +12,7 @@ from sqlalchemy import delete
 
 from wardkeep.core.facts import HOST
 from wardkeep.core.findings import Verdict
-from wardkeep.engine.assess import questions
+from wardkeep.engine.assess import long_questions, questions
 from wardkeep.engine.cycle import check
 from wardkeep.engine.hosts import add_host
 from wardkeep.engine.past import matrix_as_of
@@ -38,9 +38,8 @@ def test_a_cycle_is_in_the_ledger_and_in_the_matrix_alike(platform: Platform) ->
 
     seen, assessed = list(platform.ledger.read(1, 3))
     raw = platform.ledger.get_blob(seen["blobs"][0]["digest"])
-    assert snapshot_from_bytes(raw).answers.keys() == {
-        question.id for question in questions(platform.controls, HOST)
-    }
+    asked = (*questions(platform.controls, HOST), *long_questions(platform.controls))
+    assert snapshot_from_bytes(raw).answers.keys() == {question.id for question in asked}
     told = json.loads(platform.ledger.get_blob(assessed["blobs"][0]["digest"]))
     assert {one["fingerprint"] for one in told} == {f.fingerprint for f in cycle.checked[0].findings}
     for row in matrix(platform):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wardkeep.cli.options import Json
+from wardkeep.cli.options import Json, State
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,3 +113,114 @@ def show(out: Console, report: Report, every: bool) -> None:
         out.print(shown)
     for refusal in report.refused:
         out.print(f"   refused {refusal.raw}: {refusal.why}", style="yellow", markup=False)
+
+
+@app.command("host")
+def host_(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[HOST]…", help="Hosts; all when none.")
+    ] = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Ask hosts now what is too dear for every look: every file of every package against its checksum (minutes).
+
+    The answers are recorded, and stand in the host's looks with their age until the next one; a serving Wardkeep renews them by
+    itself. Example: wardkeep scan host app-1. Exit status: 0 all answered, 3 a host could not be asked.
+    """
+    import asyncio
+
+    from wardkeep.cli.terminal import console, print_json, progress
+    from wardkeep.core.facts import Snapshot
+    from wardkeep.engine.folder import find_folder
+    from wardkeep.engine.hosts import find_host, list_hosts
+    from wardkeep.engine.long_looks import look_inside
+    from wardkeep.engine.platform import open_platform, operator
+
+    done: list[Snapshot] = []
+    with open_platform(find_folder(state)) as platform, progress("looking", quiet=json) as step:
+        asked = [find_host(platform, name) for name in names or []] or list_hosts(platform)
+
+        async def ask() -> None:
+            async for snapshot in look_inside(platform, operator(), asked):
+                done.append(snapshot)
+                step(snapshot.subject, len(done), len(asked))
+
+        asyncio.run(ask())
+    told = [
+        (one.subject, one.problem or "; ".join(a.problem for a in one.answers.values() if not a.whole))
+        for one in done
+    ]
+    if json:
+        print_json([{"host": name, "problem": problem} for name, problem in told])
+    else:
+        for name, problem in told:
+            console().print(
+                f"{name}: {problem or 'looked at; `wardkeep check vm_scans` judges it'}", markup=False
+            )
+    raise typer.Exit(3 if any(problem for _, problem in told) or not told else 0)
+
+
+@app.command("ports")
+def ports_(
+    name: Annotated[str, typer.Argument(metavar="HOST", help="A host of the inventory.")],
+    wanted: Annotated[
+        str,
+        typer.Option(
+            "--ports", metavar="LIST", help="Ports, as `22,80,8000-8100`; the usual ones if not given."
+        ),
+    ] = "",
+    rate: Annotated[
+        float, typer.Option("--rate", metavar="N", min=1, max=5000, help="Connections begun in a second.")
+    ] = 500.0,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Try a host's TCP ports and TLS from here, and hold what answers against the host's own word and policy.
+
+    Only hosts of the inventory, only when you say so; it is recorded. Example: wardkeep scan ports app-1. Exit status: 0 all as
+    it should be, 1 something answers that should not, 3 something is unknown.
+    """
+    import asyncio
+
+    from wardkeep.cli.terminal import console, exit_status, print_json, progress
+    from wardkeep.cli.terminal import state as shape
+    from wardkeep.controls import control
+    from wardkeep.engine.assess import assess
+    from wardkeep.engine.folder import find_folder
+    from wardkeep.engine.hosts import find_host
+    from wardkeep.engine.long_looks import look_outside
+    from wardkeep.engine.platform import open_platform, operator
+    from wardkeep.fleet.outside import read_ports
+
+    ports = read_ports(wanted) if wanted else ()
+    with open_platform(find_folder(state)) as platform:
+        host = find_host(platform, name)
+        with progress(f"trying {name}", quiet=json) as step:
+            seen, snapshot = asyncio.run(
+                look_outside(
+                    platform,
+                    operator(),
+                    host,
+                    ports,
+                    rate=rate,
+                    progress=lambda done, of: step("ports", done, of),
+                )
+            )
+        row = control("vm_scans")
+        judged = assess(row, snapshot, platform.config.policy(row, host.name))
+    found = [one for one in judged if one.rule.startswith("vm_scans.outside_")]
+    if json:
+        print_json(
+            {
+                "host": name, "at": seen.at, "addresses": seen.addresses, "tried": seen.tried,
+                "ports": [{"port": p.port, "family": p.family, "state": p.state, "tls": p.tls, "until": p.until} for p in seen.ports],
+                "findings": [{"rule": f.rule, "subject": f.subject, "verdict": f.verdict.value, "seen": f.seen, "todo": f.todo} for f in found],
+            }
+        )  # fmt: skip
+    else:
+        for one in found:
+            console().print(shape(one.verdict.value), f"{one.subject}: {one.seen}", markup=False)
+            if one.todo and one.verdict.value != "pass":
+                console().print(f"     {one.todo}", style="dim", markup=False)
+    raise typer.Exit(exit_status(one.verdict.value for one in found))

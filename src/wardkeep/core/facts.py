@@ -27,6 +27,10 @@ class Question:
     the answer is cut short and therefore no answer. `subject` is `HOST`, or `PLATFORM` for a question to Wardkeep itself.
     `root` says that only root sees the whole truth: asked without privilege, the answer is not whole. Only a question whose
     output is the same for every user may set it to false. `id` is letters, digits and `._:@+-` (it names a file).
+
+    `keep` above 0 marks a long look, too dear for every cycle: it is asked by itself once in so many seconds, and its last
+    answer stands in the snapshots until then. Such an answer says itself when it was taken. With no script, what is kept
+    was seen from outside of the host.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Question:
     limit: int = 8 << 20
     subject: str = HOST
     root: bool = True
+    keep: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,18 @@ class Blind:
 
 
 def questions(controls: Iterable[Control], subject: str) -> tuple[Question, ...]:
-    """Every question the controls want put to this kind of subject, each once, in a stable order."""
+    """Every question the controls want put to this kind of subject, each once, in a stable order; no long looks."""
+    return tuple(ask for ask in _asked(controls, subject) if not ask.keep)
+
+
+def long_questions(controls: Iterable[Control]) -> tuple[Question, ...]:
+    """The questions that are asked by long looks alone, in a stable order; see `Question.keep`."""
+    return tuple(ask for ask in _asked(controls, HOST) if ask.keep)
+
+
+def _asked(controls: Iterable[Control], subject: str) -> list[Question]:
     asks = {kind.ask.id: kind.ask for c in controls for kind in c.facts() if kind.ask.subject == subject}
-    return tuple(asks[name] for name in sorted(asks))
+    return [asks[name] for name in sorted(asks)]
 
 
 def subject_of(control: Control) -> frozenset[str]:

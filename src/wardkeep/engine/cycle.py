@@ -18,6 +18,7 @@ from wardkeep.core.findings import Finding, Verdict
 from wardkeep.engine.assess import assess, not_built, questions
 from wardkeep.engine.findings import Assessment, Turn, deadlines, record
 from wardkeep.engine.hosts import list_hosts, note_looks
+from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.platform_facts import ask_platform
@@ -57,15 +58,19 @@ def check(
     controls: Sequence[Control] | None = None,
     progress: Progress = lambda subject, done, of: None,
     guard: Callable[[], None] | None = None,
+    deep: bool = False,
 ) -> Cycle:
     """Observe and assess now: the given hosts (all of them, and the platform itself, when none are given).
 
     Each subject's snapshot and assessment are in the ledger before its findings are in the state. A host that cannot be
-    asked is recorded as such: all its rules are unknown. `guard` is the fence of a worker (see engine.leases).
+    asked is recorded as such: all its rules are unknown. `guard` is the fence of a worker (see engine.leases). `deep` asks the
+    shorter of the long questions now, instead of taking what was kept (see engine.long_looks).
     Raises only for faults of our own state.
     """
     with _collector_paused():
-        return asyncio.run(_check(platform, actor, hosts, controls or platform.controls, progress, guard))
+        return asyncio.run(
+            _check(platform, actor, hosts, controls or platform.controls, progress, guard, deep)
+        )
 
 
 @contextmanager
@@ -88,20 +93,25 @@ async def _check(
     controls: Sequence[Control],
     progress: Progress,
     guard: Callable[[], None] | None,
+    deep: bool,
 ) -> Cycle:
     asked = list_hosts(platform) if hosts is None else list(hosts)
     of = len(asked) + (hosts is None)
     done: list[Checked] = []
     turns: list[Turn] = []
 
+    long = short_enough(controls) if deep else []
+
     def take(group: Sequence[Snapshot]) -> None:
-        looked, turned = record_looks(platform, actor, group, controls, guard)
+        for snapshot in group if long else ():
+            keep_looks(platform, actor, snapshot, long)
+        looked, turned = record_looks(platform, actor, with_kept(platform, group, controls), controls, guard)
         turns.extend(turned)
         for one in looked:
             done.append(one)
             progress(one.subject, len(done), of)
 
-    async for group in _groups(observe_all(asked, questions(controls, HOST))):
+    async for group in _groups(observe_all(asked, (*questions(controls, HOST), *long))):
         await asyncio.to_thread(take, group)
     if hosts is None:
         await asyncio.to_thread(take, [ask_platform(platform, questions(controls, PLATFORM))])

@@ -7,6 +7,7 @@ clock) are recorded when one of them changed, and once a day.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -14,23 +15,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from wardkeep.core.errors import WardkeepError
+from wardkeep.core.facts import Question
 from wardkeep.engine.alert_loop import AlertLoop
 from wardkeep.engine.alerts import reopen
 from wardkeep.engine.clock import tick
 from wardkeep.engine.cycle import Cycle, check, look_at_platform
 from wardkeep.engine.durable import Durable, Json, Run
+from wardkeep.engine.hosts import list_hosts
 from wardkeep.engine.index import catch_up
 from wardkeep.engine.leases import Fenced
+from wardkeep.engine.long_looks import look_inside, looks_due
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.schedules import OBSERVE, Duty, duties
 from wardkeep.engine.waivers import note_expired
+from wardkeep.fleet import Host
 
 TICK = 5.0  # seconds
 EARLY = (
     0.1  # a row is looked at when this part of its cadence is left, so that it is never late by our own doing
 )
 DAILY = timedelta(days=1)
+LONG = timedelta(minutes=10)  # how often it is asked whether a long look is due
 NEVER = datetime.min.replace(tzinfo=UTC)
 _log = logging.getLogger("wardkeep.running")
 Turned = Callable[[Cycle], None]  # told after each cycle; alerts hang here
@@ -54,7 +60,20 @@ def register(platform: Platform, durable: Durable, turned: Turned = lambda cycle
         turned(cycle)
         return {"subjects": len(cycle.checked), "findings": len(cycle.findings)}
 
+    def look_long(run: Run) -> Json:
+        """Put the long questions that are due to their hosts, one host after the other: nobody waits, and it shall not be felt."""
+        due, done = looks_due(platform, datetime.now(UTC)), 0
+        for host in list_hosts(platform):
+            if host.name in due:
+                done += asyncio.run(_looked(platform, f"engine:{run.worker.id}", host, due[host.name]))
+        return {"hosts": done}
+
     durable.workflow("observe", observe)
+    durable.workflow("look_long", look_long)
+
+
+async def _looked(platform: Platform, actor: str, host: Host, due: Sequence[Question]) -> int:
+    return sum([not snapshot.problem async for snapshot in look_inside(platform, actor, [host], due)])
 
 
 @dataclass
@@ -71,6 +90,7 @@ class Running:
     _alerts: AlertLoop | None = None
     _told: frozenset[tuple[str, str]] = frozenset()
     _told_at: datetime = NEVER
+    _long_at: datetime = NEVER
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="wardkeep-running", daemon=True)
@@ -95,6 +115,11 @@ class Running:
             due = min(duty.next_due for duty in waiting)
             rows = sorted(duty.control for duty in waiting)
             self.durable.enqueue("observe", f"observe-{due:%Y%m%dT%H%M%S}-{len(rows)}", *rows)
+        if now - self._long_at >= LONG:
+            # Its id names the hour: a host that could not be asked is tried again in the next one.
+            if looks_due(self.platform, now):
+                self.durable.enqueue("look_long", f"look-long-{now:%Y%m%dT%H}")
+            self._long_at = now
         self._tell(now)
         for act in self.every_tick:
             act(now)

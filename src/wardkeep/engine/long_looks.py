@@ -1,0 +1,217 @@
+"""Looks that are too dear for every cycle: kept in the ledger, and laid into the snapshots of the cycles until the next one.
+
+Two kinds of entry: `scan-inside`, what the host answered to the long questions (every package's checksums), and
+`scan-outside`, which ports answered from here. Each has its snapshot as blob, and every answer says itself when it was taken, so
+that a rule sees its age. A serving Wardkeep looks by itself when a look grows old; from outside only a person looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from wardkeep.core.control import Control
+from wardkeep.core.errors import BadInput
+from wardkeep.core.facts import PLATFORM, Answer, Question, Snapshot
+from wardkeep.core.memo import Memo
+from wardkeep.engine.assess import long_questions
+from wardkeep.engine.index import catch_up
+from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.facts.listeners import Listeners
+from wardkeep.facts.outside_ports import OutsidePort, OutsidePorts, told
+from wardkeep.fleet import Host, observe_all, snapshot_bytes
+from wardkeep.fleet.outside import addresses_of, look, own_addresses, usual_ports
+from wardkeep.fleet.snapshots import snapshot_from_bytes
+from wardkeep.store.schema import entries, hosts
+
+INSIDE, OUTSIDE = "scan-inside", "scan-outside"
+DAY = 86400
+EARLY = 0.9  # the part of its time after which a look is renewed
+SETTLED = timedelta(minutes=10)  # a host that was just added is not loaded at once
+_read_before = Memo(4 << 20)
+
+
+async def look_inside(
+    platform: Platform, actor: str, asked: Sequence[Host], questions: Sequence[Question] = ()
+) -> AsyncIterator[Snapshot]:
+    """Put long questions (all of them when none are named) to the hosts, record the answers, give the snapshots as they come."""
+    wanted = questions or [question for question in long_questions(platform.controls) if question.script]
+    async for snapshot in observe_all(asked, wanted):
+        if not snapshot.problem:
+            record_look(platform, actor, INSIDE, snapshot)
+        yield snapshot
+
+
+def record_look(platform: Platform, actor: str, kind: str, snapshot: Snapshot) -> int:
+    """Keep a look: the ledger's entry with the answers, which stand in the host's snapshots from now on.
+
+    What the host was not asked this time is carried on from its last look; an answer that is not whole does not take the place
+    of one that is. The entry tells of each answer when it was taken.
+    """
+    looked = {name: timestamp(snapshot.at) for name in snapshot.answers}
+    answers = dict(snapshot.answers)
+    for index in _newest(platform, [snapshot.subject], (kind,)).get(snapshot.subject, ()):
+        before = next(platform.ledger.read(index, index + 1))["body"]["looked"]
+        for name, answer in _answers(platform, index).items():
+            if name not in answers or (answer.whole and not answers[name].whole):
+                answers[name], looked[name] = answer, before[name]
+    data = snapshot_bytes(replace(snapshot, answers=answers, _learned={}))
+    (digest,) = platform.ledger.put_blobs([data])
+    unanswered = sorted(name for name, answer in snapshot.answers.items() if not answer.whole)
+    entry = platform.record(
+        kind,
+        actor,
+        {"questions": sorted(snapshot.answers), "unanswered": unanswered, "looked": looked},
+        subject={"host": snapshot.subject, "control": "vm_scans"},
+        blobs=[{"name": "snapshot", "digest": digest, "size": len(data)}],
+    )
+    catch_up(platform)
+    return entry
+
+
+def keep_looks(platform: Platform, actor: str, snapshot: Snapshot, asked: Sequence[Question]) -> None:
+    """Keep what a cycle's snapshot holds of long questions, so that later cycles do not fall back behind it."""
+    found = {ask.id: snapshot.answers[ask.id] for ask in asked if ask.id in snapshot.answers}
+    if found and not snapshot.problem:
+        record_look(platform, actor, INSIDE, replace(snapshot, answers=found, _learned={}))
+
+
+def with_kept(
+    platform: Platform, snapshots: Sequence[Snapshot], controls: Iterable[Control]
+) -> list[Snapshot]:
+    """The snapshots with the last answer to each long question that the controls want, where one was kept."""
+    wanted = {question.id: question for question in long_questions(controls)}
+    names = [one.subject for one in snapshots if not one.problem and one.subject != PLATFORM]
+    if not wanted or not names:
+        return list(snapshots)
+    kept = _newest(platform, names)
+    return [_laid_in(platform, one, kept.get(one.subject, ()), wanted) for one in snapshots]
+
+
+def short_enough(controls: Iterable[Control]) -> list[Question]:
+    """The long questions that a look at named rows asks anew: those that are renewed within a day anyhow."""
+    return [question for question in long_questions(controls) if question.script and question.keep <= DAY]
+
+
+def _laid_in(
+    platform: Platform, snapshot: Snapshot, looks: Sequence[int], wanted: Mapping[str, Question]
+) -> Snapshot:
+    if snapshot.problem or snapshot.subject == PLATFORM:
+        return snapshot
+    found: dict[str, Answer] = {}
+    for index in looks:
+        found |= {name: answer for name, answer in _answers(platform, index).items() if name in wanted}
+    for name, question in wanted.items():
+        how = "scan host" if question.script else "scan ports"
+        why = f"is a long look that was not done yet; `wardkeep {how} {snapshot.subject}` does it now"
+        found.setdefault(name, Answer(name, None, b"", whole=False, problem=why))
+    # What was asked just now is newer than what was kept.
+    return replace(snapshot, answers={**found, **snapshot.answers}, _learned={})
+
+
+def _newest(
+    platform: Platform, names: Sequence[str], kinds: Sequence[str] = (INSIDE, OUTSIDE)
+) -> dict[str, list[int]]:
+    """Host → the entries of its newest look of each kind, since it was added to the inventory."""
+    e = entries.c
+    newest = (
+        select(e.host, func.max(e.idx))
+        .join(hosts, hosts.c.name == e.host)
+        .where(e.kind.in_(kinds), e.at >= hosts.c.added)
+        .group_by(e.host, e.kind)
+    )
+    if len(names) < 100:
+        newest = newest.where(e.host.in_(names))
+    found: dict[str, list[int]] = {}
+    with platform.store.read() as connection:
+        for host, index in connection.execute(newest):
+            found.setdefault(host, []).append(int(index))
+    return found
+
+
+def _answers(platform: Platform, index: int) -> Mapping[str, Answer]:
+    entry = next(platform.ledger.read(index, index + 1))
+    digest, size = entry["blobs"][0]["digest"], int(entry["blobs"][0]["size"])
+    return _read_before.get(  # type: ignore[return-value]
+        (platform.folder, digest), size, lambda: snapshot_from_bytes(platform.ledger.get_blob(digest)).answers
+    )
+
+
+def looks_due(platform: Platform, now: datetime) -> dict[str, list[Question]]:
+    """Host → the long questions whose answers grow too old, or that it was never asked."""
+    asks = [question for question in long_questions(platform.controls) if question.script]
+    with platform.store.read() as connection:
+        known = select(hosts.c.name).where(hosts.c.added < now - SETTLED, hosts.c.url.not_like("recorded:%"))
+        names = sorted(connection.execute(known).scalars())
+    if not asks or not names:
+        return {}
+    newest = _newest(platform, names, (INSIDE,))
+    found = {
+        name: [ask for ask in asks if _is_due(platform, ask, newest.get(name, ()), now)] for name in names
+    }
+    return {name: due for name, due in found.items() if due}
+
+
+def _is_due(platform: Platform, ask: Question, looks: Sequence[int], now: datetime) -> bool:
+    for index in looks:
+        looked = next(platform.ledger.read(index, index + 1))["body"]["looked"].get(ask.id)
+        if looked and now - datetime.fromisoformat(looked) < timedelta(seconds=ask.keep * EARLY):
+            return False
+    return True
+
+
+async def look_outside(
+    platform: Platform,
+    actor: str,
+    host: Host,
+    ports: Sequence[int] = (),
+    *,
+    rate: float,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[OutsidePorts, Snapshot]:
+    """Try the host's ports from here, record what answered, and give it with the host's own list of listeners.
+
+    Tried are `ports` (the usual ones when none are named) and every port that the host itself says it listens on. Raises BadInput
+    for a host that cannot be seen from here by its nature, Unavailable where nothing answers.
+    """
+    address = host.address
+    if address.scheme == "recorded":
+        raise BadInput("is a recording, which has no ports", where=host.name)
+    if host.jump:
+        raise BadInput(
+            "is reached through another host, so nothing is seen of it from here",
+            where=host.name,
+            todo="Look from a place that reaches it directly.",
+        )
+    places = own_addresses() if address.scheme == "local" else await addresses_of(address.place)
+    if not places:
+        raise BadInput("this machine has no address that others could reach", where=host.name)
+    (inside,) = [snapshot async for snapshot in observe_all([host], [Listeners.ask])]
+    listeners = inside.learn(Listeners)
+    wanted = set(ports or usual_ports())
+    if isinstance(listeners, Listeners):
+        wanted |= {socket.port for socket in listeners.sockets if socket.protocol == "tcp"}
+    if address.scheme == "ssh":
+        wanted.add(address.port)
+    began = datetime.now(UTC)
+    tried = await look(places, sorted(wanted), rate=rate, progress=progress)
+    held = (
+        {s.port for s in listeners.sockets if s.protocol == "tcp"}
+        if isinstance(listeners, Listeners)
+        else set()
+    )
+    told_of = tuple(
+        dict.fromkeys(
+            OutsidePort(one.port, one.family, one.state, one.tls, one.until)
+            for one in tried
+            if one.state == "open" or one.port in held
+        )
+    )
+    answer = Answer(OutsidePorts.ask.id, 0, told(began, places, len(wanted), told_of))
+    record_look(platform, actor, OUTSIDE, Snapshot(host.name, began, {answer.question: answer}))
+    return OutsidePorts.parse(answer), replace(
+        inside, answers={**inside.answers, answer.question: answer}, _learned={}
+    )
