@@ -186,7 +186,7 @@ def test_a_trial_over_an_altered_table_goes_back_to_the_altered_one(pair: Pair) 
 
 def test_what_is_not_needed_any_more_is_taken_away(pair: Pair) -> None:
     keep(pair, Policy(allow=("22/tcp limit 5/minute", "443/tcp from 192.0.2.0/24")))
-    assert {"via_tcp_443_some", "open_tcp_22_5_minute_rate4"} <= names(pair)
+    assert {"via_tcp", "open_tcp_22_5_minute_rate4"} <= names(pair)
     policy = Policy(allow=("80/tcp",))
     keep(pair, policy)
     assert names(pair) == {*own_table.kept_names(policy.permit), own_table.chain_of(policy.permit)}

@@ -92,7 +92,7 @@ def kept_names(permit: Permit) -> frozenset[str]:
     for opening in permit.openings:
         made.add(_counter(opening))
         if opening.sources:
-            made.add(_via(opening))
+            made.add(_via(opening.protocol))
         if opening.limit:
             made |= {f"{_counter(opening)}_rate{version}" for version in (4, 6)}
     return frozenset(made)
@@ -100,7 +100,7 @@ def kept_names(permit: Permit) -> frozenset[str]:
 
 def _transaction(permit: Permit, chain: str, dispatch: str, more: str = "") -> str:
     # What is declared and exists already stays as it is, with counters and elements: only chains are emptied and filled.
-    chains = {_via(o): _recorded(o) for o in permit.openings if o.sources}
+    chains = {_via(p): _recorded(p) for p in sorted({o.protocol for o in permit.openings if o.sources})}
     chains |= {chain: _rules(permit), "input": dispatch.format(chain=chain)}
     hook = "\t\ttype filter hook input priority filter - 10; policy drop;\n"
     empty = "".join(f"\tchain {name} {{\n{hook if name == 'input' else ''}\t}}\n" for name in chains)
@@ -144,22 +144,22 @@ def _opening(opening: Opening) -> list[str]:
     if not opening.sources:
         return [*lines, f'{match} counter name "{_counter(opening)}" accept']
     return lines + [
-        f"{_from(networks)} {match} goto {_via(opening)}" for networks in _by_family(opening.sources)
+        f'{_from(networks)} {match} counter name "{_counter(opening)}" goto {_via(opening.protocol)}'
+        for networks in _by_family(opening.sources)
     ]
 
 
-def _recorded(opening: Opening) -> str:
+def _recorded(protocol: str) -> str:
     """Who came, and when last, by what is left of the timeout: an entry that nobody uses is known by it. In rules of their
     own, without a verdict: a record that is full must not close an opening."""
-    port = f"{opening.protocol} dport"
+    port = f"{protocol} dport"
     return (
-        f"\t\tupdate @seen4 {{ ip saddr . {port} }}\n\t\tupdate @seen6 {{ ip6 saddr . {port} }}\n"
-        f'\t\tcounter name "{_counter(opening)}" accept\n'
+        f"\t\tupdate @seen4 {{ ip saddr . {port} }}\n\t\tupdate @seen6 {{ ip6 saddr . {port} }}\n\t\taccept\n"
     )
 
 
-def _via(opening: Opening) -> str:
-    return _counter(opening).replace("open_", "via_", 1)
+def _via(protocol: str) -> str:
+    return f"via_{protocol}"
 
 
 def _beside(permit: Permit) -> str:
@@ -203,4 +203,6 @@ def _by_family(networks: Iterable[Network]) -> list[list[Network]]:
 
 def _from(networks: list[Network]) -> str:
     family = "ip" if networks[0].version == 4 else "ip6"
-    return f"{family} saddr {{ {', '.join(str(n) for n in networks)} }}"
+    told = ", ".join(str(n) for n in networks)
+    # A set for one network costs the kernel more than the rule around it.
+    return f"{family} saddr {told if len(networks) == 1 else '{ ' + told + ' }'}"
