@@ -12,7 +12,7 @@ import pytest
 
 from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import Question
-from wardkeep.fleet.collector import compose
+from wardkeep.fleet.collector import compose, longest, plan_lanes
 from wardkeep.fleet.local import LocalConnector
 
 
@@ -245,3 +245,42 @@ async def test_missing_coreutils_are_named(tools: tuple[str, ...]) -> None:
     hide = "; ".join(f"mount --bind /dev/null /usr/bin/{tool}" for tool in tools)
     snapshot = await in_a_namespace(hide).ask([Question("a", "echo a")])
     assert snapshot.problem == f"coreutils are not complete there: {' '.join(tools)} missing"
+
+
+def test_slow_questions_run_beside_the_quick_ones_and_those_that_share_come_one_after_the_other() -> None:
+    questions = [
+        Question("quick-1", "true"),
+        Question("slow-1", "true", timeout=60, shares="apt"),
+        Question("slow-2", "true", timeout=60),
+        Question("quick-2", "true", timeout=5),
+        Question("slow-3", "true", timeout=60, shares="apt"),
+        Question("slow-4", "true", timeout=30),
+        Question("slow-5", "true", timeout=30),
+        Question("quick-3", "true"),
+    ]
+    plan = [[[q.id for q in group.questions] for group in lane] for lane in plan_lanes(questions)]
+    assert plan == [
+        [["slow-1"], ["slow-3"]],
+        [["slow-2"]],
+        [["slow-4"], ["slow-5"]],
+        [["quick-2"], ["quick-1", "quick-3"]],
+    ]
+    # Each is allowed its time, and what ending it takes: 25 s twice, and 9.
+    assert longest(questions[:1] + questions[3:4] + questions[7:]) == 25 + 25 + 9
+    assert longest([]) == 0
+
+
+async def test_questions_that_share_find_what_the_one_before_made_and_nothing_is_left() -> None:
+    make = 'test -d "$WARDKEEP_ROUND" && echo made >"$WARDKEEP_ROUND/thing" && echo "$WARDKEEP_ROUND"'
+    questions = [
+        Question("first", make, timeout=60, shares="thing"),
+        Question("second", 'cat "$WARDKEEP_ROUND/thing"', timeout=60, shares="thing"),
+    ]
+    answers = (await LocalConnector("me").ask(questions)).answers
+    assert answers["second"].stdout == b"made\n"
+    folder = Path(answers["first"].stdout.decode().strip())
+    for _ in range(600):  # it is removed after the last answer was sent
+        if not folder.parent.exists():
+            break
+        await asyncio.sleep(0.1)
+    assert not folder.parent.exists()

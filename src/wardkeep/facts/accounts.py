@@ -20,15 +20,16 @@ SCRIPT = (
     + r"""
 kind() {
   case $1 in
-    '') echo empty ;; x) echo x ;; '!'* | '*'*) echo locked ;;
-    '$'*'$'*) k=${1#?}; echo "${k%%\$*}" ;; *) echo des ;;
+    '') kind=empty ;; x) kind=x ;; '!'* | '*'*) kind=locked ;;
+    '$'*'$'*) kind=${1#?}; kind=${kind%%\$*} ;; *) kind=des ;;
   esac
 }
 # The second field becomes its kind; `read` with IFS=: would lose an empty last field.
 scrub() {
   while IFS= read -r line; do
     name=${line%%:*}; rest=${line#*:}
-    printf '|%s:%s:%s\n' "$name" "$(kind "${rest%%:*}")" "${rest#*:}"
+    kind "${rest%%:*}"
+    printf '|%s:%s:%s\n' "$name" "$kind" "${rest#*:}"
   done
 }
 all=$(getent passwd) && shadow=$(getent shadow) && groups=$(getent group) || exit

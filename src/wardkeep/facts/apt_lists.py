@@ -63,7 +63,7 @@ class Release:
 class AptLists:
     """What is configured, what of it the host has a copy of, and when those copies were made by the archive."""
 
-    ask: ClassVar[Question] = Question("apt_lists", SCRIPT, tool="apt-get", timeout=60)
+    ask: ClassVar[Question] = Question("apt_lists", SCRIPT, tool="apt-get", timeout=60, shares="apt")
     configured: tuple[Target, ...]
     present: tuple[Target, ...]
     releases: tuple[Release, ...]

@@ -1,6 +1,6 @@
 """What apt knows of every installed package: which versions exist, where from, and which one it would install.
 
-Read from the lists the host already has; nothing is fetched, locked or written but a cache that lasts as long as the question.
+Read from the lists the host already has; nothing is fetched, locked or written but a cache that lasts no longer than the round.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Choice:
 class AptPolicy:
     """All package lists and all installed packages, as `apt-cache policy` tells."""
 
-    ask: ClassVar[Question] = Question("apt_policy", SCRIPT, tool="apt-cache", timeout=60)
+    ask: ClassVar[Question] = Question("apt_policy", SCRIPT, tool="apt-cache", timeout=60, shares="apt")
     files: tuple[PackageFile, ...]
     choices: tuple[Choice, ...]
 

@@ -10,7 +10,14 @@ from wardkeep.core.facts import Answer, Question
 from wardkeep.facts.sections import END, sections
 
 SCRIPT = f"""command -v dpkg-query >/dev/null || exit 127
-out=$(dpkg-query -S '*/lib/systemd/system/*.service')
+# By exact names: a pattern would be held against every file of every package. Packages from before the merge of /usr name /lib.
+set --
+[ -L /lib ] || set -- /lib/systemd/system/*.service /lib/systemd/system/*/*.service
+for file in /usr/lib/systemd/system/*.service /usr/lib/systemd/system/*/*.service; do
+  set -- "$@" "$file"
+  [ ! -L /lib ] || set -- "$@" "${{file#/usr}}"
+done
+out=$(dpkg-query -S -- "$@" 2>/dev/null)
 [ $? -le 1 ] || exit 2
 printf '= units\\n'
 [ -z "$out" ] || printf '%s\\n' "$out" | sed 's/^/|/'

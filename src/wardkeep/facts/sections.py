@@ -18,12 +18,19 @@ from wardkeep.core.facts import Answer
 QUOTE = """quote() { while IFS= read -r line || [ -n "$line" ]; do printf '|%s\\n' "$line"; done; }
 """
 # POSIX sh: apt's own cache of all packages is read where nothing that it was made from is newer, so that apt has no reason to write
-# it anew. Otherwise apt builds one for the question (half a second of CPU), in a folder of its own that is gone afterwards;
-# where nothing can be written, in memory, each time. Use $apt_cache unquoted.
+# it anew. Otherwise apt builds one (half a second of CPU), in a folder that is gone afterwards: the round's, where the next question
+# finds it (apt itself looks whether it agrees with the lists), or one of the question's own; where there is no room, in memory, each
+# time. Use $apt_cache unquoted.
 APT_CACHE = """made= lists= status=
 eval "$(apt-config shell made Dir::Cache::pkgcache/f lists Dir::State::lists/d status Dir::State::status/f 2>/dev/null)"
 if [ -s "$made" ] && newer=$(find "$lists" "$status" /etc/apt -cnewer "$made" 2>&1) && [ -z "$newer" ]; then
   apt_cache=
+elif [ -d "${WARDKEEP_ROUND:-}" ]; then
+  apt_cache="-o Dir::Cache::pkgcache=$WARDKEEP_ROUND/packages -o Dir::Cache::srcpkgcache="
+  if ! apt-cache $apt_cache policy >/dev/null 2>&1 || [ ! -s "$WARDKEEP_ROUND/packages" ]; then
+    rm -f "$WARDKEEP_ROUND"/packages*
+    apt_cache="-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
+  fi
 else
   own=$(mktemp -d 2>/dev/null) && trap 'rm -rf "$own"' EXIT && trap 'exit 1' HUP INT TERM
   apt_cache="-o Dir::Cache::pkgcache=${own:+$own/packages} -o Dir::Cache::srcpkgcache="

@@ -38,14 +38,15 @@ if command -v systemd-detect-virt >/dev/null; then inside=$(systemd-detect-virt 
 [ -n "$inside" ] || { [ -e /run/.containerenv ] || [ -e /.dockerenv ]; } && inside=${inside:-container}
 [ -z "$inside" ] || [ "$inside" = none ] || printf '= container %s\n' "$inside"
 [ -d /proc/sys/kernel ] || exit 3
-for key in """
-    + " ".join(KEYS)
-    + r"""; do
-  file=/proc/sys/$(printf %s "$key" | tr . /)
-  if [ ! -e "$file" ]; then printf '= absent %s\n' "$key"
-  elif value=$(cat "$file" 2>/dev/null) && [ -n "$value" ]; then printf '= value %s %s\n' "$key" "$value"
-  else printf '= hidden %s\n' "$key"; fi
-done
+tell() {
+  # Not by `read`: it takes byte by byte, and most of these files end after the first.
+  if [ ! -e "/proc/sys/$2" ]; then printf '= absent %s\n' "$1"
+  elif value=$(cat "/proc/sys/$2" 2>/dev/null) && [ -n "$value" ]; then printf '= value %s %s\n' "$1" "$value"
+  else printf '= hidden %s\n' "$1"; fi
+}
+"""
+    + "".join(f"tell {key} {key.replace('.', '/')}\n" for key in KEYS)
+    + r"""
 if [ -d /run/systemd/system ]; then
   printf '= limit %s\n' "$(systemctl show -p DefaultLimitCORESoft --value)"
 fi

@@ -71,9 +71,14 @@ def plan_lanes(questions: Sequence[Question], lanes: int = LANES) -> list[list[G
     """What is asked side by side: in each lane groups, one after the other.
 
     A question that is given more time than usual is expected to need it: alone in its group, in the lanes but the
-    last. The others share the last lane.
+    last, those that share something one after the other. The quick ones have the last lane.
     """
-    slow = [q for q in questions if q.timeout > QUICK]
+    slow: dict[str, list[Question]] = {}
+    for question in questions:
+        if question.timeout > QUICK:
+            slow.setdefault(f"shared {question.shares}" if question.shares else question.id, []).append(
+                question
+            )
     quick: dict[int, list[Question]] = {}
     for question in questions:
         if question.timeout <= QUICK:
@@ -81,8 +86,10 @@ def plan_lanes(questions: Sequence[Question], lanes: int = LANES) -> list[list[G
     groups = [Group(some) for _, group in sorted(quick.items()) for some in _in_pieces(group)]
     count = max(1, min(lanes - bool(quick), len(slow)))
     alone: list[list[Group]] = [[] for _ in range(count)]
-    for place, question in enumerate(sorted(slow, key=lambda q: -q.timeout)):
-        alone[place % count].append(Group((question,)))
+    for some in sorted(slow.values(), key=lambda some: -sum(q.timeout for q in some)):
+        loads = [sum(group.seconds for group in lane) for lane in alone]
+        place = min(range(count), key=lambda n: (loads[n], -n if loads[n] else n))
+        alone[place] += [Group((question,)) for question in some]
     return [lane for lane in [*alone, groups] if lane]
 
 

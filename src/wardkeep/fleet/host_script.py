@@ -217,7 +217,7 @@ main() {
   printf '\nbegun %s\n' "$N"
   for base in /dev/shm /run /tmp /var/tmp -; do
     d=$base/wardkeep.@FOLDER@
-    mkdir "$d" "$d/i" || continue
+    mkdir "$d" "$d/i" "$d/round" || continue
     echo >"$d/begun"
     [ ! -s "$d/begun" ] || break
     rm -rf "$d"
@@ -245,6 +245,8 @@ main() {
     exit 70
   fi
   input
+  WARDKEEP_ROUND=$d/round
+  export WARDKEEP_ROUND
   set --
   i=0
   while [ "$i" -lt "$n" ]; do
