@@ -8,8 +8,9 @@ PY := .venv/bin/python
 RUN_PACKAGES := python3-venv
 # PostgreSQL, sshd, namespaces with nftables and a browser: the tests run the real thing.
 TEST_PACKAGES := python3-venv systemd busybox openssh-server openssh-client sudo nftables iptables iproute2 postgresql chromium fonts-dejavu-core
-# Live Debian hosts for the scenarios.
-E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archive-keyring openssh-client
+# Live Debian hosts for the scenarios: containers and virtual machines.
+E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archive-keyring openssh-client iproute2 \
+  qemu-system-x86 qemu-utils swtpm e2fsprogs
 BENCH_PACKAGES := $(TEST_PACKAGES)
 
 .PHONY: help up test lint e2e bench lock wheel docs screenshots clean
@@ -26,7 +27,7 @@ test: .venv/.dev ## run the tests
 lint: .venv/.dev ## ruff and mypy --strict
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-e2e: .venv/.dev ## scenarios on live Debian hosts (containers)
+e2e: .venv/.dev ## scenarios on live Debian hosts (namespaces, containers, virtual machines)
 	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
 	WARDKEEP_LAB=required $(PY) -m pytest -m e2e --durations=10
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tests.e2e.lab import LabHost
+from wardkeep.lab import Host
 
 BUILD = r"""
 arch=$(dpkg --print-architecture)
@@ -56,14 +56,14 @@ def _rfc(when: datetime) -> str:
     return when.strftime("%a, %d %b %Y %H:%M:%S UTC")
 
 
-def publish(host: LabHost) -> None:
+def publish(host: Host) -> None:
     """Give the host its archives, install the unfixed `demo` and start its service. The lists are fresh."""
     host.stage(PUBLISH)
     sign(host)
 
 
 def sign(
-    host: LabHost,
+    host: Host,
     *,
     age: timedelta = timedelta(hours=1),
     until: timedelta = timedelta(days=7),
@@ -84,6 +84,6 @@ def sign(
         )
 
 
-def forget(host: LabHost) -> None:
+def forget(host: Host) -> None:
     """The host has not heard of its archives for nine days."""
     sign(host, age=timedelta(days=9))

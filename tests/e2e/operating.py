@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.lab import LabHost, podman
+from tests.e2e.fleet_hosts import in_fleet
 
 from wardkeep import controls
 from wardkeep.core.control import Control
@@ -21,14 +21,10 @@ from wardkeep.engine.durable import Durable
 from wardkeep.engine.hosts import add_host
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.engine.workers import apply_plan, drill_host, open_workers, plan_host, undo_plan
-from wardkeep.fleet import Host
+from wardkeep.fleet import Host as FleetHost
+from wardkeep.lab import Host
 
 ACTOR = "operator:lab"
-
-
-def address_of(host: LabHost) -> str:
-    """The host's own address on the lab's network, where every port of it can be knocked at."""
-    return podman("inspect", "-f", "{{.NetworkSettings.IPAddress}}", host.container).stdout.strip()
 
 
 @dataclass
@@ -37,7 +33,7 @@ class Operating:
 
     platform: Platform
     durable: Durable
-    host: Host
+    host: FleetHost
     control: Control
 
     def look(self) -> dict[str, str]:
@@ -67,10 +63,9 @@ class Operating:
 
 
 @contextmanager
-def operating(folder: Path, host: LabHost, row: str, policy: str = "") -> Iterator[Operating]:
+def operating(folder: Path, host: Host, row: str, policy: str = "") -> Iterator[Operating]:
     """A platform of its own in `folder` with the host as its only one. `policy` are lines of wardkeep.toml."""
-    url = f"ssh://root@{address_of(host)}:22"
-    entered = Host(host.name, url, host_keys=host.host_keys(), identity=str(host.key))
+    entered = in_fleet(host)
     open_platform(folder, create=True).close()
     if policy:
         with open(folder / "wardkeep.toml", "a") as file:

@@ -1,4 +1,4 @@
-"""States that a lab host is brought into: shell scripts for `LabHost.stage`. The recorded hosts were made by the same scripts."""
+"""States that a lab host is brought into: shell scripts for `Host.stage`. The recorded hosts were made by the same scripts."""
 
 from __future__ import annotations
 

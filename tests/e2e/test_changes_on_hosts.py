@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pytest
-from tests.e2e.lab import LabHost
 from tests.e2e.world import ACTOR, World
 
 from wardkeep.core.changes import Act, Change, Upgrade
@@ -23,9 +22,10 @@ from wardkeep.engine.apply.carry_out import Site
 from wardkeep.engine.apply.records import list_applies
 from wardkeep.engine.plans import UpgradeChange
 from wardkeep.engine.workers import open_workers
+from wardkeep.lab import Host
 
 pytestmark = pytest.mark.e2e
-BOTH = pytest.mark.parametrize("debian_host", ["bookworm", "trixie"], indirect=True)
+BOTH = pytest.mark.parametrize("debian_host", ["12", "13"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def upgrading(to: str) -> Control:
 
 
 @pytest.fixture
-def world_of(tmp_path: Path, debian_host: LabHost) -> Iterator[Callable[[Control], World]]:
+def world_of(tmp_path: Path, debian_host: Host) -> Iterator[Callable[[Control], World]]:
     made: list[World] = []
 
     def make(row: Control) -> World:
@@ -95,7 +95,7 @@ def world_of(tmp_path: Path, debian_host: LabHost) -> Iterator[Callable[[Control
 
 @BOTH
 def test_a_change_that_cuts_the_way_in_is_taken_back_by_the_host(
-    world_of: Callable[[Control], World], debian_host: LabHost
+    world_of: Callable[[Control], World], debian_host: Host
 ) -> None:
     """sshd is stopped: no new connection can confirm, so the host starts it again by its own clock."""
     row = marking(
@@ -113,7 +113,7 @@ def test_a_change_that_cuts_the_way_in_is_taken_back_by_the_host(
 
 
 def test_a_confirmed_change_stays_after_the_time_is_over(
-    world_of: Callable[[Control], World], debian_host: LabHost
+    world_of: Callable[[Control], World], debian_host: Host
 ) -> None:
     world = world_of(marking("touch /root/mark", "rm -f /root/mark", cuts_access=True))
     assert world.apply(world.plan(debian_host.name), confirm=4)["state"] == "applied"
@@ -136,7 +136,7 @@ def _die_before_confirming(folder: str, plan: str, row: Control) -> None:
 
 @BOTH
 def test_a_host_that_reboots_before_anybody_confirmed_comes_back_as_it_was(
-    world_of: Callable[[Control], World], tmp_path: Path, debian_host: LabHost
+    world_of: Callable[[Control], World], tmp_path: Path, debian_host: Host
 ) -> None:
     row = marking(
         "touch /root/mark; systemctl disable ssh",
@@ -179,7 +179,7 @@ index() {
 
 @BOTH
 def test_an_upgrade_keeps_changed_configuration_and_goes_back(
-    world_of: Callable[[Control], World], debian_host: LabHost
+    world_of: Callable[[Control], World], debian_host: Host
 ) -> None:
     debian_host.stage(
         ARCHIVE
@@ -198,7 +198,7 @@ def test_an_upgrade_keeps_changed_configuration_and_goes_back(
 
 
 def test_an_old_version_that_is_gone_cannot_be_taken_back_and_that_is_said(
-    world_of: Callable[[Control], World], debian_host: LabHost
+    world_of: Callable[[Control], World], debian_host: Host
 ) -> None:
     debian_host.stage(ARCHIVE + "build 1.0 ''; build 2.0 ''; index; apt-get -qq install -y wk-toy=1.0")
     world = world_of(upgrading("2.0"))
@@ -212,7 +212,7 @@ def test_an_old_version_that_is_gone_cannot_be_taken_back_and_that_is_said(
 
 
 def test_an_upgrade_that_would_remove_a_package_is_refused(
-    world_of: Callable[[Control], World], debian_host: LabHost
+    world_of: Callable[[Control], World], debian_host: Host
 ) -> None:
     debian_host.stage(
         ARCHIVE + "build 1.0 ''; build 2.0 'Conflicts: less\\n'; index; apt-get -qq install -y wk-toy=1.0"
@@ -249,7 +249,7 @@ def _take_up(folder: str, row: Control) -> dict[str, Any]:
 
 
 def test_a_controller_killed_while_apt_runs_leaves_no_broken_packages(
-    world_of: Callable[[Control], World], tmp_path: Path, debian_host: LabHost
+    world_of: Callable[[Control], World], tmp_path: Path, debian_host: Host
 ) -> None:
     """The package's script takes its time; the controller dies in it; apt goes on, and the next start waits for it."""
     debian_host.stage(
@@ -273,7 +273,7 @@ def test_a_controller_killed_while_apt_runs_leaves_no_broken_packages(
 
 
 def test_a_host_that_hangs_is_waited_for_and_the_change_ends(
-    world_of: Callable[[Control], World], debian_host: LabHost
+    world_of: Callable[[Control], World], debian_host: Host
 ) -> None:
     """The host freezes right after the change was made and comes back after its time to confirm is over."""
     world = world_of(marking("touch /root/mark", "rm -f /root/mark", cuts_access=True))
@@ -285,7 +285,7 @@ def test_a_host_that_hangs_is_waited_for_and_the_change_ends(
         debian_host.pause()
         if os.fork() == 0:
             time.sleep(8)
-            debian_host.unpause()
+            debian_host.resume()
             os._exit(0)
 
     outcome = world.apply(stored, confirm=20, trace=freeze)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,9 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.lab import LabHost, free_port
+
+from wardkeep.lab import Host
 
 pytestmark = pytest.mark.e2e
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
 
 
 class Terminal:
@@ -46,7 +54,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, debian_host: LabHost) -> Terminal:
+def terminal(tmp_path: Path, debian_host: Host) -> Terminal:
     made = Terminal(tmp_path / "state")
     debian_host.add_operator("ops")
     debian_host.stage(
@@ -54,7 +62,7 @@ def terminal(tmp_path: Path, debian_host: LabHost) -> Terminal:
     )
     made.run("up", "--once", status=1)
     made.run("host", "remove", made.json("host", "list")[0]["name"], "--yes")
-    url = f"ssh://ops@127.0.0.1:{debian_host.port}"
+    url = debian_host.url_of("ops")
     made.run("host", "add", "app-1", url, "--identity", str(debian_host.key), "--accept-key")
     return made
 

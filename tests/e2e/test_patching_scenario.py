@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import archive
-from tests.e2e.lab import LabHost
 from tests.e2e.operating import operating
 
+from wardkeep.lab import Host
+
 pytestmark = pytest.mark.e2e
-BOTH = pytest.mark.parametrize("debian_host", ["bookworm", "trixie"], indirect=True)
+BOTH = pytest.mark.parametrize("debian_host", ["12", "13"], indirect=True)
 ALL_PASS = {
     "lists_are_fresh": "pass",
     "no_update_is_pending": "pass",
@@ -22,16 +23,16 @@ ALL_PASS = {
 }
 
 
-def version(host: LabHost) -> str:
+def version(host: Host) -> str:
     return host.stage("dpkg-query -W -f '${Version}' demo")
 
 
-def runs_new_code(host: LabHost) -> bool:
+def runs_new_code(host: Host) -> bool:
     return "(deleted)" not in host.stage("readlink /proc/$(pidof demod)/exe")
 
 
 @BOTH
-def test_behind_patched_restarted_drilled_and_sabotaged(debian_host: LabHost, tmp_path: Path) -> None:
+def test_behind_patched_restarted_drilled_and_sabotaged(debian_host: Host, tmp_path: Path) -> None:
     archive.publish(debian_host)
     with operating(tmp_path / "state", debian_host, "security_patching") as day:
         assert day.look() == {**ALL_PASS, "no_update_is_pending": "fail"}
@@ -70,7 +71,7 @@ def test_behind_patched_restarted_drilled_and_sabotaged(debian_host: LabHost, tm
         assert day.entries("drill") == 1
 
 
-def test_old_and_missing_lists_are_never_a_clean_pass(debian_host: LabHost, tmp_path: Path) -> None:
+def test_old_and_missing_lists_are_never_a_clean_pass(debian_host: Host, tmp_path: Path) -> None:
     archive.publish(debian_host)
     debian_host.stage("apt-get -q -y upgrade >/dev/null 2>&1; systemctl restart demo")
     with operating(tmp_path / "state", debian_host, "security_patching") as day:
@@ -95,7 +96,7 @@ WATCHED = "/etc /usr /opt /var/lib/apt /var/lib/dpkg /var/cache/apt /root /home"
 
 @BOTH
 @pytest.mark.parametrize("row", ["security_patching", "firewall"])
-def test_looking_changes_nothing_on_the_host(debian_host: LabHost, tmp_path: Path, row: str) -> None:
+def test_looking_changes_nothing_on_the_host(debian_host: Host, tmp_path: Path, row: str) -> None:
     archive.publish(debian_host)
     debian_host.stage("nft -f -", stdin="table ip t {\n chain c {\n tcp dport 9 counter drop\n }\n}\n")
     state = f"nft list ruleset; ls /tmp; ip netns list; find {WATCHED} -printf '%p %m %s %T@ %C@\\n' | sort"

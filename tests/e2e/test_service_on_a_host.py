@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.e2e.lab import LabHost, podman
+
+from wardkeep.lab import Host
 
 pytestmark = pytest.mark.e2e
 TREE = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ NOT_NEEDED = (
 
 
 @pytest.fixture
-def installed(debian_host: LabHost, tmp_path: Path) -> LabHost:
+def installed(debian_host: Host, tmp_path: Path) -> Host:
     """A host with the wheel of this tree in /opt/wardkeep, beside the packages it depends on."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip(f"Debian 12 has Python 3.11, and the packages here are for {sys.version.split()[0]}")
@@ -55,14 +56,14 @@ def installed(debian_host: LabHost, tmp_path: Path) -> LabHost:
     )
     site = "/opt/wardkeep/lib/python3.11/site-packages"
     debian_host.stage(f"python3 -m venv --without-pip /opt/wardkeep && mkdir -p {site}")
-    podman("cp", str(bundle), f"{debian_host.container}:/tmp/packages.tar")
-    podman("cp", str(wheel), f"{debian_host.container}:/tmp/wardkeep.zip")
+    debian_host.copy_in(bundle, "/tmp/packages.tar")
+    debian_host.copy_in(wheel, "/tmp/wardkeep.zip")
     unpack = f"tar -xf /tmp/packages.tar -C {site} && python3 -m zipfile -e /tmp/wardkeep.zip {site}"
     debian_host.stage(unpack, timeout=300)
     return debian_host
 
 
-def test_the_service_runs_with_its_own_user_and_is_removed_without_its_state(installed: LabHost) -> None:
+def test_the_service_runs_with_its_own_user_and_is_removed_without_its_state(installed: Host) -> None:
     program = "/opt/wardkeep/bin/python -m wardkeep"
     out = installed.stage(f"{program} install --yes", timeout=120)
     assert "NoNewPrivileges=yes" in out

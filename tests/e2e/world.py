@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.lab import LabHost
+from tests.e2e.fleet_hosts import in_fleet
 
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Finding
@@ -19,6 +19,7 @@ from wardkeep.engine.drills import Drilled
 from wardkeep.engine.hosts import add_host, find_host
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.engine.workers import apply_plan, drill_host, open_workers, plan_host, undo_plan
+from wardkeep.lab import Host
 
 ACTOR = "operator:scenario"
 
@@ -35,9 +36,9 @@ class World:
         if controls:
             self.platform.controls = tuple(controls)
 
-    def add(self, host: LabHost, *, user: str = "root") -> str:
+    def add(self, host: Host, *, user: str = "root") -> str:
         """Take a live host into the inventory; returns its name there."""
-        add_host(self.platform, host.as_host(user=user), ACTOR)
+        add_host(self.platform, in_fleet(host, user=user), ACTOR)
         return host.name
 
     def check(self, host: str, *rows: str) -> list[Finding]:

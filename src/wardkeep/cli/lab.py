@@ -302,9 +302,9 @@ def kinds_(json: Json = False) -> None:
     Example: wardkeep lab kinds. Exit status: 0; 3 when a kind does not work here.
     """
     from wardkeep.cli.terminal import console, print_json, table
-    from wardkeep.lab import NEEDS, kinds
+    from wardkeep.lab import NEEDS, all_kinds
 
-    found = kinds()
+    found = all_kinds()
     if json:
         print_json({
             "kinds": [{"kind": one.name, "works": not one.why_not, "why_not": one.why_not, "offers": sorted(one.offers),

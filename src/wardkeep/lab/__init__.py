@@ -2,7 +2,7 @@
 
 from wardkeep.lab.cables import Network
 from wardkeep.lab.host import OUTSIDE, Host
-from wardkeep.lab.kinds import Kind, choose, is_required, kinds, why_not
+from wardkeep.lab.kinds import Kind, all_kinds, choose, is_required, why_not
 from wardkeep.lab.lab import Lab
 from wardkeep.lab.needs import NEEDS, OFFERS, cheapest
 from wardkeep.lab.podman import Ran
@@ -19,10 +19,10 @@ __all__ = [
     "Network",
     "Places",
     "Ran",
+    "all_kinds",
     "cheapest",
     "choose",
     "is_required",
-    "kinds",
     "sweep",
     "why_not",
 ]

@@ -91,6 +91,14 @@ class ContainerHost(Host):
             "exec", "-i", self.container, "sh", "-c", script, stdin=stdin, check=False, timeout=timeout
         )
 
+    def copy_in(self, source: Path, target: str) -> None:
+        """As for every host, in one step."""
+        self._podman("cp", str(source), f"{self.container}:{target}", timeout=600)
+
+    def copy_out(self, source: str, target: Path) -> None:
+        """As for every host, in one step."""
+        self._podman("cp", f"{self.container}:{source}", str(target), timeout=600)
+
     def _wire(self, network: Network, interface: str) -> None:
         cables.plug_veth(network, self.number, self.netns, interface)
 

@@ -49,7 +49,7 @@ def kind_class(name: str) -> type[Host]:
     return CLASSES[name]
 
 
-def kinds() -> list[Kind]:
+def all_kinds() -> list[Kind]:
     """Every kind, the cheapest first."""
     return [Kind(name, OFFERS[name], _debian(name), why_not(name)) for name in CLASSES]
 

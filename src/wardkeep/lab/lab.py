@@ -20,10 +20,12 @@ from wardkeep.lab import cables, processes, reaper
 from wardkeep.lab.cables import Network
 from wardkeep.lab.host import OUTSIDE, Host
 from wardkeep.lab.kinds import choose, kind_class
-from wardkeep.lab.records import KEPT, Book, Places, all_books, new_id
+from wardkeep.lab.records import Book, Places, all_books, kept_id, new_id
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 MOST = 200  # hosts in one lab: each has an address of a /24
+# Processes of kept labs go on without us: Python must not complain of a child that nobody waits for.
+_OUTLIVING: list[subprocess.Popen[bytes]] = []
 WANTED = "10.88.0.0/16"  # where the network `outside` is, unless this machine uses it
 
 
@@ -36,7 +38,7 @@ class Lab:
     def __init__(self, *, kept: bool = False, places: Places | None = None) -> None:
         self.places = places or Places.usual()
         self.kept = kept
-        self.book = Book(self.places, KEPT if kept else new_id())
+        self.book = Book(self.places, kept_id(self.places) if kept else new_id())
         self.networks: dict[str, Network] = {}
         self._hosts: dict[str, Host] = {}
         self._lock = threading.RLock()
@@ -297,6 +299,8 @@ class Lab:
                 env=processes.environment(self.book.lab), pass_fds=tuple(keep_open),
             )  # fmt: skip
         self._children[name] = child
+        if self.kept:
+            _OUTLIVING.append(child)
         (self.book.disks / f"{name}.pid").write_text(f"{child.pid} {processes.born(child.pid)}")
         return child.pid
 

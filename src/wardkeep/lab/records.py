@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import uuid
@@ -23,7 +24,6 @@ from urllib.parse import quote, unquote
 
 from wardkeep.lab import processes
 
-KEPT = "kept"  # the lab of hosts made by hand, which outlives the command that made them
 KINDS = ("container", "netns", "link", "folder")
 
 
@@ -128,6 +128,11 @@ class Book:
 
 def new_id() -> str:
     return uuid.uuid4().hex[:6]
+
+
+def kept_id(places: Places) -> str:
+    """The lab of hosts made by hand, which outlives the command that made them: one for each RUN."""
+    return "k" + hashlib.sha256(str(places.run).encode()).hexdigest()[:5]
 
 
 def all_books(places: Places) -> list[Book]:
