@@ -29,7 +29,7 @@ lint: .venv/.dev ## ruff and mypy --strict
 
 e2e: .venv/.dev ## scenarios on live Debian hosts (namespaces, containers, virtual machines)
 	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
-	WARDKEEP_LAB=required $(PY) -m pytest -m e2e --durations=10
+	WARDKEEP_LAB=required $(PY) scripts/e2e.py
 
 bench: .venv/.dev ## measure, each figure with its yardstick in the same run
 	@scripts/packages.sh $(BENCH_PACKAGES)

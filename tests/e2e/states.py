@@ -34,7 +34,7 @@ printf '[Journal]\nStorage=volatile\n' > /etc/systemd/journald.conf
 systemctl restart systemd-journald; umount /var/log/journal || umount -l /var/log/journal; rm -rf /var/log/journal/*
 systemctl stop rsyslog syslog.socket 2>/dev/null; rm -f /var/log/auth.log
 : > /var/log/wtmp; rm -f /var/log/wtmp.db /var/lib/wtmpdb/wtmp.db
-systemctl reload ssh
+systemctl restart ssh
 """
 # What an administrator who took care would have: two people with a key and a code each; `ops` is a program's account.
 ACCESS_HARDENED = r"""
@@ -61,7 +61,7 @@ Match User ops
 C
 rm -f /root/.ssh/authorized_keys
 echo 'readonly TMOUT=900; export TMOUT' > /etc/profile.d/idle.sh
-systemctl reload ssh
+systemctl restart ssh
 """
 # Upkeep neglected: a failed service, a reboot that is waited for, updates switched off.
 SYSTEM_BROKEN = r"""

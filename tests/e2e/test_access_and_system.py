@@ -89,7 +89,7 @@ def test_broken_planned_applied_drilled_sabotaged(wardkeep: Wardkeep, debian_hos
     assert status == 0, told
 
     debian_host.stage(
-        "rm /etc/ssh/sshd_config.d/*wardkeep* /etc/apt/apt.conf.d/zz-wardkeep; systemctl reload ssh"
+        "rm /etc/ssh/sshd_config.d/*wardkeep* /etc/apt/apt.conf.d/zz-wardkeep; systemctl restart ssh"
     )
     red = verdicts(wardkeep)
     assert "fail" in red["system_access.no_root_login"] & red["operating_system.updates_are_automatic"]

@@ -58,7 +58,7 @@ def terminal(tmp_path: Path, debian_host: Host) -> Terminal:
     made = Terminal(tmp_path / "state")
     debian_host.add_operator("ops")
     debian_host.stage(
-        "printf 'PasswordAuthentication yes\\n' > /etc/ssh/sshd_config.d/50-weak.conf; systemctl reload ssh"
+        "printf 'PasswordAuthentication yes\\n' > /etc/ssh/sshd_config.d/50-weak.conf; systemctl restart ssh"
     )
     made.run("up", "--once", status=1)
     made.run("host", "remove", made.json("host", "list")[0]["name"], "--yes")
@@ -80,16 +80,18 @@ def test_the_way_of_an_operator(terminal: Terminal) -> None:
     terminal.run("drill", "system_access", "--host", "app-1", status=1)
 
 
-def test_the_running_service_takes_over_from_a_killed_command(terminal: Terminal) -> None:
+def test_the_running_service_takes_over_from_a_killed_command(terminal: Terminal, debian_host: Host) -> None:
     (plan,) = terminal.json("plan", "app-1", "system_access", status=1)
     service = terminal.begin("up", "--listen", f"127.0.0.1:{free_port()}")
     try:
+        debian_host.slow(0.5)  # so that the act is seen before it is over, however busy this machine is
         command = terminal.begin("apply", plan["id"], "--yes", "--json")
         while not [one for one in terminal.json("plan", "--list") if one["state"] == "begun"]:
             assert command.poll() is None, f"ended before it was seen: {command.communicate()}"
         os.kill(command.pid, signal.SIGKILL)
         killed = time.monotonic()
         command.communicate()
+        debian_host.heal()
         while not (ended := [one for one in terminal.json("plan", "--list") if one["state"] == "applied"]):
             assert time.monotonic() < killed + 90
         assert ended[0]["plan"] == plan["id"]

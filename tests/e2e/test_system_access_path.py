@@ -22,7 +22,7 @@ def world(tmp_path: Path, debian_host: Host) -> Iterator[World]:
     debian_host.add_operator("ops")
     debian_host.stage(
         "printf 'PermitRootLogin yes\\nPasswordAuthentication yes\\nPermitEmptyPasswords yes\\n' "
-        "> /etc/ssh/sshd_config.d/50-weak.conf; systemctl reload ssh"
+        "> /etc/ssh/sshd_config.d/50-weak.conf; systemctl restart ssh"
     )
     made = World(tmp_path)
     made.add(debian_host, user="ops")
@@ -47,7 +47,7 @@ def test_weak_logins_are_found_mended_proven_and_found_again(world: World, debia
 
     assert world.drill(name, ROW).verdict == "pass"
 
-    debian_host.stage("rm /etc/ssh/sshd_config.d/00-wardkeep*.conf; systemctl reload ssh")
+    debian_host.stage("rm /etc/ssh/sshd_config.d/00-wardkeep*.conf; systemctl restart ssh")
     assert world.failing(name, ROW) >= LOGINS
     assert world.drill(name, ROW).verdict == "fail"
 

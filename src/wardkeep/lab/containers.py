@@ -24,7 +24,7 @@ def image(suite: str, places: Places) -> str:
     """The name of a suite's image, built and imported if podman does not have it yet."""
     recipe = Recipe("host", suite)
     name = f"localhost/{LABEL}/{suite}:{images.digest(recipe)}"
-    with places.alone("images"):
+    with places.alone(f"image-host-{suite}"):
         if podman(places, "image", "exists", name, check=False).exit:
             how = ("--change", 'CMD ["/sbin/init"]', "--change", "STOPSIGNAL SIGRTMIN+3")
             podman(

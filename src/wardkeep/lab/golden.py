@@ -97,7 +97,7 @@ def golden(lab: Lab, suite: str) -> Path:
     made = lab.places.cache / "images" / f"vm-{suite}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     if made.exists():
         return made
-    with lab.places.alone("images"):
+    with lab.places.alone(f"image-machine-{suite}"):
         if not made.exists():
             folder = lab.book.disks / f"golden-{suite}"
             shutil.rmtree(folder, ignore_errors=True)
