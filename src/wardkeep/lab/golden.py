@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 MEMORY, CARDS, DISK = "640M", 3, "512M"
 # No network names by slot (eth0 stays eth0), no mitigations (nobody else is on this processor), the audit trail on.
 KERNEL = "root=LABEL=root rw console=ttyS0 net.ifnames=0 mitigations=off quiet audit=1"
-# Ready before the memory is kept: modules that are slow to load, keys and names that every copy makes anew.
+# Ready before the memory is kept: modules that are slow to load, and what every copy runs first, read from the disk
+# once. sshd is stopped: a copy starts it with keys of its own.
 SETTLE = """
 for m in wireguard dm_crypt nft_queue nf_tables nft_ct nft_log tun loop; do modprobe -q $m || true; done
-ip link set eth0 up; python3 -c pass; ssh -V 2>/dev/null; nft list ruleset >/dev/null; sync; echo 3 > /proc/sys/vm/drop_caches
+ip link set eth0 up; python3 -c 'import json, socket'; nft list ruleset >/dev/null; date -s @$(date +%s) >/dev/null
+hostname $(hostname); ssh -V 2>/dev/null; sshd -t; systemctl stop ssh; systemctl start ssh; systemctl stop ssh
+rm -f /etc/ssh/ssh_host_*; systemctl is-system-running; sync
 """
 
 

@@ -95,5 +95,6 @@ def debootstrap(recipe: Recipe, target: Path) -> None:
             capture_output=True, text=True, check=False, env={**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)},
         )  # fmt: skip
     if ran.returncode:
-        last = " | ".join(ran.stderr.strip().splitlines()[-4:])
+        said = [line for line in ran.stderr.splitlines() if line.strip() and not line.startswith("I: ")]
+        last = " | ".join(said[-8:])
         raise Unavailable(f"mmdebstrap could not build {recipe.what} {recipe.suite}: {last}")

@@ -133,7 +133,8 @@ class Lab:
             child.kill()
             child.wait()
         reaper.reap(self.book)
-        self._hosts.clear()
+        for remembered in (self._hosts, self.networks, self._children):
+            remembered.clear()
         if self._watchdog:
             assert self._watchdog.stdin
             self._watchdog.stdin.close()

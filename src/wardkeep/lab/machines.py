@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,18 +15,23 @@ from wardkeep.core.errors import Unavailable
 from wardkeep.lab import cables, processes
 from wardkeep.lab.cables import Network
 from wardkeep.lab.golden import CARDS, MEMORY, golden, memory_of, new_disk, qemu, start_tpm
-from wardkeep.lab.host import Host
+from wardkeep.lab.host import OUTSIDE, Host
 from wardkeep.lab.monitor import execute, monitor
 from wardkeep.lab.podman import Ran
 from wardkeep.lab.recipes import SUITES
 
-# What the copies would share: name, identity, keys. The generator of random numbers is reseeded by the vmgenid device.
+# What the copies would share: clock, name, identity, keys. The keys are made by this machine, whose processor is quick.
+# The generator of random numbers is reseeded by the vmgenid device.
 OWN = """set -e
-hostname {name}; echo {name} > /etc/hostname; printf '127.0.0.1 localhost\\n127.0.1.1 {name}\\n' > /etc/hosts
-rm -f /etc/machine-id /etc/ssh/ssh_host_*; systemd-machine-id-setup >/dev/null 2>&1
-for t in ed25519 ecdsa; do ssh-keygen -q -t $t -N '' -C {name} -f /etc/ssh/ssh_host_${{t}}_key; done
-mkdir -p -m 700 /root/.ssh; cat > /root/.ssh/authorized_keys; chmod 600 /root/.ssh/authorized_keys
-systemctl restart ssh
+date -s @{now:.3f} >/dev/null
+hostname {name}; echo {name} > /etc/hostname; echo {identity} > /etc/machine-id
+printf '127.0.0.1 localhost\\n::1 localhost\\n127.0.1.1 {name}\\n' > /etc/hosts
+umask 077; mkdir -p /root/.ssh; echo '{opens}' > /root/.ssh/authorized_keys
+{keys}
+ip -batch - <<'I'
+{addresses}
+I
+systemctl start --no-block ssh
 """
 
 
@@ -35,6 +42,7 @@ class VmHost(Host):
     def __init__(self, *words: Any, **more: Any) -> None:
         super().__init__(*words, **more)
         self.shifted = 0.0
+        self._addressed, self._settled = False, False
 
     @property
     def sockets(self) -> Path:
@@ -50,7 +58,7 @@ class VmHost(Host):
         if not self.lab.running(f"{self.name}-tpm")[0]:
             start_tpm(self.lab, self.sockets, self.folder / "tpm", f"{self.name}-tpm")
         taps = [
-            cables.open_tap(self.lab.network("outside").netns, f"w{self.number}c{card}")
+            cables.open_tap(self.lab.network(OUTSIDE).netns, f"w{self.number}c{card}")
             for card in range(CARDS)
         ]
         try:
@@ -96,13 +104,29 @@ class VmHost(Host):
         if not processes.wait_until(restored, 60, 0.02):
             raise Unavailable("the kept machine could not be restored", where=self.name)
         monitor(self._qmp, ("cont", {}))
-        self._set_clock()
-        own = OWN.format(name=self.name)
-        done = self.run(own, stdin=self.key.with_suffix(".pub").read_text(), timeout=120)
+        outside = self.lab.networks[OUTSIDE]
+        own = OWN.format(
+            now=time.time(), name=self.name, identity=uuid.uuid4().hex, keys=self._new_keys(),
+            opens=self.key.with_suffix(".pub").read_text().strip(), addresses=_addresses(outside, self.number, "eth0"),
+        )  # fmt: skip
+        done = self.run(own, timeout=120)
         if done.exit:
             raise Unavailable(
                 f"the copy could not be made its own: {done.stderr.strip()[-300:]}", where=self.name
             )
+        self._addressed = self._settled = True
+
+    def _new_keys(self) -> str:
+        """Shell lines that write host keys made for this machine."""
+        lines = []
+        for kind in ("ed25519", "ecdsa"):
+            file = self.folder / f"ssh_host_{kind}_key"
+            make = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", self.name, "-f", str(file)]
+            subprocess.run(make, check=True, capture_output=True)
+            for part in (file, Path(f"{file}.pub")):
+                lines.append(f"cat > /etc/ssh/{part.name} <<'K'\n{part.read_text().strip()}\nK")
+                part.unlink()
+        return "\n".join([*lines, "chmod 644 /etc/ssh/*.pub"])
 
     def _log(self) -> str:
         return (self.lab.book.disks / f"{self.name}.log").read_text().strip()[-400:]
@@ -115,7 +139,7 @@ class VmHost(Host):
 
     def _wire(self, network: Network, interface: str) -> None:
         tap = f"w{self.number}{interface.replace('eth', 'c')}"
-        outside = self.lab.networks["outside"]
+        outside = self.lab.networks[OUTSIDE]
         if network != outside:
             cables.ip("link", "set", tap, "netns", network.netns, inside=outside.netns)
         cables.ip("link", "set", tap, "name", self.port, inside=network.netns)
@@ -123,16 +147,16 @@ class VmHost(Host):
         self._address(network, interface)
 
     def _address(self, network: Network, interface: str) -> None:
-        self.stage(
-            f"ip link set {interface} down; ip link set {interface} address {network.mac(self.number)}\n"
-            f"ip addr replace {network.address(self.number)}/24 dev {interface}; ip link set {interface} up\n"
-            f"ip addr replace {network.address6(self.number)}/64 dev {interface} nodad",
-            timeout=120,
-        )
+        if self._addressed and interface == "eth0":
+            self._addressed = False  # done with the rest of what a copy is told
+            return
+        self.stage("ip -batch -", stdin=_addresses(network, self.number, interface) + "\n", timeout=120)
 
     def _not_ready(self) -> str:
         if said := super()._not_ready():
             return said
+        if self._settled:  # it was when it was kept
+            return ""
         state = self.run("systemctl is-system-running").stdout.strip()
         return "" if state in {"running", "degraded"} else f"systemd says {state or 'nothing'}"
 
@@ -146,6 +170,7 @@ class VmHost(Host):
                 return self._boot() not in ("", before)
             return False
 
+        self._settled = False
         if not processes.wait_until(booted, 300, 0.3):
             raise Unavailable("the machine did not boot within 300 s", where=self.name)
         self._set_clock()
@@ -194,3 +219,12 @@ class VmHost(Host):
         shutil.rmtree(self.folder, ignore_errors=True)
         for left in self.lab.book.folder.glob(f"vm{self.number}.*"):
             left.unlink(missing_ok=True)
+
+
+def _addresses(network: Network, number: int, interface: str) -> str:
+    """Lines for ip(8): the card's own hardware address, which neighbours remember, and its addresses, up."""
+    return (
+        f"link set {interface} down\nlink set {interface} address {network.mac(number)}\nlink set {interface} up\n"
+        f"addr replace {network.address(number)}/24 dev {interface}\n"
+        f"addr replace {network.address6(number)}/64 dev {interface} nodad"
+    )

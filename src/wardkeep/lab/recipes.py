@@ -70,8 +70,13 @@ _HOST = """: > "$R/etc/fstab"
 """
 # Modules are unpacked once here: xz is slow on an emulated processor. sshd has no RSA key there for the same reason.
 _MACHINE = """echo 'LABEL=root / ext4 errors=remount-ro 0 1' > "$R/etc/fstab"
-sed -i 's,^ExecStart=.*,ExecStart=/bin/sh -c "for t in ed25519 ecdsa; do ssh-keygen -q -t $$t -N \\'\\' -f /etc/ssh/ssh_host_$${t}_key; done",' \\
-  "$R/etc/systemd/system/lab-keys.service"
+sed -i '/^ExecStart=/d' "$R/etc/systemd/system/lab-keys.service"
+cat > "$R/usr/local/sbin/lab-keys" <<'K'
+#!/bin/sh
+for t in ed25519 ecdsa; do ssh-keygen -q -t $t -N '' -f /etc/ssh/ssh_host_${t}_key; done
+K
+chmod 755 "$R/usr/local/sbin/lab-keys"
+sed -i '/^Type=oneshot/a ExecStart=/usr/local/sbin/lab-keys' "$R/etc/systemd/system/lab-keys.service"
 KV=$(ls "$R/lib/modules")
 find "$R/lib/modules/$KV" -name '*.ko.xz' -exec xz -d {} +
 chroot "$R" depmod "$KV"
