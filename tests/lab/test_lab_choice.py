@@ -51,7 +51,7 @@ def test_a_kind_that_does_not_work_is_replaced_by_a_dearer_one_unless_all_must_w
     working: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working["container"] = "needs the Debian packages podman"
-    assert choose(frozenset({"systemd"})) == ("vm", "12")
+    assert choose(frozenset({"systemd"})) == ("vm", "13")
     monkeypatch.setenv("WARDKEEP_LAB", "required")
     with pytest.raises(Unavailable, match=r"a container does not work on this machine: it needs .* podman"):
         choose(frozenset({"systemd"}))

@@ -127,7 +127,7 @@ def choose(needs: frozenset[str], debian: str = "", kind: str = "") -> tuple[str
             if is_required():  # a dearer kind must not hide that one is broken where all should work
                 break
         else:
-            return name, debian or (machine_debian() if name == "namespace" else "12")
+            return name, debian or _debian(name)[0 if name != "vm" else -1]
     raise Unavailable("; ".join(reasons))
 
 

@@ -153,7 +153,7 @@ class Lab:
     ) -> Host:
         """A new host that offers what is needed, of the cheapest kind that works, up and ready.
 
-        `debian` is "12" or "13", "" for whatever is cheapest; `networks` are joined besides `outside`.
+        `debian` is "12" or "13", "" for this machine's, 12 for a container, 13 for a vm; `networks` are joined besides `outside`.
         Raises BadInput for a need that no kind offers, Unavailable when the kind does not work on this machine.
         """
         wanted = frozenset(needs)
