@@ -29,7 +29,12 @@ def outside_as_inside(
     told = f"{outside.tried} ports of {where} tried on {outside.at:%Y-%m-%d}, {max(age.days, 0)} days ago"
     todo = "Run `wardkeep scan ports` for this host."
     yield holds(age <= timedelta(days=policy.outside_days), "look", told, todo)
-    held = {s.port: s.programs for s in listeners.sockets if s.protocol == "tcp"}
+    held: dict[int, str] = {}
+    for socket in sorted(listeners.sockets, key=lambda s: s.programs):
+        if socket.protocol == "tcp" and socket.programs not in held.get(socket.port, "").split(" and "):
+            held[socket.port] = " and ".join(
+                part for part in (held.get(socket.port), socket.programs) if part
+            )
     for port in outside.open:
         subject = f"port:tcp/{port}"
         families = ", ".join(

@@ -94,7 +94,7 @@ packages_unchanged.cannot_mend("installing the package again would destroy the t
 def listeners_known(listeners: ListenerPrograms, policy: Policy) -> Iterator[Seen]:
     found: dict[str, Seen] = {}
     # Of several processes of one file the one that fails is told of.
-    for one in sorted(listeners.programs, key=lambda p: (p.file, not p.deleted, p.name)):
+    for one in sorted(listeners.programs, key=lambda p: (p.file, not p.deleted, p.elsewhere, p.name)):
         subject = f"program:{one.file}"
         if subject in found and found[subject].verdict is Verdict.FAIL:
             continue
