@@ -86,6 +86,10 @@ class Ranks:
         """The rank whose value reads best."""
         return 0
 
+    def value_at(self, rank: int, last: bool = False) -> int | str:
+        """The lowest value of a rank, or the last one, where its values are in a row."""
+        return self.value(rank)
+
 
 class RangeRanks(Ranks):
     """Cut wherever some range begins or ends."""
@@ -119,6 +123,9 @@ class RangeRanks(Ranks):
             if lowest <= one < beyond:
                 return one
         return lowest + 1 if lowest == 0 and beyond > 1 and self._highest > 255 else lowest
+
+    def value_at(self, rank: int, last: bool = False) -> int:
+        return self._cuts[rank + 1] - 1 if last else self._cuts[rank]
 
     def pleasant_rank(self) -> int:
         return bisect_right(self._cuts, self._pleasant[0]) - 1 if self._pleasant else 0

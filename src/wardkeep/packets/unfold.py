@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from wardkeep.packets.conditions import Box, Source, Step, meet
+from wardkeep.packets.conditions import Box, Columns, Source, Step, meet
 from wardkeep.packets.dimensions import ANY, DIMENSIONS, STATES, Row
 from wardkeep.packets.flat import Act, Flat
 from wardkeep.packets.order import (
@@ -37,7 +37,6 @@ from wardkeep.packets.program import (
     Unknown,
     Verdict,
 )
-from wardkeep.packets.ranks import Ranks
 from wardkeep.packets.rewriting import Context, Frame, become, moved
 from wardkeep.packets.writer import FINAL, Cursor, Writer
 
@@ -50,7 +49,7 @@ class Unfolding(Writer):
     def __init__(
         self,
         program: Program,
-        ranks: Mapping[str, Ranks],
+        columns: Columns,
         family: int,
         route: str,
         layer: str,
@@ -59,7 +58,7 @@ class Unfolding(Writer):
         vague: frozenset[str],
         most: int,
     ) -> None:
-        super().__init__(ranks, family, route, vague, most)
+        super().__init__(columns, family, route, vague, most)
         self.program, self.owners, self.layer = program, owners, layer
         self.chains = {chain.id: chain for chain in program.chains}
         self.hooks = PATHS[layer][route]

@@ -31,7 +31,7 @@ class Witness:
     """One packet as it arrives. `packet`: dimension → value, every dimension that the packet has and a rule asks about (and its
     addresses, protocol and ports in any case). `later`: dimensions that rules rewrote before the place it stands for.
 
-    `certain`: nothing on its way hung on a condition that could not be modelled.
+    `certain`: nothing on its way hung on a condition that could not be modelled, or on which value it was rewritten to.
     """
 
     family: int
@@ -135,4 +135,5 @@ def witness(flat: Flat, point: Ints, entry: int | None = None, certain: bool = T
         )
         and not (name in ("user", "group") and packet[name] == NO_USER)
     }
-    return Witness(flat.family, flat.route, kept, later, certain)
+    # What a value is rewritten to, where it may be one of several, is luck as well.
+    return Witness(flat.family, flat.route, kept, later, certain and not later)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wardkeep.core.errors import BadInput
+from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import FAMILIES, ROUTES, Row
 from wardkeep.packets.flat import Flat
 from wardkeep.packets.order import Traits
@@ -41,15 +42,17 @@ def checked(program: Program) -> Program:
 
 def unfold(
     program: Program,
-    ranks: Mapping[str, Ranks],
+    columns: Columns,
     family: int,
     route: str,
     layer: str = "ip",
     owners: Owners | None = None,
     traits: Traits | None = None,
     most: int = MOST_ENTRIES,
+    always: bool = False,
 ) -> Flat | None:
-    """One world of a program, or None if no base chain sees it. Raises BadInput if it is too large even without copies.
+    """One world of a program, or None if no base chain sees it (unless `always`). Raises BadInput if it is too large even
+    without copies.
 
     Where copies for rewritten values would be too many, those dimensions become vague: tests of them go both ways.
     """
@@ -60,8 +63,8 @@ def unfold(
         (frozenset[str](), min(most, 200_000 + 20 * plain)),
         (traits.changed, most),
     ):
-        work = Unfolding(program, ranks, family, route, layer, numbers, traits, vague, limit)
-        if not work.enters:
+        work = Unfolding(program, columns, family, route, layer, numbers, traits, vague, limit)
+        if not work.enters and not always:
             return None
         try:
             return work.run()
@@ -85,6 +88,6 @@ def worlds(
     owners, traits = Owners.of(program), Traits.of(program)
     for family in FAMILIES:
         for route in ROUTES:
-            flat = unfold(program, known, family, route, layer, owners, traits)
+            flat = unfold(program, Columns(known), family, route, layer, owners, traits)
             if flat is not None:
                 yield flat

@@ -11,7 +11,6 @@ import numpy as np
 from wardkeep.packets.conditions import Box, Columns, Conditions, Source, Step, hull, meet
 from wardkeep.packets.flat import NOBODY, Act, Flat, threaded
 from wardkeep.packets.program import Effect, Match, Part, Unknown, Verdict
-from wardkeep.packets.ranks import Ranks
 
 MOST_DIRECT: Final = 64  # boxes a rule is multiplied out into before its conditions become steps of their own
 FINAL: Final = 0  # the label behind the last entry
@@ -32,11 +31,9 @@ class Cursor:
 class Writer:
     """Entries as they are written; `arrays` makes the flat list of them."""
 
-    def __init__(
-        self, ranks: Mapping[str, Ranks], family: int, route: str, vague: frozenset[str], most: int
-    ) -> None:
+    def __init__(self, columns: Columns, family: int, route: str, vague: frozenset[str], most: int) -> None:
         self.family, self.route, self.vague, self.most = family, route, vague, most
-        self.columns = Columns(ranks)
+        self.columns = columns
         self.conditions = Conditions(self.columns, family, vague)
         self._known: dict[tuple[int, int], tuple[Part, list[Step] | None]] = {}
         self._sources: dict[tuple[tuple[str, Source], ...], tuple[int, Mapping[str, Source]]] = {}

@@ -1,0 +1,358 @@
+"""Two versions of a rule set, compared as packets: whose fate changes, from what to what, and a packet to show for each case.
+
+Only packets that come to a rule (or policy) that is not in both versions can change. The space is split around those until every
+cell is treated alike by both, or is one in which the fates are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from wardkeep.packets.audit import WORK, Analysis, decides_only
+from wardkeep.packets.conditions import Columns
+from wardkeep.packets.dimensions import FAMILIES, ROUTES
+from wardkeep.packets.flat import Fate, Flat, Ints
+from wardkeep.packets.leaf import Bools, Budget, Spent
+from wardkeep.packets.order import uses_conntrack
+from wardkeep.packets.program import Chain, Program, Verdict
+from wardkeep.packets.ranks import rank
+from wardkeep.packets.search import preferred
+from wardkeep.packets.witness import Witness, witness
+from wardkeep.packets.worlds import Owners, checked, unfold
+
+MOST_CASES: Final = 200
+ROUNDS: Final = 12  # of putting back rules that cannot go together
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Packets whose fate changes: `before` and `after` are what may become of them (accept, drop, reject), `old_rule` and
+    `new_rule` what decides about the witness ("" where nothing does). `box` bounds them: dimension → (lowest, highest) value,
+    or a list of names; dimensions left out are not bounded."""
+
+    witness: Witness
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    old_rule: str
+    new_rule: str
+    box: Mapping[str, tuple[int | str, int | str]]
+
+    @property
+    def opens(self) -> bool:
+        """Whether packets get through that did not."""
+        return "accept" in self.after and "accept" not in self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`cases`: sets of packets, none of them in two. `complete`: these are all; otherwise there are more, or the budget was
+    spent (`undecided`). No cases and complete: proved equal."""
+
+    cases: tuple[Case, ...]
+    complete: bool
+    undecided: bool = False
+
+    @property
+    def equal(self) -> bool:
+        return not self.cases and self.complete
+
+
+class _Side:
+    """One version in one world."""
+
+    def __init__(self, flat: Flat, changed: Bools, details: Ints, width: int) -> None:
+        self.flat, count = flat, len(flat)
+        more = width - flat.lo.shape[1]
+        sizes = [flat.columns.ranks_of(name).size - 1 for name in flat.columns.names[flat.lo.shape[1] :]]
+        self.lo = np.concatenate([flat.lo, np.zeros((count, more), dtype=np.int32)], axis=1)
+        self.hi = np.concatenate([flat.hi, np.tile(np.array(sizes, dtype=np.int32), (count, 1))], axis=1)
+        self.changed = np.where(flat.owner >= 0, changed[flat.owner], False)
+        self.does = flat.fate.astype(np.int64)
+        rejects = flat.fate == Fate.REJECT
+        self.does[rejects] = 10 + details[flat.owner[rejects]]
+        self.matters = (self.does != 0) | (flat.target > np.arange(1, count + 1)) | self.changed
+
+    def inside(self, index: Ints, lo: Ints, hi: Ints) -> Ints:
+        return index[((self.lo[index] <= hi) & (self.hi[index] >= lo)).all(axis=1)]
+
+    def cut(self, index: Ints, lo: Ints, hi: Ints) -> tuple[Ints, Bools]:
+        """Without what nobody in the cell reaches; and which entries cover the cell."""
+        covers = np.all((self.lo[index] <= lo) & (self.hi[index] >= hi), axis=1)
+        turning = covers & self.flat.certain[index] & (self.flat.target[index] > index + 1)
+        if turning.any():
+            target, keep = self.flat.target[index], np.ones(len(index), dtype=bool)
+            for n in np.flatnonzero(turning):
+                if keep[n]:
+                    end = int(target[n])
+                    around = (target[:n] > index[n]) & (target[:n] < end) & keep[:n]
+                    end = int(target[:n][around].min()) if around.any() else end
+                    keep[n + 1 : np.searchsorted(index, end)] = False
+            index, covers = index[keep], covers[keep]
+        return index, covers
+
+    def outcome(self, index: Ints) -> tuple[frozenset[int], int]:
+        """What may become of a packet in every box of `index` and no other; and the first entry that decides."""
+        places, out, first = {0}, set(), -1
+        for n in index.tolist():
+            behind = {p for p in places if p <= n}
+            if behind:
+                if self.does[n]:
+                    out.add(int(self.does[n]))
+                    first = n if first < 0 else first
+                places = (places - behind) | {int(self.flat.target[n])}
+                if not self.flat.certain[n]:
+                    places.add(n + 1)
+        return frozenset(out), first
+
+
+def difference(
+    old: Program, new: Program, *, layer: str = "ip", most: int = MOST_CASES, work: float = WORK
+) -> Difference:
+    """What becomes different for packets when `old` is replaced by `new`. Raises BadInput for programs with faults.
+
+    Compared is the fate of packets, not what they are rewritten to; of a packet that meets conditions that cannot be modelled,
+    all that may become of it. At most `most` cases are told.
+    """
+    checked(old)
+    checked(new)
+    kept_old, kept_new = unchanged(old, new)
+    tracked = uses_conntrack(old) or uses_conntrack(new)
+    old, new = replace(old, conntrack=tracked), replace(new, conntrack=tracked)
+    ranks, budget = rank([old, new]), Budget(work)
+    known: dict[str, int] = {}
+    cases: list[Case] = []
+    undecided = False
+    sides = []
+    for program, kept in ((old, kept_old), (new, kept_new)):
+        owners = Owners.of(program)
+        changed = np.array([name not in kept for name in owners.names], dtype=bool)
+        sides.append((program, owners, changed, _details(program, known)))
+    for family in FAMILIES:
+        for route in ROUTES:
+            columns = Columns(ranks)
+            flats = [
+                unfold(program, columns, family, route, layer, owners, always=True)
+                for program, owners, *_ in sides
+            ]
+            assert flats[0] is not None
+            assert flats[1] is not None
+            a, b = (
+                _Side(flat, changed, details, len(columns.names))
+                for flat, (_, _, changed, details) in zip(flats, sides, strict=True)
+                if flat is not None
+            )
+            try:
+                for cell in _cells(a, b, budget):
+                    if len(cases) == most:
+                        return Difference(tuple(cases), complete=False)
+                    cases.append(_case(a, b, sides[0][1], sides[1][1], *cell))
+            except Spent:
+                undecided = True
+    return Difference(tuple(cases), not undecided, undecided)
+
+
+def _details(program: Program, known: dict[str, int]) -> Ints:
+    """Owner → a number for how it rejects."""
+    out = []
+    for chain in program.chains:
+        for rule in chain.rules:
+            last = rule.body[-1] if rule.body else None
+            said = last.detail if isinstance(last, Verdict) and last.kind == "reject" else ""
+            out.append(known.setdefault(said, len(known)))
+    out += [0 for chain in program.chains if chain.entry]
+    return np.array(out, dtype=np.int64)
+
+
+_Cell = tuple[Ints, Ints, frozenset[int], frozenset[int], int, int]
+
+
+def _cells(a: _Side, b: _Side, budget: Budget) -> Iterator[_Cell]:
+    """Boxes whose packets meet another fate."""
+    space = np.zeros((2, a.lo.shape[1]), dtype=np.int32)
+    space[1] = [a.flat.columns.ranks_of(name).size - 1 for name in a.flat.columns.names]
+    width = a.flat.space.shape[1]
+    space[:, :width] = a.flat.space
+    stack = [(space[0], space[1], np.flatnonzero(a.matters), np.flatnonzero(b.matters))]
+    while stack:
+        lo, hi, left, right = stack.pop()
+        budget.spend(8 + len(left) + len(right))
+        left, left_covers = a.cut(a.inside(left, lo, hi), lo, hi)
+        right, right_covers = b.cut(b.inside(right, lo, hi), lo, hi)
+        if not a.changed[left].any() and not b.changed[right].any():
+            continue
+        decided = set(np.unique(a.does[left]).tolist()) | set(np.unique(b.does[right]).tolist())
+        if len(decided - {0}) == 1:
+            continue
+        if left_covers.all() and right_covers.all():
+            (before, first), (after, second) = a.outcome(left), b.outcome(right)
+            if before != after:
+                yield lo, hi, before, after, first, second
+            continue
+        column, cut = _where(a, b, left[~left_covers], right[~right_covers], lo, hi)
+        below, above = hi.copy(), lo.copy()
+        below[column], above[column] = cut - 1, cut
+        stack += [(above, hi, left, right), (lo, below, left, right)]
+
+
+def _where(a: _Side, b: _Side, left: Ints, right: Ints, lo: Ints, hi: Ints) -> tuple[int, int]:
+    """Where to cut a cell: at the edge of a changed entry if one is left, otherwise where the lists shrink most."""
+    changed = [(a, n) for n in left[a.changed[left]][:1]] + [(b, n) for n in right[b.changed[right]][:1]]
+    if changed and len(left) + len(right) < 64:
+        side, n = changed[0]
+        column = int(np.flatnonzero((side.lo[n] > lo) | (side.hi[n] < hi))[0])
+        cut = side.lo[n, column] if side.lo[n, column] > lo[column] else side.hi[n, column] + 1
+        return column, int(cut)
+    best: tuple[float, int, int] | None = None
+    los, his = np.concatenate([a.lo[left], b.lo[right]]), np.concatenate([a.hi[left], b.hi[right]])
+    for axis in np.flatnonzero(hi > lo):
+        clo, chi = los[:, axis], his[:, axis]
+        ends = np.concatenate([clo[clo > lo[axis]], chi[chi < hi[axis]] + 1])
+        if len(ends):
+            middle = int(np.partition(ends, len(ends) // 2)[len(ends) // 2])
+            cost = float((clo < middle).sum()) ** 2 + float((chi >= middle).sum()) ** 2
+            if best is None or cost < best[0]:
+                best = (cost, int(axis), middle)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _case(
+    a: _Side, b: _Side, old: Owners, new: Owners, lo: Ints, hi: Ints, before: frozenset[int], after: frozenset[int],
+    first: int, second: int,
+) -> Case:  # fmt: skip
+    flat = a.flat
+    point = np.clip(preferred(flat), lo, hi)
+    box: dict[str, tuple[int | str, int | str]] = {}
+    for column, name in enumerate(flat.columns.names):
+        ranks = flat.columns.ranks_of(name)
+        if "'" not in name and (lo[column] > 0 or hi[column] < ranks.size - 1):
+            box[name] = (ranks.value_at(int(lo[column])), ranks.value_at(int(hi[column]), last=True))
+    sure = len(before) == 1 and len(after) == 1
+    return Case(
+        witness(flat, point, None, sure),
+        _fates(before),
+        _fates(after),
+        old.names[flat.owner[first]] if first >= 0 and flat.owner[first] >= 0 else "",
+        new.names[b.flat.owner[second]] if second >= 0 and b.flat.owner[second] >= 0 else "",
+        box,
+    )
+
+
+def _fates(codes: frozenset[int]) -> tuple[str, ...]:
+    return tuple(sorted({{1: "accept", 2: "drop"}.get(code, "reject") for code in codes}))
+
+
+def unchanged(old: Program, new: Program) -> tuple[set[str], set[str]]:
+    """The rules and policies that both versions have in the same order, by their names in the old and in the new one."""
+    then, now = {c.id: c for c in old.chains}, {c.id: c for c in new.chains}
+    kept_old: set[str] = set()
+    kept_new: set[str] = set()
+    same_order = [c.id for c in old.chains if c.entry and c.id in now] == [
+        c.id for c in new.chains if c.entry and c.id in then
+    ]
+    for name, chain in then.items():
+        other = now.get(name)
+        if other is None:
+            continue
+        ours, theirs = chain.entry, other.entry
+        if (ours is None) != (theirs is None):
+            continue
+        if ours is not None and theirs is not None:
+            if not same_order or replace(ours, policy=theirs.policy) != theirs:
+                continue
+            if ours.policy == theirs.policy:
+                kept_old.add(f"policy of {name}")
+                kept_new.add(f"policy of {name}")
+        for one, two in aligned(chain, other):
+            kept_old.add(chain.rules[one].id)
+            kept_new.add(other.rules[two].id)
+    return kept_old, kept_new
+
+
+def aligned(old: Chain, new: Chain) -> list[tuple[int, int]]:
+    """Places of equal rules in two chains, rising in both: the ends first, then the longest run of rules that occur once."""
+    a, b = [repr(rule.body) for rule in old.rules], [repr(rule.body) for rule in new.rules]
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    end = 0
+    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
+        end += 1
+    out = [(n, n) for n in range(start)]
+    middle_a, middle_b = a[start : len(a) - end], b[start : len(b) - end]
+    out += [(start + i, start + j) for i, j in _once(middle_a, middle_b)]
+    return out + [(len(a) - 1 - n, len(b) - 1 - n) for n in range(end)]
+
+
+def _once(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
+    """The longest rising run among the texts that each side has exactly once (patience)."""
+    places: dict[str, list[int]] = {}
+    for j, text in enumerate(b):
+        places.setdefault(text, []).append(j)
+    counts: dict[str, int] = {}
+    for text in a:
+        counts[text] = counts.get(text, 0) + 1
+    pairs = [(i, places[t][0]) for i, t in enumerate(a) if counts[t] == 1 and len(places.get(t, ())) == 1]
+    tails: list[int] = []
+    back: dict[int, int] = {}
+    for n, (_, j) in enumerate(pairs):
+        low, high = 0, len(tails)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if pairs[tails[middle]][1] < j else (low, middle)
+        back[n] = tails[low - 1] if low else -1
+        tails[low:] = [n] if low == len(tails) else [n, *tails[low + 1 :]]
+    out = []
+    n = tails[-1] if tails else -1
+    while n >= 0:
+        out.append(pairs[n])
+        n = back[n]
+    return out[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """Rules that can go, all at once, without any packet's fate changing. `proof` is the comparison of before and after: its
+    cases say where not, should there be any. `kept`: rules that could each go alone, but not with the others; they stay."""
+
+    rules: tuple[str, ...]
+    kept: tuple[str, ...]
+    proof: Difference
+    after: Program
+
+
+def without(program: Program, rules: set[str]) -> Program:
+    """The program without some rules."""
+    return replace(
+        program,
+        chains=tuple(
+            replace(c, rules=tuple(r for r in c.rules if r.id not in rules)) for c in program.chains
+        ),
+    )
+
+
+def removals(program: Program, analysis: Analysis, *, work: float = WORK) -> Removals:
+    """The most of the dead and removable rules that can go together, proved."""
+    rules = {rule.id: rule for chain in program.chains for rule in chain.rules}
+    dead = {a.rule for a in analysis.rules if a.verdict == "dead"}
+    going = dead | {
+        a.rule for a in analysis.rules if a.verdict == "removable" and decides_only(rules[a.rule])
+    }
+    kept: set[str] = set()
+    proof = difference(program, after := without(program, going), work=work)
+    for _ in range(ROUNDS):
+        back = {case.old_rule for case in proof.cases} & going
+        if proof.equal or not back:
+            break
+        going, kept = going - back, kept | back
+        proof = difference(program, after := without(program, going), work=work)
+    if not proof.equal and going - dead:
+        kept |= going - dead
+        going = dead
+        proof = difference(program, after := without(program, going), work=work)
+    order = [r for r in rules if r in going]
+    return Removals(tuple(order), tuple(r for r in rules if r in kept), proof, after)
