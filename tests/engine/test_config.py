@@ -11,7 +11,7 @@ import pytest
 from wardkeep.controls import all_controls
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
-from wardkeep.engine.config import Config, read_config
+from wardkeep.engine.config import Config, read_config, read_listen
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def test_the_digest_follows_what_decides_a_verdict(tmp_path: Path) -> None:
         ("[host.web.policy.door]\nstrict = true", 1, "web", "`webb`"),
         ('[cadence.door]\nobserv = "1 h"', 2, "observ", "`observe`"),
         ('[console]\nlisten = "8420"', 2, "listen", "127.0.0.1:8420"),
+        ('[console]\nlisten = "127.0.0.1:70000"', 2, "listen", "127.0.0.1:8420"),
         ('[alerts]\nleast_severity = "loud"', 2, "least_severity", "medium"),
         ("[window]\n", 1, "window", "Valid:"),
         ("a = = 1", 1, "TOML", "Mend"),
@@ -114,3 +115,21 @@ def test_a_value_that_a_row_itself_refuses_has_its_line_too(tmp_path: Path) -> N
         BadInput, match=r"wardkeep.toml:3: policy.firewall.allow: `99999/tcp` is no range of ports"
     ):
         read_config(path, all_controls())
+
+
+def test_an_address_to_listen_on_has_one_reading() -> None:
+    assert read_listen("127.0.0.1:8420") == ("127.0.0.1", 8420)
+    assert read_listen("[::1]:8420") == ("::1", 8420)
+    for text in (
+        "",
+        "8420",
+        ":8420",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "a:-1",
+        "a:²",
+    ):
+        with pytest.raises(BadInput, match="is no address and port"):
+            read_listen(text)

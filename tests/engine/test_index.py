@@ -6,7 +6,7 @@ import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.findings import Finding, Severity, Verdict
@@ -14,10 +14,10 @@ from wardkeep.engine.cycle import record_looks
 from wardkeep.engine.findings import Assessment, deadlines, record, retire_host
 from wardkeep.engine.index import REBUILT, catch_up, rebuild_index
 from wardkeep.engine.platform import Platform, timestamp
-from wardkeep.engine.row_states import rows_on
+from wardkeep.engine.row_states import KEPT_DAYS, forget_days, rows_on
 from wardkeep.engine.schedules import attest, duties
 from wardkeep.engine.waivers import note_expired, revoke, waive
-from wardkeep.store.schema import entries, findings, row_states, schedules
+from wardkeep.store.schema import entries, findings, row_days, row_states, schedules
 
 START = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -168,6 +168,25 @@ def test_rows_as_a_past_day_ended(platform: Platform) -> None:
     assert on[4] == {Verdict.PASS: 1, Verdict.FAIL: 2, Verdict.UNKNOWN: 1}  # app-2 as last seen on the 3rd
     assert today[Verdict.FAIL] + today[Verdict.PASS] + today[Verdict.UNKNOWN] == 2  # app-2 has left
     assert date(2026, 11, 1) == START.date()
+
+
+def test_days_of_long_ago_are_forgotten_and_what_is_kept_says_the_same(platform: Platform) -> None:
+    a_month(platform)
+    fourth = START.date() + timedelta(days=3)
+    days = [(fourth + timedelta(days=n)).isoformat() for n in (0, 1, 2, 30)]
+    with platform.store.read() as connection:
+        before = [rows_on(connection, day) for day in days]
+        had = connection.execute(select(func.count()).select_from(row_days)).scalar_one()
+    with platform.store.begin() as connection:
+        forgotten = forget_days(connection, fourth + timedelta(days=KEPT_DAYS))
+        again = forget_days(connection, fourth + timedelta(days=KEPT_DAYS))
+    with platform.store.read() as connection:
+        assert [rows_on(connection, day) for day in days] == before
+        left = connection.execute(select(row_days.c.host, row_days.c.day).order_by(row_days.c.day)).all()
+    assert (forgotten, again, len(left)) == (had - len(left), 0, had - forgotten)
+    assert forgotten == 5  # three days of app-1, two of app-2
+    assert min(left) == ("app-1", "2026-11-04")
+    assert ("app-2", "2026-11-03") in [tuple(row) for row in left]  # its last, still what is true on the 4th
 
 
 def test_real_looks_come_back_too(platform: Platform) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from wardkeep.cli.options import Json, State
 from wardkeep.core.errors import BadInput, WardkeepError
+from wardkeep.core.facts import PLATFORM
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,23 +37,25 @@ def command(
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.hosts import find_host, list_hosts
     from wardkeep.engine.platform import named, open_platform, operator
-    from wardkeep.engine.workers import drill_host, finish_interrupted, open_workers
+    from wardkeep.engine.platform_drills import drill, drills_of
+    from wardkeep.engine.workers import finish_interrupted, open_workers
 
     with open_platform(find_folder(state)) as platform:
         controls = list(with_drill(named(platform.controls, names or []), bool(names)))
         where = [find_host(platform, name) for name in hosts or []] or list_hosts(platform)
-        if not controls or not where:
+        pairs = list(drills_of(controls, where, platform=bool(names) or not hosts))
+        if not pairs:
             raise BadInput("there is nothing to drill", todo="Add a host: `wardkeep host add`.")
         done: list[Drilled] = []
-        pairs = [(control, host) for host in where for control in controls]
         with open_workers(platform) as durable, progress("drilling", quiet=json) as step:
             finish_interrupted(durable, note)
             for number, (control, host) in enumerate(pairs, start=1):
+                place = host.name if host else PLATFORM
                 try:
-                    done.append(drill_host(durable, control, host, operator()))
+                    done.append(drill(platform, durable, control, host, operator()))
                 except WardkeepError as e:  # another change is being made there, say: the others go on
-                    done.append(Drilled(control.id, host.name, "unknown", e.line(), 0, (), None))
-                step(f"{control.id} on {host.name}", number, len(pairs))
+                    done.append(Drilled(control.id, place, "unknown", e.line(), 0, (), None))
+                step(f"{control.id} on {place}", number, len(pairs))
     if json:
         print_json([asdict(one) for one in done])
     else:

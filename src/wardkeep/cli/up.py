@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wardkeep.cli.options import State
-from wardkeep.core.errors import BadInput
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,12 +28,14 @@ def command(
     from wardkeep.cli.matrix import show_matrix
     from wardkeep.cli.pressing import show_pressing
     from wardkeep.cli.terminal import console, exit_status, progress
+    from wardkeep.engine.config import read_listen
     from wardkeep.engine.cycle import check
     from wardkeep.engine.folder import find_folder, hold
     from wardkeep.engine.platform import open_platform, operator
     from wardkeep.engine.start import take_this_machine
     from wardkeep.engine.views import matrix, pressing
 
+    asked = read_listen(listen) if listen else None
     out = console()
     folder = find_folder(state)
     with open_platform(folder, create=True) as platform, hold(folder):
@@ -59,7 +60,7 @@ def command(
         from wardkeep.engine.workers import register_all
 
         start_logging(platform.config)
-        address, port = _address(listen or platform.config.settings.console_listen)
+        address, port = asked or read_listen(platform.config.settings.console_listen)
         durable = Durable(platform.store, folder, role="server", rejoins=True)
         register_all(platform, durable)
         with durable:
@@ -75,15 +76,6 @@ def command(
                 )
             finally:
                 running.stop()
-
-
-def _address(listen: str) -> tuple[str, int]:
-    address, _, port = listen.rpartition(":")
-    if not address or not port.isdigit():
-        raise BadInput(
-            f"`{listen}` is no address and port", where="--listen", todo="Write for example 127.0.0.1:8420."
-        )
-    return address.strip("[]"), int(port)
 
 
 def show_link(out: Console, origin: str, link: str) -> None:

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from wardkeep.core.errors import BadInput, Refused, WardkeepError
+from wardkeep.core.facts import PLATFORM
 from wardkeep.engine.durable import Durable
 from wardkeep.engine.platform import Platform
 
@@ -139,21 +140,22 @@ def drill_work(
     from wardkeep.engine.drills import with_drill
     from wardkeep.engine.hosts import find_host, list_hosts
     from wardkeep.engine.platform import named
-    from wardkeep.engine.workers import drill_host, open_workers
+    from wardkeep.engine.platform_drills import drill, drills_of
+    from wardkeep.engine.workers import open_workers
 
     chosen = list(with_drill(named(platform.controls, controls), bool(controls)))
     where = [find_host(platform, name) for name in hosts] if hosts else list_hosts(platform)
-    if not chosen or not where:
+    pairs = list(drills_of(chosen, where, platform=bool(controls) or not hosts))
+    if not pairs:
         raise BadInput("there is nothing to drill", todo="Add a host: `wardkeep host add`.")
 
     def work(progress: Callable[[str, int, int], None]) -> str:
-        pairs = [(control, host) for host in where for control in chosen]
         seen: Counter[str] = Counter()
         # The serving process has a durable engine already, and there is one a process.
         with nullcontext(durable) if durable else open_workers(platform) as engine:
             for number, (control, host) in enumerate(pairs, start=1):
-                seen[drill_host(engine, control, host, actor).verdict] += 1
-                progress(f"{control.id} on {host.name}", number, len(pairs))
+                seen[drill(platform, engine, control, host, actor).verdict] += 1
+                progress(f"{control.id} on {host.name if host else PLATFORM}", number, len(pairs))
         said = ", ".join(f"{seen[v]} {v}" for v in ("fail", "unknown", "pass"))
         return f"Drilled {len(pairs)}: {said}."
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from wardkeep.core.changes import SendTest, Step
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, fails, holds, passes, unsure
 from wardkeep.facts.platform_alerts import PlatformAlerts
 
-TEST = "Send a test alert and see that it arrives."
+TEST = "Send a test alert, `wardkeep drill alerting`, and see that it arrives."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,6 @@ control = Control(
         "Alerts of other programs (Alertmanager, cron mail) are not looked at.",
     ),
 )
-control.cannot_drill("not built")
 
 
 @control.rule(
@@ -99,3 +99,10 @@ def nothing_waits(alerts: PlatformAlerts) -> Iterator[Seen]:
 
 
 nothing_waits.cannot_mend("alerts are sent again by themselves once a channel works")
+
+
+@control.drilled_by
+def test_alert(alerts: PlatformAlerts) -> Iterator[Step]:
+    """A test alert over every channel, as a real one would go. Without a channel there is nothing to try."""
+    for channel in sorted(alerts.channels, key=lambda found: found.name):
+        yield SendTest(channel.name, channels_deliver.id, f"A test alert is taken by {channel.name}")

@@ -120,7 +120,19 @@ class OnHost:
     timeout: int = 60
 
 
-Step: TypeAlias = TryLogin | TryConnect | OnHost
+@dataclass(frozen=True, slots=True)
+class SendTest:
+    """Hand a test message to an alert channel of the platform, named as facts name it (`mailto #1`): it must be taken.
+
+    Only for a control that is about the platform itself. What the channel does with it afterwards cannot be seen.
+    """
+
+    channel: str
+    proves: str
+    says: str = ""
+
+
+Step: TypeAlias = TryLogin | TryConnect | OnHost | SendTest
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,6 @@ def _line(why: str, rows: list[Row[Any]]) -> str:
 
 def _deliver(platform: Platform, now: datetime, send: Send) -> int:
     """Hand over what waits. A message is claimed first, so that two senders do not both send it at once."""
-    ways = {way.name: way for way in channels(platform.config.settings)}
     d = deliveries.c
     with platform.store.begin() as connection:
         platform.store.lock(connection, "deliveries")
@@ -212,16 +211,16 @@ def _deliver(platform: Platform, now: datetime, send: Send) -> int:
         connection.execute(
             update(deliveries).where(d.id.in_([one.id for one in waiting])).values(next_try=now + _CLAIM)
         )
-    delivered = 0
-    for one in waiting:
-        way = ways.get(one.channel)
-        problem = (
-            send(way, one.title, one.body) if way else "this channel is not in the configuration any more"
-        )
-        delivered += not problem
-        with platform.store.begin() as connection:
-            _note(platform, connection, one, problem, now, keep=way is not None)
-    return delivered
+    return sum(not _hand_over(platform, one, now, send) for one in waiting)
+
+
+def _hand_over(platform: Platform, one: Row[Any], now: datetime, send: Send) -> str:
+    """Send one message that is claimed, and note what came of it: "" or the problem."""
+    way = next((way for way in channels(platform.config.settings) if way.name == one.channel), None)
+    problem = send(way, one.title, one.body) if way else "this channel is not in the configuration any more"
+    with platform.store.begin() as connection:
+        _note(platform, connection, one, problem, now, keep=way is not None)
+    return problem
 
 
 def _note(
@@ -237,6 +236,23 @@ def _note(
         said = {"act": "undelivered" if problem else "delivered after all", "channel": one.channel}
         platform.record("alert", "engine", {**said, "problem": problem, "attempts": attempts})
     connection.execute(update(deliveries).where(deliveries.c.id == one.id).values(**values))
+
+
+def send_test(
+    platform: Platform, channel: str, actor: str, now: datetime | None = None, *, send: Send = send
+) -> str:
+    """A test alert over this channel, now. Returns "" when it was taken, else why not; then it is tried again like any other.
+
+    It is a message like every other: its delivery is kept, shown by the row and counted by the metrics.
+    """
+    now = now or datetime.now(UTC)
+    title = "Wardkeep: test alert"
+    body = f"Nothing has happened: {actor} tries whether alerts arrive ({now:%Y-%m-%d %H:%M} UTC)."
+    row = {"id": secrets.token_hex(16), "channel": channel, "title": title, "body": body, "created": now}
+    with platform.store.begin() as connection:
+        connection.execute(insert(deliveries).values(**row, next_try=now + _CLAIM))
+        made = connection.execute(select(deliveries).where(deliveries.c.id == row["id"])).one()
+    return _hand_over(platform, made, now, send)
 
 
 def wait(attempts: int) -> timedelta:

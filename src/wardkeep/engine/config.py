@@ -106,6 +106,18 @@ class Config:
         return "sha256:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
+def read_listen(text: str) -> tuple[str, int]:
+    """Address (IPv6 without its brackets) and port of `127.0.0.1:8420` or `[::1]:8420`. Raises BadInput."""
+    address, _, port = text.rpartition(":")
+    if not address or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+        raise BadInput(
+            f"`{text[:80]}` is no address and port",
+            where="--listen",
+            todo='Write for example "127.0.0.1:8420".',
+        )
+    return address.removeprefix("[").removesuffix("]"), int(port)
+
+
 def plain(value: Any) -> Any:
     """A policy as JSON data: durations as a person writes them, sets sorted."""
     if is_dataclass(value):
@@ -261,11 +273,10 @@ class _Reader:
             raise self._wrong(
                 ("alerts", "least_severity"), "is no severity", "Write critical, high, medium or low."
             )
-        host, _, port = made.console_listen.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise self._wrong(
-                ("console", "listen"), "is no address and port", 'Write for example "127.0.0.1:8420".'
-            )
+        try:
+            read_listen(made.console_listen)
+        except BadInput as e:
+            raise self._wrong(("console", "listen"), e.what, e.todo) from None
         return made
 
     def _value(self, kind: Any, value: Any, place: tuple[str, ...]) -> Any:

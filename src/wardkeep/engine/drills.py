@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -35,7 +35,11 @@ from wardkeep.store.schema import drills
 
 FromHere = TryLogin | TryConnect
 Attempts = Callable[[Iterable[FromHere], Host], Any]  # as fleet.attempts.attempt_all
-KINDS: dict[str, type[Step]] = {"login": TryLogin, "connect": TryConnect, "on_host": OnHost}
+KINDS: dict[str, type[TryLogin] | type[TryConnect] | type[OnHost]] = {
+    "login": TryLogin,
+    "connect": TryConnect,
+    "on_host": OnHost,
+}
 _END = "drill-exit:"  # the line after the output of a step, with its exit status
 
 
@@ -95,7 +99,7 @@ class Drilling:
         found = drill_steps(self.control, snapshot, policy)
         if isinstance(found, Cannot | Blind):
             return {"problem": found.why if isinstance(found, Cannot) else str(found), "steps": []}
-        names = {kind: name for name, kind in KINDS.items()}
+        names: dict[type[Step], str] = {kind: name for name, kind in KINDS.items()}
         return {"problem": "", "steps": [{"kind": names[type(step)], **asdict(step)} for step in found]}
 
     def _try(self, steps: Sequence[FromHere]) -> Json:
@@ -104,7 +108,7 @@ class Drilling:
         async def collect() -> list[StepResult]:
             return [result async for result in self.attempts(steps, self.host)]
 
-        return [_plain(result) for result in self.hand.do(lambda _: collect())]
+        return [plain_result(result) for result in self.hand.do(lambda _: collect())]
 
     def _on_host(self, number: int, step: OnHost) -> None:
         place = Place(self.run.id, number, self.hand.fence.token, self.site.folder)
@@ -138,17 +142,7 @@ class Drilling:
         )
 
     def _end(self, begun: list[int], problem: str) -> Json:
-        verdicts = [one["verdict"] for one in self.results]
-        left = sum(not one["undone"] for one in self.results)
-        if "fail" in verdicts or left:
-            verdict = Verdict.FAIL
-        elif problem or not verdicts or "unknown" in verdicts:
-            verdict = Verdict.UNKNOWN
-        else:
-            verdict = Verdict.PASS
-        counts = ", ".join(f"{verdicts.count(v.value)} {v.value}" for v in Verdict if v.value in verdicts)
-        summary = problem or counts or "the drill had no step to try"
-        summary += f"; {left} not undone" if left else ""
+        verdict, summary = end_of(self.results, problem)
 
         def finish() -> Json:
             seconds = max(0, int(time.time()) - begun[0])
@@ -172,6 +166,21 @@ class Drilling:
             _keep(platform, *where, body, int(noted[0]))
             return int(noted[0])
         return note_drill(platform, *where, self.actor, body, self.hand.guard)
+
+
+def end_of(results: Sequence[Mapping[str, Any]], problem: str) -> tuple[Verdict, str]:
+    """What a drill's steps come to, and that in a few words. `problem` is why it could not begin."""
+    verdicts = [one["verdict"] for one in results]
+    left = sum(not one["undone"] for one in results)
+    if "fail" in verdicts or left:
+        verdict = Verdict.FAIL
+    elif problem or not verdicts or "unknown" in verdicts:
+        verdict = Verdict.UNKNOWN
+    else:
+        verdict = Verdict.PASS
+    counts = ", ".join(f"{verdicts.count(v.value)} {v.value}" for v in Verdict if v.value in verdicts)
+    summary = problem or counts or "the drill had no step to try"
+    return verdict, summary + (f"; {left} not undone" if left else "")
 
 
 def drill_workflow(site: Site, attempts: Attempts = attempt_all) -> Callable[..., Json]:
@@ -237,7 +246,8 @@ def drilled(outcome: dict[str, Any]) -> Drilled:
     )
 
 
-def _plain(result: StepResult) -> dict[str, Any]:
+def plain_result(result: StepResult) -> dict[str, Any]:
+    """A step's result as JSON data, its time in whole milliseconds."""
     made = asdict(result)
     made["ms"] = round(made.pop("seconds") * 1000)
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, and_, delete, func, select
@@ -18,6 +18,7 @@ from wardkeep.store.schema import row_days, row_states, strips, tallies, totals
 
 _BADNESS = {str(verdict): -place for place, verdict in enumerate(VERDICTS)}
 Moved: TypeAlias = Counter[tuple[str, int]]  # (control, band) → how many more, or fewer, are open now
+KEPT_DAYS = 400  # a year and what a late comparison needs; 25 rows a host and day would grow for ever
 GONE = "gone"  # how a day closed for a host that left
 
 
@@ -148,10 +149,21 @@ def close_rows(connection: Connection, host: str, at: datetime) -> None:
     upsert(connection, row_days, rows, tuple(none))
 
 
+def forget_days(connection: Connection, today: date) -> int:
+    """Drop the ends of days longer ago than KEPT_DAYS; returns how many. Of each host and row the newest of those stays:
+    so what was true on any kept day is said as before. The ledger has them all (`rows_as_of`)."""
+    oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()
+    d, newer = row_days.c, row_days.alias("newer")
+    superseded = select(newer.c.day).where(
+        newer.c.control == d.control, newer.c.host == d.host, newer.c.day > d.day, newer.c.day <= oldest
+    )
+    return connection.execute(delete(row_days).where(d.day < oldest, superseded.exists())).rowcount
+
+
 def rows_on(connection: Connection, day: str) -> dict[str, dict[Verdict, int]]:
     """Control → counts over all hosts as the day (`2026-11-22`, UTC) ended, by the last assessment until then.
 
-    For a moment within a day, and for a proof, ask the ledger (`ledger.rows_as_of`).
+    For a moment within a day, for a day longer ago than KEPT_DAYS, and for a proof, ask the ledger (`ledger.rows_as_of`).
     """
     d = row_days.c
     last = (

@@ -27,6 +27,7 @@ from wardkeep.engine.leases import Fenced
 from wardkeep.engine.long_looks import look_inside, looks_due
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform
+from wardkeep.engine.row_states import forget_days
 from wardkeep.engine.schedules import OBSERVE, Duty, duties
 from wardkeep.engine.waivers import note_expired
 from wardkeep.fleet import Host
@@ -91,6 +92,7 @@ class Running:
     _told: frozenset[tuple[str, str]] = frozenset()
     _told_at: datetime = NEVER
     _long_at: datetime = NEVER
+    _forgot_at: datetime = NEVER
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="wardkeep-running", daemon=True)
@@ -121,6 +123,10 @@ class Running:
                 self.durable.enqueue("look_long", f"look-long-{now:%Y%m%dT%H}")
             self._long_at = now
         self._tell(now)
+        if now - self._forgot_at >= DAILY:
+            with self.platform.store.begin(rebuildable=True) as connection:
+                forget_days(connection, now.date())
+            self._forgot_at = now
         for act in self.every_tick:
             act(now)
 

@@ -18,6 +18,7 @@ from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import PLATFORM
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.core.profiles import Numbers, show_duration
+from wardkeep.engine.assess import subject_of
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.store.schema import drills, hosts, row_states, schedules
 
@@ -61,6 +62,7 @@ def duties(platform: Platform, now: datetime | None = None) -> list[Duty]:
     """Every duty with its times, brought up to date in the table `schedules`."""
     now = now or datetime.now(UTC)
     wanted = _wanted(platform.controls, platform)
+    platform_only = {control.id for control in platform.controls if subject_of(control) == {PLATFORM}}
     with platform.store.begin() as connection:
         platform.store.lock(connection, "schedules")
         known = {row.key: row for row in connection.execute(select(schedules))}
@@ -78,7 +80,8 @@ def duties(platform: Platform, now: datetime | None = None) -> list[Duty]:
                 duty = _duty(kind, control, cadence, done, {PLATFORM: created}, now)
             else:
                 times = (seen if kind == OBSERVE else drilled).get(control, {})
-                subjects = dict(fleet) if fleet else {PLATFORM: created}
+                alone = kind == DRILL and control in platform_only  # it is exercised once, whatever the fleet
+                subjects = dict(fleet) if fleet and not alone else {PLATFORM: created}
                 starts = {name: max(added, created) for name, added in subjects.items()}
                 duty = _duty(kind, control, cadence, {name: times.get(name) for name in starts}, starts, now)
             values = {"cadence": int(cadence.total_seconds()), "next_due": duty.next_due}

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import PLATFORM, Answer, Question
+from wardkeep.core.findings import Seen, fails, holds, unsure
 
 KINDS = ("observe", "drill", "review")
 
@@ -40,6 +41,17 @@ class PlatformSchedules:
 
     def find(self, kind: str, control: str) -> Duty | None:
         return next((d for d in self.duties if (d.kind, d.control) == (kind, control)), None)
+
+
+def reviewed_in_time(schedules: PlatformSchedules, control: str, what: str, todo: str, now: datetime) -> Seen:
+    """Whether the review by a person that a row has is on record within its time. `what` names it: "audit"."""
+    duty = schedules.find("review", control)
+    if duty is None:
+        return unsure("review", f"the platform keeps no schedule for this {what}", todo)
+    if duty.last_done is None:
+        return fails("review", f"no {what} is on record", todo)
+    seen = f"last {what} on record {duty.last_done:%Y-%m-%d}, due every {duty.cadence.days} days"
+    return holds(now - duty.last_done <= duty.cadence, "review", seen, todo)
 
 
 def _duty(told: dict[str, object]) -> Duty:

@@ -10,7 +10,7 @@ from typing import Any
 from wardkeep.controls.firewall_audit.row import Policy, control
 from wardkeep.core.findings import Seen, Severity, fails, holds, passes, unsure
 from wardkeep.facts.nftables import Nftables, Rule
-from wardkeep.facts.platform_schedules import PlatformSchedules
+from wardkeep.facts.platform_schedules import PlatformSchedules, reviewed_in_time
 
 OURS = ("inet", "wardkeep")  # derived from the policy, where each opening is named
 
@@ -24,15 +24,8 @@ OURS = ("inet", "wardkeep")  # derived from the policy, where each opening is na
     },
 )
 def audited_in_time(schedules: PlatformSchedules, now: datetime) -> Iterator[Seen]:
-    duty = schedules.find("review", "firewall_audit")
     todo = 'Audit them, then say what you found: `wardkeep review firewall_audit --says "…"`.'
-    if duty is None:
-        yield unsure("review", "the platform keeps no schedule for this audit", todo)
-    elif duty.last_done is None:
-        yield fails("review", "no audit is on record", todo)
-    else:
-        seen = f"last audited {duty.last_done:%Y-%m-%d}, due every {duty.cadence.days} days"
-        yield holds(now - duty.last_done <= duty.cadence, "review", seen, todo)
+    yield reviewed_in_time(schedules, "firewall_audit", "audit", todo, now)
 
 
 audited_in_time.cannot_mend("an audit is a person's judgement")

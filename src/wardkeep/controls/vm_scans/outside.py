@@ -9,7 +9,7 @@ from wardkeep.controls.vm_scans.row import EVALUATION, MALWARE, RISK, Policy, co
 from wardkeep.core.findings import Seen, Severity, fails, holds, passes, unsure
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.outside_ports import OutsidePorts
-from wardkeep.facts.platform_schedules import PlatformSchedules
+from wardkeep.facts.platform_schedules import PlatformSchedules, reviewed_in_time
 
 
 @control.rule(
@@ -101,15 +101,8 @@ outside_tls_good.cannot_mend("the service that holds the certificate renews it")
     },
 )
 def penetration_tested(schedules: PlatformSchedules, now: datetime) -> Iterator[Seen]:
-    duty = schedules.find("review", "vm_scans")
     todo = 'Have it done, then say by whom and what was found: `wardkeep review vm_scans --says "…"`.'
-    if duty is None:
-        yield unsure("review", "the platform keeps no schedule for this test", todo)
-    elif duty.last_done is None:
-        yield fails("review", "no penetration test is on record", todo)
-    else:
-        seen = f"last attested {duty.last_done:%Y-%m-%d}, due every {duty.cadence.days} days"
-        yield holds(now - duty.last_done <= duty.cadence, "review", seen, todo)
+    yield reviewed_in_time(schedules, "vm_scans", "penetration test", todo, now)
 
 
 penetration_tested.cannot_mend("people must do the test")
