@@ -44,7 +44,7 @@ wheel: .venv/.dev ## build the wheel into dist/
 	@ls dist/*.whl
 
 docs: .venv/.dev ## renew what docs/controls say of rules and gaps from the code
-	$(PY) scripts/control_pages.py
+	$(PY) scripts/control_pages.py && $(PY) scripts/profile_page.py
 
 screenshots: .venv/.dev ## renew the pictures in docs/images from the running console
 	@scripts/packages.sh $(TEST_PACKAGES)

@@ -224,3 +224,31 @@ def ports_(
             if one.todo and one.verdict.value != "pass":
                 console().print(f"     {one.todo}", style="dim", markup=False)
     raise typer.Exit(exit_status(one.verdict.value for one in found))
+
+
+@app.command("profile")
+def profile_(
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="The verdicts of this host alone.")
+    ] = "",
+    cis: Annotated[bool, typer.Option("--cis", help="The topics of the CIS benchmarks instead.")] = False,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """The host profile for Debian 12 and 13: each HIPAA control, our rules for it or the reason why not, and what they say now.
+
+    Without a platform it shows the mapping alone. Example: wardkeep scan profile --host app-1. Exit status: 0 all pass, 1 a control
+    fails, 3 one is unknown; without a platform 0.
+    """
+    from wardkeep.cli.scan_profile import as_json as profile_json
+    from wardkeep.cli.scan_profile import judged, show_profile
+    from wardkeep.cli.terminal import console, exit_status, print_json
+
+    told = judged(state, host)
+    if json:
+        print_json(profile_json(told))
+    else:
+        show_profile(console(), told, cis)
+    raise typer.Exit(
+        exit_status(told.of(one.rules) for one in told.profile.controls) if told.verdicts is not None else 0
+    )
