@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -17,6 +18,7 @@ import msgspec
 from wardkeep.advisories.documents import Document
 from wardkeep.advisories.ecosystems import family, is_vendor, scheme_of
 from wardkeep.advisories.feeds import FEEDS, feed_of
+from wardkeep.advisories.feeds.plugin import Plugin
 from wardkeep.advisories.packages import UP_TO, Row, pack
 from wardkeep.advisories.records import Claim, Flaw, Says, Stamp
 from wardkeep.advisories.versions import NotAVersion, key
@@ -25,14 +27,16 @@ from wardkeep.core.errors import BadInput
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE feed (id INTEGER PRIMARY KEY, name TEXT UNIQUE, plugin TEXT, title TEXT, entries INTEGER, newest TEXT, taken TEXT);
-CREATE TABLE package (id INTEGER PRIMARY KEY, ecosystem TEXT, name TEXT, rows BLOB, UNIQUE (ecosystem, name));
+CREATE TABLE packages (start INTEGER PRIMARY KEY, first TEXT UNIQUE, data BLOB);
 CREATE TABLE flaws (first INTEGER PRIMARY KEY, name TEXT, data BLOB);
 CREATE TABLE alias (name TEXT, flaw INTEGER, PRIMARY KEY (name, flaw)) WITHOUT ROWID;
 """
-FORMAT = "1"
-CHUNK = 256
+FORMAT = "2"
+CHUNK = 256  # flaws in a block
+BLOCK = 16 << 10  # bytes of packages in a block, before it is packed
 EPOCH = date(1970, 1, 1)
 PLUGIN = {feed.name: feed for feed in FEEDS}
+DESCRIBING = ("kev", "epss", "cve5")  # these speak of flaws, not of packages
 
 
 class StoredFlaw(msgspec.Struct, array_like=True):
@@ -58,6 +62,35 @@ class FeedCount:
 
 
 @dataclass(slots=True)
+class Block:
+    """Packages put together until they fill a block: small ones then cost next to nothing, a large one stands alone."""
+
+    db: sqlite3.Connection
+    start: int = 0
+    held: list[tuple[str, bytes]] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, at: int, place: str, rows: bytes) -> None:
+        if self.held and self.size + len(rows) > BLOCK:
+            self.close()
+        if not self.held:
+            self.start = at
+        self.held.append((place, rows))
+        self.size += len(place) + len(rows)
+
+    def close(self) -> None:
+        if self.held:
+            data = zlib.compress(msgspec.msgpack.encode(self.held), 6)
+            self.db.execute("INSERT INTO packages VALUES (?, ?, ?)", (self.start, self.held[0][0], data))
+        self.held, self.size = [], 0
+
+
+def place_text(place: tuple[str, str]) -> str:
+    """Ecosystem and package as one text, by whose order the blocks stand."""
+    return f"{place[0]}\t{place[1]}"
+
+
+@dataclass(slots=True)
 class Builder:
     """Takes records in, keeps them merged; `write` makes the file. Memory: about 300 bytes for each claim."""
 
@@ -65,58 +98,42 @@ class Builder:
     claims: dict[tuple[str, str], list[tuple[str, Claim]]] = field(default_factory=lambda: defaultdict(list))
     feeds: dict[str, FeedCount] = field(default_factory=dict)
     strange: Counter[str] = field(default_factory=Counter)
-    _texts: dict[str, str] = field(default_factory=dict)
+    _last: Plugin | None = None
 
     def take(self, document: Document) -> bool:
         """Read one document; False when no feed knows it. Raises BadInput when its feed refuses it: nothing of it is kept."""
-        plugin = feed_of(document.name, document.data)
+        last = self._last
+        # Documents of one archive are of one feed.
+        if last is not None and last.recognises(document.name, document.data):
+            plugin: Plugin | None = last
+        else:
+            plugin = self._last = feed_of(document.name, document.data)
         if plugin is None:
             self.strange[Path(document.name.partition("!")[2] or document.name).suffix or "none"] += 1
             return False
         records = list(plugin.read(document.data, document.name))
-        names = {plugin.name}
+        days = [record.day for record in records if isinstance(record, Stamp)]
+        counts: dict[str, FeedCount] = {}
         for record in records:
-            if isinstance(record, Claim) and plugin.name == "osv":
-                names.add(f"osv {family(record.ecosystem)}")
-        names.discard("osv")
-        for name in names:
-            count = self.feeds.setdefault(name, FeedCount(plugin.name))
-            for record in records:
-                self._count(count, record, name)
-        for record in records:
-            self._keep(plugin.name, record)
-        return True
-
-    def _count(self, count: FeedCount, record: Claim | Flaw | Stamp, name: str) -> None:
-        if isinstance(record, Stamp):
-            count.newest = max(count.newest, record.day)
-        elif isinstance(record, Claim):
-            if not name.startswith("osv ") or name == f"osv {family(record.ecosystem)}":
+            if isinstance(record, Claim):
+                name = f"osv {family(record.ecosystem)}" if plugin.name == "osv" else plugin.name
+                count = counts.get(name)
+                if count is None:
+                    count = counts[name] = self.feeds.setdefault(name, FeedCount(plugin.name))
                 count.entries += 1
                 count.newest = max(count.newest, record.day)
-        elif count.plugin in ("kev", "epss", "cve5"):
-            count.entries += 1
-            count.newest = max(count.newest, record.published)
-
-    def _keep(self, plugin: str, record: Claim | Flaw | Stamp) -> None:
-        if isinstance(record, Flaw):
-            if record.id in self.flaws:
-                self.flaws[record.id].merge(record)
-            else:
-                self.flaws[record.id] = record
-        elif isinstance(record, Claim):
-            name = f"osv {family(record.ecosystem)}" if plugin == "osv" else plugin
-            self.claims[record.ecosystem, record.package].append((name, self._shared(record)))
-
-    def _shared(self, claim: Claim) -> Claim:
-        """The same claim on texts held once: most repeat thousands of times."""
-        held = self._texts
-        return Claim(
-            *(
-                held.setdefault(value, value) if type(value) is str else value
-                for value in (getattr(claim, name) for name in Claim.__slots__)
-            )  # type: ignore[arg-type]
-        )
+                self.claims[record.ecosystem, record.package].append((name, record))
+            elif isinstance(record, Flaw):
+                known = self.flaws.setdefault(record.id, record)
+                if known is not record:
+                    known.merge(record)
+                if plugin.name in DESCRIBING:
+                    count = counts[plugin.name] = self.feeds.setdefault(plugin.name, FeedCount(plugin.name))
+                    count.entries += 1
+                    count.newest = max(count.newest, record.published)
+        for count in counts.values():
+            count.newest = max([count.newest, *days])
+        return True
 
     def write(self, path: Path, now: datetime, seen: Mapping[str, str], taken: Mapping[str, str]) -> None:
         """Make the file beside `path` and rename it over: a reader has the old one or the new one, never a half.
@@ -150,16 +167,19 @@ class Builder:
         feed_number = {name: i for i, name in enumerate(self.feeds, start=1)}
         concerned: dict[int, list[int]] = defaultdict(list)
         rows = 0
-        for at, (ecosystem, package) in enumerate(sorted(self.claims), start=1):
+        block = Block(db)
+        ecosystems: Counter[str] = Counter()
+        for at, place in enumerate(sorted(self.claims, key=place_text)):
             made = [
                 _row(claim, number[claim.flaw], feed_number.get(feed, 0))
-                for feed, claim in merged(self.claims[ecosystem, package], ecosystem)
+                for feed, claim in merged(self.claims[place], place[0])
             ]
             rows += len(made)
+            ecosystems[place[0]] += 1
             for flaw in {row.flaw for row in made}:
                 concerned[flaw].append(at)
-            blob = zlib.compress(pack(ecosystem, made), 6)
-            db.execute("INSERT INTO package VALUES (?, ?, ?, ?)", (at, ecosystem, package, blob))
+            block.add(at, place_text(place), pack(place[0], made))
+        block.close()
         today = now.date().isoformat()
         for first in range(0, len(names), CHUNK):
             chunk = [
@@ -188,6 +208,7 @@ class Builder:
             "format": FORMAT,
             "built": now.astimezone(UTC).isoformat(timespec="seconds"),
             "rows": str(rows),
+            "ecosystems": json.dumps(dict(sorted(ecosystems.items()))),
             "flaws": str(len(names)),
         }
         db.executemany("INSERT INTO meta VALUES (?, ?)", facts.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -11,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from wardkeep.advisories.build import CHUNK, FORMAT, PLUGIN, StoredFlaw
+from wardkeep.advisories.build import CHUNK, FORMAT, PLUGIN, StoredFlaw, place_text
 from wardkeep.advisories.packages import PackageRows, unpack
 from wardkeep.core.errors import Unavailable
 
+BLOCK = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 FLAWS = msgspec.msgpack.Decoder(list[StoredFlaw])
 UPDATE = "Run `wardkeep vulns update`, or `wardkeep vulns update --from FOLDER` where there is no network."
-HELD = 4096  # packages and chunks kept in memory
+HELD = 4096  # packages, and blocks of each kind, kept in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Database:
             ) from None
         if self.meta.get("format") != FORMAT:
             raise Unavailable("the advisory database is of another version", where=str(path), todo=UPDATE)
-        self._packages: dict[tuple[str, str], PackageRows | None] = {}
+        self._packages: dict[str, PackageRows | None] = {}
+        self._blocks: dict[int, dict[str, bytes]] = {}
         self._chunks: dict[int, list[StoredFlaw]] = {}
 
     def close(self) -> None:
@@ -58,14 +61,15 @@ class Database:
 
     def package(self, ecosystem: str, name: str) -> PackageRows | None:
         """What is claimed of a package; None when nothing is."""
-        place = (ecosystem, name)
+        place = place_text((ecosystem, name))
         if place not in self._packages:
             if len(self._packages) >= HELD:
                 self._packages.clear()
             row = self._db.execute(
-                "SELECT rows FROM package WHERE ecosystem = ? AND name = ?", place
+                "SELECT start, data FROM packages WHERE first <= ? ORDER BY first DESC LIMIT 1", (place,)
             ).fetchone()
-            self._packages[place] = unpack(ecosystem, zlib.decompress(row[0])) if row else None
+            held = self._block(*row) if row else {}
+            self._packages[place] = unpack(ecosystem, held[place]) if place in held else None
         return self._packages[place]
 
     def flaw(self, number: int) -> StoredFlaw:
@@ -94,17 +98,19 @@ class Database:
 
     def packages_of(self, number: int) -> list[tuple[str, str]]:
         """The packages (ecosystem, name) that any claim about the flaw names."""
-        found = [
-            self._db.execute("SELECT ecosystem, name FROM package WHERE id = ?", (one,)).fetchone()
-            for one in self.flaw(number).packages
-        ]
-        return [(ecosystem, name) for ecosystem, name in found]
+        found = []
+        for at in self.flaw(number).packages:
+            start, data = self._db.execute(
+                "SELECT start, data FROM packages WHERE start <= ? ORDER BY start DESC LIMIT 1", (at,)
+            ).fetchone()
+            ecosystem, _, name = list(self._block(start, data))[at - start].partition("\t")
+            found.append((ecosystem, name))
+        return found
 
     def ecosystems(self) -> dict[str, int]:
         """Each ecosystem with how many of its packages have claims."""
-        return dict(
-            self._db.execute("SELECT ecosystem, count(*) FROM package GROUP BY 1 ORDER BY 1").fetchall()
-        )
+        told: dict[str, int] = json.loads(self.meta["ecosystems"])
+        return told
 
     def flaws(self) -> Iterator[StoredFlaw]:
         for (data,) in self._db.execute("SELECT data FROM flaws ORDER BY first"):
@@ -119,6 +125,13 @@ class Database:
             stale = at is None or now - at > PLUGIN[plugin].fresh_for
             made.append(FeedState(name, title, entries, newest, at, stale))
         return made
+
+    def _block(self, start: int, data: bytes) -> dict[str, bytes]:
+        if start not in self._blocks:
+            if len(self._blocks) >= HELD:
+                self._blocks.clear()
+            self._blocks[start] = dict(BLOCK.decode(zlib.decompress(data)))
+        return self._blocks[start]
 
     def _chunk(self, first: int) -> list[StoredFlaw]:
         if first not in self._chunks:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -52,6 +53,7 @@ PURLS = {
 }
 
 
+@functools.lru_cache(maxsize=1024)
 def family(ecosystem: str) -> str:
     """`Debian` of `Debian:12`."""
     return ecosystem.partition(":")[0]
@@ -66,6 +68,7 @@ def is_vendor(ecosystem: str) -> bool:
     return family(ecosystem) in VENDORS
 
 
+@functools.lru_cache(maxsize=1024)
 def normal_ecosystem(text: str) -> str:
     """As this engine writes it: `Ubuntu:22.04:LTS` is `Ubuntu:22.04`; `Ubuntu:Pro:…` (paid) stays apart; `Maven:URL` is `Maven`."""
     name, _, rest = text.partition(":")

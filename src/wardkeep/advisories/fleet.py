@@ -30,7 +30,8 @@ class Hit:
 class Fleet:
     """Who has what: package → version → hosts. Kept by the platform, so that a new advisory finds its hosts by two look-ups."""
 
-    hosts: dict[str, list[Place]] = field(default_factory=dict)
+    hosts: dict[str, list[int]] = field(default_factory=dict)  # numbers of places
+    places: dict[Place, int] = field(default_factory=dict)
     having: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
 
     @classmethod
@@ -41,27 +42,29 @@ class Fleet:
         return made
 
     def add(self, host: str, places: Iterable[Place]) -> None:
-        self.hosts[host] = kept = list(places)
-        for ecosystem, name, version in kept:
-            self.having.setdefault((ecosystem, name), {}).setdefault(version, []).append(host)
+        """One host; it must not be there yet."""
+        self.hosts[host] = kept = []
+        for place in places:
+            kept.append(self.places.setdefault(place, len(self.places)))
+            self.having.setdefault(place[:2], {}).setdefault(place[2], []).append(host)
 
     def match(self, db: Database) -> dict[str, list[Hit]]:
-        """For each host its package versions that some row's span holds."""
-        hits: dict[Place, Hit] = {}
-        for (ecosystem, name), versions in self.having.items():
-            rows = db.package(ecosystem, name)
+        """For each host its package versions that some row says are affected, or may be."""
+        hits: list[Hit | None] = [None] * len(self.places)
+        for place, number in self.places.items():
+            rows = db.package(place[0], place[1])
             if rows is None:
                 continue
-            for version in versions:
-                place = (ecosystem, name, version)
-                try:
-                    numbers = rows.affected(version)
-                    if numbers:
-                        hits[place] = Hit(place, rows, numbers)
-                except NotAVersion:
-                    hits[place] = Hit(place, rows, range(len(rows.flaws)), refused=True)
-        get = hits.get
-        return {host: [hit for place in places if (hit := get(place))] for host, places in self.hosts.items()}
+            try:
+                numbers = rows.affected(place[2])
+                if numbers:
+                    hits[number] = Hit(place, rows, numbers)
+            except NotAVersion:
+                hits[number] = Hit(place, rows, range(rows.live, len(rows.flaws)), refused=True)
+        return {
+            host: [hit for number in numbers if (hit := hits[number]) is not None]
+            for host, numbers in self.hosts.items()
+        }
 
     def affected_by(self, db: Database, name: str) -> dict[str, list[Place]]:
         """The hosts a flaw or advisory (by any of its names) concerns, with the package versions that make it so."""

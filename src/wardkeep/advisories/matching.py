@@ -74,6 +74,7 @@ class Match:
     epss: float | None
     ssvc: str
     risk: Risk
+    since: date  # when the fix was published, else when this platform first had the flaw
     due: date | None
     published: str
     summary: str
@@ -200,6 +201,7 @@ class Matcher:
             flaw.epss if flaw.epss >= 0 else None,
             flaw.ssvc,
             risk,
+            _since(flaw, row),
             self.due(state, label, flaw, row),
             flaw.published,
             flaw.summary,
@@ -226,8 +228,11 @@ class Matcher:
             span = self.deadlines.high
         else:
             return None
-        begins = EPOCH + timedelta(days=row.day) if row.day else date.fromisoformat(flaw.seen)
-        return begins + span
+        return _since(flaw, row) + span
+
+
+def _since(flaw: StoredFlaw, row: Row) -> date:
+    return EPOCH + timedelta(days=row.day) if row.day else date.fromisoformat(flaw.seen)
 
 
 def _inside(component: Component, rows: PackageRows) -> tuple[set[int], str]:

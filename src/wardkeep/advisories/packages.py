@@ -120,36 +120,28 @@ class PackageRows:
 def pack(ecosystem: str, rows: Iterable[Row]) -> bytes:
     """The columns of one package as bytes. A version that its scheme refuses makes its rows undetermined, never absent."""
     order = scheme(scheme_of(ecosystem))
-    rows = [_readable(order, row) for row in rows]
-    versions = sorted(
-        {v for row in rows for v in (row.introduced, row.fixed) if v}, key=lambda v: _key(order, v)
-    )
+    keys: dict[str, Any] = {}
+    rows = [_readable(order, row, keys) for row in rows]
+    versions = sorted(keys, key=keys.__getitem__)
     place = {version: i for i, version in enumerate(versions)}
+    place[""] = NEVER
     # What is said not to be affected stands first, outside of every slice.
-    rows.sort(key=lambda row: (row.says is not Says.NOT_AFFECTED, place[row.fixed] if row.fixed else NEVER))
+    rows.sort(key=lambda row: (row.says is not Says.NOT_AFFECTED, place[row.fixed]))
     texts: dict[str, int] = {}
-
-    def column(kind: str, values: Iterable[int]) -> bytes:
-        return array(kind, values).tobytes()
-
-    def text(value: str) -> int:
-        return texts.setdefault(value, len(texts))
-
-    notes = column("I", (text(row.note) for row in rows))
-    advisories = column("I", (text(row.advisory) for row in rows))
-    keyed = order.key is not None
+    notes = [texts.setdefault(row.note, len(texts)) for row in rows]
+    advisories = [texts.setdefault(row.advisory, len(texts)) for row in rows]
     stored = Stored(
         versions,
-        [_key(order, version) for version in versions] if keyed else [],
+        [keys[version] for version in versions] if order.key is not None else [],
         list(texts),
-        column("I", (row.flaw for row in rows)),
-        column("B", (row.says for row in rows)),
-        column("I", (place[row.introduced] + 1 if row.introduced else FROM_START for row in rows)),
-        column("I", (place[row.fixed] if row.fixed else NEVER for row in rows)),
-        notes,
-        advisories,
-        column("B", (row.feed for row in rows)),
-        column("H", (row.day for row in rows)),
+        array("I", [row.flaw for row in rows]).tobytes(),
+        bytes([row.says for row in rows]),
+        array("I", [place[row.introduced] + 1 if row.introduced else FROM_START for row in rows]).tobytes(),
+        array("I", [place[row.fixed] for row in rows]).tobytes(),
+        array("I", notes).tobytes(),
+        array("I", advisories).tobytes(),
+        bytes([row.feed for row in rows]),
+        array("H", [row.day for row in rows]).tobytes(),
     )
     return ENCODE(stored)
 
@@ -173,13 +165,14 @@ def _key(order: Scheme, version: str) -> Any:
     return order.key(order.normal(version))
 
 
-def _readable(order: Scheme, row: Row) -> Row:
+def _readable(order: Scheme, row: Row, keys: dict[str, Any]) -> Row:
+    """The row, with the keys of its versions noted; undetermined when one of them is no version of its scheme."""
     try:
         for version in (row.introduced, row.fixed):
-            if version and order.key is not None:
-                _key(order, version)
-            elif version:
-                order.compare(version.removeprefix(UP_TO), "1")
+            if version and version not in keys:
+                if order.key is None:
+                    order.compare(version.removeprefix(UP_TO), "1")
+                keys[version] = _key(order, version)
     except NotAVersion as e:
         return row._replace(
             says=Says.UNDETERMINED, introduced="", fixed="", note=f"{row.note} ({e.what})".strip()

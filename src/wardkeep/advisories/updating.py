@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,12 +53,17 @@ def update_from_folder(
     """Build the database in `folder` from everything in `source`. Raises BadInput when nothing there is a feed."""
     if not source.exists():
         raise BadInput("no such file or folder", where=str(source))
+    with _collector_paused():
+        return _from_folder(source, folder, now, accept_shrunken, limits or Limits())
+
+
+def _from_folder(source: Path, folder: Path, now: datetime, accept_shrunken: bool, limits: Limits) -> Update:
     builder, done = Builder(), Update()
     newest_file = 0.0
     for one in _files(source):
         newest_file = max(newest_file, one.stat().st_mtime)
         try:
-            for document in documents(one, limits or Limits()):
+            for document in documents(one, limits):
                 done.documents += builder.take(document)
         except BadInput as e:
             done.problems.append(e.line())
@@ -99,13 +106,37 @@ def update_by_network(
             fetch(address, kept / name, now, limits or Limits())
         except WardkeepError as e:
             done.problems.append(e.line())
+    with _collector_paused():
+        return _from_copies(folder, addresses, now, done, accept_shrunken, limits or Limits())
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A build makes millions of objects that all stay to its end: the cyclic collector would go over them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _from_copies(
+    folder: Path,
+    addresses: Mapping[str, str],
+    now: datetime,
+    done: Update,
+    accept_shrunken: bool,
+    limits: Limits,
+) -> Update:
     builder, taken = Builder(), dict[str, str]()
-    for one in sorted(kept.iterdir()):
+    for one in sorted((folder / FETCHED).iterdir()):
         if one.name not in addresses:
             continue
         before = {name: count.entries for name, count in builder.feeds.items()}
         try:
-            for document in documents(one, limits or Limits()):
+            for document in documents(one, limits):
                 done.documents += builder.take(document)
         except BadInput as e:
             done.problems.append(e.line())

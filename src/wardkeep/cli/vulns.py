@@ -13,7 +13,7 @@ from wardkeep.core.errors import BadInput
 
 if TYPE_CHECKING:
     from wardkeep.advisories.components import Inventory
-    from wardkeep.advisories.database import Database, FeedState
+    from wardkeep.advisories.database import Database
     from wardkeep.advisories.matching import Deadlines
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
@@ -38,6 +38,7 @@ def scan(
     JSON) or a lock file. Example: wardkeep vulns scan package-lock.json --json. Exit status: 0 nothing is affected,
     1 something is, 2 the target cannot be read, 3 something is unknown: no database, or one too old to trust.
     """
+    from wardkeep.advisories.coverage import unasked
     from wardkeep.advisories.matching import Matcher, foreign_notices
     from wardkeep.cli.terminal import print_json
     from wardkeep.cli.vulns_shown import FAILING, plain, plain_notice, pressing, show
@@ -49,7 +50,7 @@ def scan(
     matcher = Matcher(db, _deadlines(folder))
     found = sorted(matcher.matches(inventory.components, dismissed=everything), key=pressing)
     inventory.notices += foreign_notices(inventory.components)
-    unknown = _unasked(db, inventory, now)
+    unknown = unasked(db, inventory, now)
     if json:
         print_json(
             {
@@ -291,32 +292,3 @@ def _inventory(target: str, folder: Path, now: datetime) -> Inventory:
         with open_platform(folder.parent) as platform:
             host, keys = find_host(platform, target), keyring()
     return inventory_of(ask_host(host, keys), now.date())
-
-
-def _unasked(db: Database, inventory: Inventory, now: datetime) -> list[str]:
-    """Why the answer is not whole: a feed it needs that is absent or stale. Each says what to do."""
-    from wardkeep.advisories.ecosystems import family
-
-    known = db.ecosystems()
-    stale = {one.name: one for one in db.feeds(now) if one.is_stale}
-    told = []
-    for ecosystem in sorted({one.ecosystem for one in inventory.components}):
-        name = family(ecosystem) or "no vendor"
-        if ecosystem not in known:
-            told.append(f"no feed here speaks of {ecosystem or 'this release'}. Run `wardkeep vulns update`.")
-            continue
-        feeds_of = [f"osv {name}", *(("debian-tracker", "debian-advisories") if name == "Debian" else ())]
-        present = [one for one in feeds_of if one in db.feed_names.values()]
-        if present and all(one in stale for one in present):
-            told.append(_stale_line(stale[max(present, key=lambda n: stale[n].taken or now)], now))
-        if name == "Debian" and not {"debian-tracker", "osv Debian"} & set(present):
-            told.append(
-                "flaws without a DSA or DLA are not known: the database has no Debian tracker data. Run `wardkeep vulns update`."
-            )
-    return told
-
-
-def _stale_line(feed: FeedState, now: datetime) -> str:
-    from wardkeep.cli.terminal import ago
-
-    return f"{feed.title} is stale: its data are of {ago(feed.taken, now)}. Run `wardkeep vulns update`."

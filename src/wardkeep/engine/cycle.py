@@ -18,6 +18,7 @@ from wardkeep.core.findings import Finding, Verdict
 from wardkeep.engine.assess import assess, not_built, questions
 from wardkeep.engine.findings import Assessment, Turn, deadlines, record
 from wardkeep.engine.hosts import list_hosts, note_looks
+from wardkeep.engine.known_flaws import with_known_flaws
 from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, timestamp
@@ -171,6 +172,7 @@ def record_looks(
     guard: Callable[[], None] | None = None,
 ) -> tuple[list[Checked], list[Turn]]:
     """Assess snapshots and record them: all in one batch of the ledger, then all in one transaction of the state."""
+    snapshots = with_known_flaws(platform, snapshots)
     digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]

@@ -70,8 +70,11 @@ def _claim(ecosystem: str, package: str, flaw: str, said: Release) -> Claim:
     if said.status == "resolved" and said.fixed_version == "0":
         return claim(Says.NOT_AFFECTED)
     if said.status == "resolved" and said.fixed_version:
-        released = not said.repositories or any(
-            _at_least(version, said.fixed_version) for version in said.repositories.values()
+        offered = said.repositories.values()
+        released = (
+            not offered
+            or said.fixed_version in offered
+            or any(_at_least(one, said.fixed_version) for one in offered)
         )
         return claim(Says.FIXED if released else Says.FIX_NOT_RELEASED, said.fixed_version)
     if said.status == "open":
