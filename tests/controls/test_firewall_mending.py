@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from wardkeep.controls.firewall import Policy, control, own_scripts, own_table
+from wardkeep.controls.firewall.allowed import Permit
 from wardkeep.core.changes import NOT_TRIED, Act, Blocked, Change, OnHost, TryConnect
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.engine.assess import assess, drill_steps, remedies
-from wardkeep.facts.boot_firewall import OUR_FILE, BootFirewall
+from wardkeep.facts.boot_firewall import BootFirewall
 from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.ssh_sessions import SshSessions
 
@@ -85,7 +86,7 @@ def test_the_remedy_tries_first_and_keeps_then() -> None:
     assert keep.cuts_access
     assert f"ipv4 timeout {own_table.TRIAL}s" in trial.script
     assert "flush ruleset" not in trial.script + keep.script
-    assert OUR_FILE not in trial.script  # nothing is written before the way in was seen to stay open
+    assert "cat >" not in trial.script  # nothing is written before the way in was seen to stay open
     assert own_scripts.UNIT_FILE in keep.undo
 
 
@@ -202,3 +203,45 @@ def test_sessions_are_those_of_sshd() -> None:
 def test_refuses_what_it_does_not_understand(kind: type, text: str) -> None:
     with pytest.raises(NotUnderstood):
         kind.parse(Answer(kind.ask.id, 0, text.encode()))
+
+
+def on_a_folder(script: str, folder: Path) -> str:
+    """The script with the host's folders moved into one of ours, and tools that do nothing."""
+    for place in ("/etc/wardkeep", "/etc/systemd/system"):
+        script = script.replace(place, str(folder / place.strip("/")))
+    return "systemctl() { :; }\n" + script.replace("/usr/sbin/nft", "true")
+
+
+def test_an_undo_brings_back_what_was_there_before_and_may_run_again(tmp_path: Path) -> None:
+    """Nothing, another policy, or the same one (its table was altered by hand): each comes back, also after kills."""
+    one, two = Policy(allow=("22/tcp",)).permit, Policy(allow=("22/tcp", "443/tcp")).permit
+    file = tmp_path / "etc/wardkeep/firewall.nft"
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+
+    def run(script: str) -> None:
+        moved = on_a_folder(script, tmp_path)
+        done = subprocess.run(["sh", "-c", moved], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def applied(permit: Permit) -> str:
+        run(own_scripts.try_script(permit))
+        run(own_scripts.keep_script(permit))
+        run(own_scripts.keep_script(permit))  # again, as after a kill
+        return file.read_text()
+
+    def undone(permit: Permit) -> str:
+        run(own_scripts.forget_script(permit))
+        run(own_scripts.forget_script(permit))
+        return file.read_text() if file.exists() else ""
+
+    first = applied(one)
+    assert undone(one) == ""
+    assert applied(one) == first
+    second = applied(two)
+    assert second != first
+    assert undone(two) == first
+    assert applied(two) == second
+    assert applied(two) == second
+    assert undone(two) == second, "the same policy was in force before"
+    assert applied(one) == first
+    assert undone(one) == second

@@ -16,6 +16,7 @@ CLOSED = {
     "only_named_ports_open": "pass",
     "only_named_listeners": "pass",
     "closed_after_reboot": "pass",
+    "table_as_declared": "pass",
 }
 OPEN = {**CLOSED, "default_deny": "fail", "only_named_ports_open": "fail", "closed_after_reboot": "fail"}
 FOREIGN = "table ip theirs {\n chain input {\n type filter hook input priority 0; policy accept;\n tcp dport 9 counter drop\n }\n}\n"
@@ -80,6 +81,17 @@ def test_open_closed_drilled_sabotaged_and_undone(debian_host: Host, tmp_path: P
         assert day.look() == CLOSED
         debian_host.stage("systemctl restart nftables")
         assert day.look() == CLOSED
+
+        # Sabotage: a rule is slipped in between; the next look names it, and a plan takes it out.
+        debian_host.stage(
+            "chain=$(nft list chain inet wardkeep input | sed -n 's/.*goto //p');"
+            " nft insert rule inet wardkeep $chain tcp dport 8088 accept"
+        )
+        assert day.look() == {**CLOSED, "only_named_ports_open": "fail", "table_as_declared": "fail"}
+        assert day.apply(mended := day.plan())["state"] == "applied"
+        assert day.look() == CLOSED
+        assert day.undo(mended)["state"] == "undone"
+        assert day.look() == CLOSED, "what was there before is the same policy"
 
         # Sabotage: the table is gone; a drill shows it as well as a look.
         debian_host.stage("nft delete table inet wardkeep")

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from wardkeep.controls.firewall import own_scripts, own_table
 from wardkeep.controls.firewall.allowed import Opening, Permit, openings
 from wardkeep.controls.firewall.boot import closed_after_reboot
+from wardkeep.controls.firewall.drifting import table_as_declared
 from wardkeep.controls.firewall.proof import admitted, dropped
 from wardkeep.controls.firewall.row import Policy
 from wardkeep.controls.firewall.rules import default_deny, only_named_ports_open
@@ -101,3 +102,10 @@ def keep_it_closed(
     listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
 ) -> Iterator[Change]:
     yield from _own_table(listeners, sessions, policy, now, failing, closed_after_reboot.id)
+
+
+@table_as_declared.mend
+def back_to_what_is_declared(
+    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
+) -> Iterator[Change]:
+    yield from _own_table(listeners, sessions, policy, now, failing, table_as_declared.id)

@@ -61,7 +61,8 @@ def try_script(permit: Permit, seconds: int = TRIAL) -> str:
     """Put the rules on trial. What decided before decides again when the time is over, whoever lives or not."""
     first, second = chain_of(permit, "a"), chain_of(permit, "b")
     text = on_trial(permit, seconds, chain="@NEW@", back="@BACK@")
-    return _whole(f"""{NOW}new={first}
+    return _whole(f"""rm -f {_before(ruleset(permit))}.was
+{NOW}new={first}
 # Never the chain to which the end of the trial leads, by whatever way.
 if $nft -s list table {TABLE} 2>/dev/null | grep -v '@armed' | grep -q 'goto {first}$'; then new={second}; fi
 {{ printf '%s\\n' "$kept"; sed -e "s/@NEW@/$new/g" -e "s/@BACK@/$back/g" <<'END'
@@ -85,7 +86,13 @@ mkdir -p {OUR_FILE.rpartition("/")[0]}
 cat >{OUR_FILE}.new <<'END'
 {text}END
 {NFT} -c -f {OUR_FILE}.new
-if [ -e {OUR_FILE} ] && [ ! -e {before} ] && ! cmp -s {OUR_FILE} {OUR_FILE}.new; then cp -p {OUR_FILE} {before}; fi
+# What was there before is noted once for each trial, so that a second run after a kill does not take our own file for it.
+if [ ! -e {before}.was ]; then
+  if [ ! -e {OUR_FILE} ]; then echo none
+  elif cmp -s {OUR_FILE} {OUR_FILE}.new; then echo same
+  else cp -p {OUR_FILE} {before} && echo other; fi >{before}.was.new
+  mv -f {before}.was.new {before}.was
+fi
 mv -f {OUR_FILE}.new {OUR_FILE}
 cat >{UNIT_FILE} <<'END'
 {UNIT}END
@@ -112,17 +119,19 @@ done
 
 
 def forget_script(permit: Permit) -> str:
-    """Back to the table kept before this one; if there was none, nothing of ours is left."""
+    """Back to the table kept before this one; if there was none, nothing of ours is left. It may run again."""
     before = _before(ruleset(permit))
-    return f"""if [ -e {before} ]; then
-  mv -f {before} {OUR_FILE} && {NFT} -f {OUR_FILE}
-else
+    return f"""case $(cat {before}.was 2>/dev/null) in
+other)
+  [ ! -e {before} ] || mv -f {before} {OUR_FILE};;
+none)
   systemctl disable --quiet {OURS} 2>/dev/null
   rm -f {OUR_FILE} {UNIT_FILE} {FLUSHED_FILE}
   rmdir {FLUSHED_FILE.rpartition("/")[0]} 2>/dev/null
-  systemctl daemon-reload
-  {BACK_TO_KEPT}fi
-"""
+  systemctl daemon-reload;;
+esac
+[ ! -e {before}.was ] || echo done >{before}.was
+{BACK_TO_KEPT}"""
 
 
 def _whole(script: str) -> str:

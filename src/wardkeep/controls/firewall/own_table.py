@@ -90,11 +90,11 @@ def kept_names(permit: Permit) -> frozenset[str]:
     """Every chain, counter and set of the table that belongs to these rules, the chain of the rules itself left out."""
     made = {"input", "banned4", "banned6", "seen4", "seen6", "banned", "refused"}
     for opening in permit.openings:
-        made.add(_counter(opening))
+        made.add(counter_of(opening))
         if opening.sources:
             made.add(_via(opening.protocol))
         if opening.limit:
-            made |= {f"{_counter(opening)}_rate{version}" for version in (4, 6)}
+            made |= {f"{counter_of(opening)}_rate{version}" for version in (4, 6)}
     return frozenset(made)
 
 
@@ -115,22 +115,27 @@ table {TABLE} {{
 """
 
 
-def _rules(permit: Permit) -> str:
-    lines = [line for denial in permit.denials for line in _denial(denial)]
+def rule_lines(permit: Permit) -> list[str]:
+    """The rules of the policy's chain as text, in their order."""
+    lines = [line.strip() for line in (FIRST + ESSENTIAL).splitlines()]
+    lines += [line for denial in permit.denials for line in _denial(denial)]
     lines += [line for opening in permit.openings for line in _opening(opening)]
     if permit.interfaces:
         names = ", ".join(f'"{name}"' for name in sorted(permit.interfaces))
         lines.append(f"iifname {{ {names} }} accept")
-    lines += [f"{_from(networks)} accept" for networks in _by_family(permit.networks)]
-    told = "".join(f"\t\t{line}\n" for line in lines)
-    return f'{FIRST}{ESSENTIAL}{told}\t\tcounter name "refused" drop\n'
+    lines += [f"{_from(networks)} accept" for networks in by_family(permit.networks)]
+    return [*lines, 'counter name "refused" drop']
+
+
+def _rules(permit: Permit) -> str:
+    return "".join(f"\t\t{line}\n" for line in rule_lines(permit))
 
 
 def _denial(denial: Opening) -> list[str]:
     match = f"{denial.protocol} dport {denial.ports}"
     if not denial.sources:
         return [f"{match} drop"]
-    return [f"{_from(networks)} {match} drop" for networks in _by_family(denial.sources)]
+    return [f"{_from(networks)} {match} drop" for networks in by_family(denial.sources)]
 
 
 def _opening(opening: Opening) -> list[str]:
@@ -139,13 +144,13 @@ def _opening(opening: Opening) -> list[str]:
     if opening.limit:
         over = f"limit rate over {opening.limit} burst {_burst(opening.limit)} packets"
         for family, version in (("ip", 4), ("ip6", 6)):
-            name = f"{_counter(opening)}_rate{version}"
+            name = f"{counter_of(opening)}_rate{version}"
             lines.append(f"{match} update @{name} {{ {family} saddr {over} }} drop")
     if not opening.sources:
-        return [*lines, f'{match} counter name "{_counter(opening)}" accept']
+        return [*lines, f'{match} counter name "{counter_of(opening)}" accept']
     return lines + [
-        f'{_from(networks)} {match} counter name "{_counter(opening)}" goto {_via(opening.protocol)}'
-        for networks in _by_family(opening.sources)
+        f'{_from(networks)} {match} counter name "{counter_of(opening)}" goto {_via(opening.protocol)}'
+        for networks in by_family(opening.sources)
     ]
 
 
@@ -166,7 +171,7 @@ def _beside(permit: Permit) -> str:
     """The counters, and for each limit the sets that hold each source's rate."""
     told = {}
     for opening in permit.openings:
-        name = _counter(opening)
+        name = counter_of(opening)
         told[name] = f"\tcounter {name} {{ }}\n"
         if opening.limit:
             for version in (4, 6):
@@ -177,7 +182,7 @@ def _beside(permit: Permit) -> str:
     return "".join(told.values())
 
 
-def _counter(opening: Opening) -> str:
+def counter_of(opening: Opening) -> str:
     """`open_tcp_8000_8010`, with the limit and the kind of sources if there are any: one name for one thing over all changes."""
     ports = opening.ports.replace("-", "_")
     limit = "_" + opening.limit.replace("/", "_") if opening.limit else ""
@@ -193,7 +198,7 @@ def _window(limit: str) -> str:
     return {"second": "1m", "minute": "2m", "hour": "2h", "day": "2d"}[limit.partition("/")[2]]
 
 
-def _by_family(networks: Iterable[Network]) -> list[list[Network]]:
+def by_family(networks: Iterable[Network]) -> list[list[Network]]:
     """As few as say the same: nft refuses a set whose elements overlap."""
     found = list(networks)
     four = list(collapse_addresses(n for n in found if isinstance(n, IPv4Network)))
