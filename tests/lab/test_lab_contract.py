@@ -89,7 +89,7 @@ def test_staging_that_fails_says_so(a: Host) -> None:
 
 def test_files_are_copied_with_their_bytes_and_bits(a: Host, tmp_path: Path) -> None:
     sent, back = tmp_path / "sent", tmp_path / "back"
-    sent.write_bytes(bytes(range(256)) * (3 << 12) + b"end")  # a little over one step
+    sent.write_bytes(bytes(range(256)) * (1 << 12) + b"end")  # a little over one step
     sent.chmod(0o751)
     a.copy_in(sent, "/root/a file")
     assert a.stage("stat -c %a '/root/a file'") == "751\n"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wardkeep.lab.lab import Lab
 
 OUTSIDE = "outside"  # the network of every host, which this machine is on too
-CHUNK = 3 << 20  # bytes per step when files are copied
+CHUNK = 1 << 20  # bytes per step when files are copied
 
 
 class Host(ABC):

@@ -27,7 +27,11 @@ class Line:
         self.path, self.rest = path, b""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
+        try:
+            self.socket.connect(str(path))
+        except OSError:
+            self.socket.close()
+            raise
 
     def send(self, told: dict[str, Any]) -> None:
         self._limit()
