@@ -258,7 +258,7 @@ class Host(ABC):
 
     # Life.
 
-    def wait_ready(self, timeout: float = 90) -> None:
+    def wait_ready(self, timeout: float = 180) -> None:
         """Until the host does what it is for. Raises Unavailable with what it said last."""
         said = ""
 
@@ -268,7 +268,12 @@ class Host(ABC):
             return not said
 
         if not processes.wait_until(ready, timeout):
-            raise Unavailable(f"not up after {timeout:.0f} s: {said}", where=self.name)
+            within = ""
+            with contextlib.suppress(Unavailable):
+                within = self.run(
+                    "systemctl is-active ssh; ip -br addr; ss -Hltn | head -5", timeout=60
+                ).stdout
+            raise Unavailable(f"not up after {timeout:.0f} s: {said}; within it: {within}", where=self.name)
 
     def _not_ready(self) -> str:
         """What is still waited for; "" when nothing is."""
