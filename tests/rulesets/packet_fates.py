@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wardkeep.packets.program import Program, Unknown
 from wardkeep.packets.reference import ways
-from wardkeep.rulesets.files import Source, kind_of, programs
+from wardkeep.rulesets.files import Source, kind_of, rule_sets
 
 SSH = {
     "family": 4,
@@ -24,7 +24,7 @@ SSH = {
 def read(*texts: str) -> Program:
     """The program of the host whose dumps the texts are."""
     sources = [Source(Path(f"file{n}"), kind_of(t, f"file{n}"), t) for n, t in enumerate(texts, 1)]
-    return programs(sources)[0]
+    return rule_sets(sources)[0].program
 
 
 def number(address: str) -> int:

@@ -19,7 +19,7 @@ from wardkeep.rulesets.nft.loading import links_in, read_listing
 def load_or_skip(path: Path) -> Program:
     """The file's program. Who may not make a namespace gets a clear refusal instead, and the test is skipped."""
     try:
-        return load([path])[0]
+        return load([path])[0].program
     except Unavailable as e:
         if os.geteuid() == 0:
             raise

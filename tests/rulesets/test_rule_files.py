@@ -71,7 +71,7 @@ def test_sets_alone_are_no_rules(tmp_path: Path) -> None:
 
 def test_an_empty_rule_set_says_that_everything_passes(tmp_path: Path) -> None:
     (tmp_path / "n.json").write_text('{"nftables": [{"metainfo": {"json_schema_version": 1}}]}')
-    (program,) = load([tmp_path / "n.json"])
+    (program,) = (found.program for found in load([tmp_path / "n.json"]))
     assert program.chains == ()
     assert program.notes == ("no chain is in it: every packet is accepted",)
 
@@ -82,11 +82,13 @@ def test_files_of_one_host_are_one_program_and_aws_stays_apart(tmp_path: Path) -
     (tmp_path / "sg").write_text(
         '{"SecurityGroups": [{"GroupId": "sg-1", "IpPermissions": [], "IpPermissionsEgress": []}]}'
     )
-    names = [p.name for p in load([tmp_path / "v4", tmp_path / "sg", tmp_path / "v6"])]
+    names = [p.program.name for p in load([tmp_path / "v4", tmp_path / "sg", tmp_path / "v6"])]
     assert names == ["v4, v6", "security group sg-1"]
 
 
 def test_a_family_that_nothing_tells_is_said(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text(filter_table("-j ACCEPT", head="# by hand"))
-    (program,) = load([tmp_path / "plain"])
-    assert program.notes == (f"{tmp_path}/plain: taken for IPv4, since nothing in it tells the family",)
+    (found,) = load([tmp_path / "plain"])
+    assert found.program.notes[0] == f"{tmp_path}/plain: taken for IPv4, since nothing in it tells the family"
+    assert found.families == (4,)
+    assert found.program.notes[1].startswith("nothing is known of IPv6")

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "vulns": ("vulns", "Published flaws: scan a host or a file, why, update, feeds; offline."),
     "evidence": ("evidence", "Evidence for an auditor: export a pack, verify one, show an entry."),
     "review": ("review", "Say that a person's review was done."),
+    "firewall": (
+        "firewall",
+        "Firewall rules as exact packet sets, on plain files: audit, ask, diff, matrix.",
+    ),
     "state": ("state", "Back everything up, restore it, rebuild the database from the ledger."),
     "settings": ("settings", "Every number and policy in force, and where it comes from."),
     "user": ("user", "Who may sign in to the console: add, link, role, disable, reset."),

@@ -117,6 +117,10 @@ class RangeRanks(Ranks):
         ]
         return tuple(found) if len(found) < 2 else merged(found)
 
+    def bounds(self, rank: int) -> tuple[int, int]:
+        """The lowest and the highest value of a rank."""
+        return self._cuts[rank], self._cuts[rank + 1] - 1
+
     def value(self, rank: int) -> int:
         lowest, beyond = self._cuts[rank], self._cuts[rank + 1]
         for one in self._pleasant:

@@ -17,6 +17,11 @@ from wardkeep.rulesets import names
 from wardkeep.rulesets.spans import network
 
 TODO = "Give the output of `aws ec2 describe-security-groups` or `describe-network-acls` as it is"
+PRIVATE: Values = tuple(
+    span
+    for text in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+    for span in network(text, 4) or ()
+)
 NEW: Row = {"state": states("new")}
 
 
@@ -102,7 +107,9 @@ def _peers(permission: Mapping[str, Any], incoming: bool) -> Iterator[tuple[str,
             yield one[field], [Match((_network(one[field], side, version),))], one.get("Description", "")
     for one in permission.get("UserIdGroupPairs", []):
         peer = f"members of {one.get('GroupId') or one.get('GroupName') or 'a group'}"
-        yield peer, [Unknown(f"{'from' if incoming else 'to'} {peer}")], one.get("Description", "")
+        # Members are met by their private addresses; over IPv6 those are addresses of the internet.
+        may: tuple[Row, ...] = ({f"{side}4": PRIVATE}, {"family": ((6, 6),)})
+        yield peer, [Unknown(f"{'from' if incoming else 'to'} {peer}", may)], one.get("Description", "")
     for one in permission.get("PrefixListIds", []):
         peer = f"the prefix list {one['PrefixListId']}"
         yield peer, [Unknown(f"{'from' if incoming else 'to'} {peer}")], one.get("Description", "")

@@ -31,7 +31,19 @@ class Source:
     text: str
 
 
-def load(paths: Sequence[Path]) -> list[Program]:
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """A program and what it stands for: `kind` is host, group (AWS security group) or acl.
+
+    `families` are those (4, 6) that the files speak of: of a host whose ip6tables dump was not given, IPv6 is not known.
+    """
+
+    program: Program
+    kind: str = "host"
+    families: tuple[int, ...] = (4, 6)
+
+
+def load(paths: Sequence[Path]) -> list[RuleSet]:
     """The rule sets in the files: those of one host together as one program, each AWS group and ACL as its own.
 
     IPv4, IPv6 and ipset dumps given together are one host. Raises BadInput or NotUnderstood in one line: which file,
@@ -44,22 +56,23 @@ def load(paths: Sequence[Path]) -> list[Program]:
             where=str(paths[0]) if len(paths) == 1 else f"{len(paths)} files",
             todo="Give one table at a time (`iptables-save -t filter`), or put long lists of addresses into sets",
         )
-    return programs([read_source(path) for path in paths])
+    return rule_sets([read_source(path) for path in paths])
 
 
-def programs(sources: Sequence[Source]) -> list[Program]:
-    """The programs of texts that are already read; see `load`."""
+def rule_sets(sources: Sequence[Source]) -> list[RuleSet]:
+    """The rule sets of texts that are already read; see `load`."""
     sets: dict[str, Ipset] = {}
     for source in sources:
         if source.kind == "ipset":
             sets |= read_ipsets(source.text, source.path.name)
-    found: list[Program] = []
+    found: list[RuleSet] = []
     host: list[tuple[str, Chain]] = []
     notes: list[str] = []
     for source in sources:
         name = str(source.path)
         if source.kind == "aws":
-            found += read_aws(_json(source.text, name), name)
+            made = read_aws(_json(source.text, name), name)
+            found += [RuleSet(p, "acl" if p.name.startswith("network ACL") else "group") for p in made]
             continue
         if source.kind == "ipset":
             continue
@@ -68,12 +81,19 @@ def programs(sources: Sequence[Source]) -> list[Program]:
         notes += told
     if host or any(s.kind in ("nft", "nft-text", "iptables") for s in sources):
         shown = ", ".join(s.path.name for s in sources if s.kind not in ("aws", "ipset"))
+        if not host:
+            notes.append("no chain is in it: every packet is accepted")
+        families: tuple[int, ...] = (4, 6)
+        if not any(s.kind in ("nft", "nft-text") for s in sources):
+            families = tuple(sorted({f for _, c in host if c.entry for f in c.entry.families})) or (4,)
+            if len(families) == 1:
+                other = "6" if families == (4,) else "4"
+                tool = "ip6tables-save" if other == "6" else "iptables-save"
+                notes.append(f"nothing is known of IPv{other}: give the dump of `{tool}` beside this one")
         program = Program(tuple(chain for _, chain in host), shown, notes=tuple(notes))
         if wrong := faults(program):
             raise BadInput(wrong[0], where=shown, todo="Give the whole rule set as its tool writes it")
-        found.insert(0, program)
-    if host == [] and found and found[0].chains == ():
-        found[0] = replace(found[0], notes=(*notes, "no chain is in it: every packet is accepted"))
+        found.insert(0, RuleSet(program, "host", families))
     if not found:
         only = "only sets, no rules, are" if sets else "no rules are"
         raise BadInput(f"{only} in it", where=str(sources[0].path), todo=f"Give {KNOWN}")

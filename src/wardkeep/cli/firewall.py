@@ -1,0 +1,273 @@
+"""`wardkeep firewall`: rule sets on plain files, as exact sets of packets: audit, ask, diff, matrix. Needs no platform."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wardkeep.cli.options import Json
+from wardkeep.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from wardkeep.packets.program import Program
+    from wardkeep.rulesets.audit.listening import Socket
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
+KINDS = "`nft -j list ruleset`, an nft file, iptables-save, ip6tables-save, ipset save, AWS JSON"
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=f"{KINDS}; those of one host together.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help=f"{KINDS}.")]
+Beside = Annotated[
+    list[Path] | None,
+    typer.Option("--with", metavar="FILE", help="Another dump of the same host (IPv6, ipset)."),
+]
+Named = Annotated[
+    Path | None, typer.Option("--names", metavar="FILE", help='TOML: [names], app = "10.0.1.0/24".')
+]
+
+
+@app.command()
+def audit(
+    files: Files,
+    before: Annotated[
+        list[Path] | None,
+        typer.Option(help="Earlier dump of the same host: rules whose counters did not move are unused."),
+    ] = None,
+    listeners: Annotated[
+        Path | None, typer.Option(help="Output of `ss -Hltnup` on the host: compare with what listens.")
+    ] = None,
+    rules: Annotated[bool, typer.Option("--rules", help="Show every rule in its place.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Only the commands that remove what is proved dead weight.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Cut no list short.")] = False,
+    json: Json = False,
+) -> None:
+    """Judge every rule, and say what strangers reach; each verdict with a packet or the rules that hide it.
+
+    Example: wardkeep firewall audit rules.v4 rules.v6 ipsets. Exit status: 0 nothing fails; 1 findings of weight;
+    2 a file that cannot be used; 3 something is not modelled or undecided.
+    """
+    from wardkeep.cli.firewall_report import show, show_fix, show_rules
+    from wardkeep.cli.terminal import print_json, progress
+    from wardkeep.rulesets.audit.audit import QUICK, audit
+    from wardkeep.rulesets.files import load
+
+    found = load(files)
+    sockets = _sockets(listeners) if listeners else None
+    old = {r.program.name: r.program for r in load(before)} if before else {}
+    reports = []
+    for one in found:
+        with progress(one.program.name, quiet=json) as step:
+            earlier = _earlier(old, one.program.name, len(found))
+            work = 10 * QUICK if fix else QUICK
+            reports.append(audit(one, before=earlier, sockets=sockets, work=work, step=step))
+    if json:
+        told = [{**asdict(r), "exit_status": r.exit_status} for r in reports]
+        print_json(told[0] if len(told) == 1 else told)
+    elif fix:
+        show_fix(reports)
+    else:
+        for n, report in enumerate(reports):
+            if n:
+                sys.stdout.write("\n")
+            show(report, everything=everything)
+            if rules:
+                show_rules(report)
+    statuses = {r.exit_status for r in reports}
+    raise typer.Exit(1 if 1 in statuses else 3 if 3 in statuses else 0)
+
+
+@app.command()
+def ask(
+    file: File,
+    questions: Annotated[
+        list[str],
+        typer.Argument(metavar="QUESTION...", help="`22/tcp from anywhere`, `db only from app`, ..."),
+    ],
+    beside: Beside = None,
+    names: Named = None,
+    json: Json = False,
+) -> None:
+    """Answer questions about packets: yes, no, partly or undecided, with a packet that shows it.
+
+    Example: wardkeep firewall ask rules.v4 "22/tcp from anywhere must be false". Exit status: 0 yes, or as it must be;
+    1 no, or not as it must be; 2 wrong use; 3 undecided.
+    """
+    from wardkeep.cli.terminal import print_json
+    from wardkeep.rulesets.audit.answers import answer
+    from wardkeep.rulesets.audit.questions import Names, ask, read_names
+    from wardkeep.rulesets.files import load
+
+    known = read_names(names) if names else Names()
+    asked = [ask(text, known) for text in questions]
+    told = [one for found in load([file, *(beside or [])]) for one in answer(found, asked)]
+    if json:
+        print_json([asdict(one) for one in told])
+    else:
+        several = len({one.rule_set for one in told}) > 1
+        for one in told:
+            shape = {0: "●", 1: "▲", 3: "?"}[one.exit_status]
+            where = f"{one.rule_set}: " if several else ""
+            sys.stdout.write(f"{shape} {one.word}: {where}{one.question}\n  {one.why}\n")
+    statuses = {one.exit_status for one in told}
+    raise typer.Exit(1 if 1 in statuses else 3 if 3 in statuses else 0)
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help=f"{KINDS}.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The rule set that is to take its place.")],
+    most: Annotated[int, typer.Option(help="Stop after so many changes.", min=1)] = 200,
+    json: Json = False,
+) -> None:
+    """The packets that fare otherwise under NEW, one for each rule that decides; no difference is proved.
+
+    Example: wardkeep firewall diff before.v4 after.v4. Exit status: 0 equal; 1 some packet fares otherwise; 2 a file that
+    cannot be used; 3 undecided.
+    """
+    from wardkeep.cli.terminal import print_json
+    from wardkeep.rulesets.audit.difference import compared
+    from wardkeep.rulesets.audit.model import sentence
+    from wardkeep.rulesets.files import load
+
+    was, now = (
+        {r.program.name: r.program for r in load([old])},
+        {r.program.name: r.program for r in load([new])},
+    )
+    pairs = _pairs(was, now)
+    told: list[dict[str, Any]] = []
+    whole = True
+    for name, (a, b) in pairs.items():
+        found = compared(a, b, most)
+        whole &= found.whole
+        texts = {r.id: r.text for p in (a, b) for c in p.chains for r in c.rules}
+        for change in found.changes:
+            body = asdict(change)
+            told.append(
+                {
+                    "rule_set": name,
+                    **body,
+                    "was_text": texts.get(change.was, ""),
+                    "by_text": texts.get(change.by, ""),
+                }
+            )
+    if json:
+        print_json({"equal": not told and whole, "decided": whole, "changes": told})
+    else:
+        for one in told:
+            given = f"  if `{'` and `'.join(one['given'])}` holds\n" if one["given"] else ""
+            where = f"{one['rule_set']}: " if len(pairs) > 1 else ""
+            sys.stdout.write(
+                f"▲ {where}{one['old']} → {one['new']}: {sentence(one['witness'])}\n{given}"
+                f"  was {_told(one['was'], one['was_text'])}\n  now {_told(one['by'], one['by_text'])}\n"
+            )
+        if not told:
+            sys.stdout.write(
+                "● equal: every packet fares as before\n"
+                if whole
+                else "? undecided within the work allowed\n"
+            )
+    raise typer.Exit(1 if told else 0 if whole else 3)
+
+
+@app.command()
+def matrix(
+    files: Files,
+    services: Annotated[
+        list[str] | None, typer.Option("--service", help="`22/tcp`, `ssh`; else those the rules name most.")
+    ] = None,
+    route: Annotated[
+        str, typer.Option(help="input: what reaches the host; forward: what it passes on.")
+    ] = "",
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it into this file.")] = None,
+    json: Json = False,
+) -> None:
+    """Who can reach whom on which service: sources that fare alike are one row.
+
+    Example: wardkeep firewall matrix rules.v4 --service ssh --service 443/tcp. Exit status: 0; 2 a file that cannot be used.
+    """
+    from wardkeep.cli.terminal import console, print_json, table
+    from wardkeep.rulesets.audit.matrix import MEANING, SHAPES, as_json, matrices
+    from wardkeep.rulesets.audit.picture import draw
+    from wardkeep.rulesets.audit.questions import ports_of
+    from wardkeep.rulesets.files import load
+
+    if route not in ("", "input", "forward"):
+        raise BadInput(f"`{route}` is neither input nor forward", where="--route")
+    wanted = [one for text in services or [] for one in ports_of(text)]
+    made = [m for found in load(files) for m in matrices(found, wanted, [route] if route else [])]
+    if svg:
+        try:
+            svg.write_text(draw(made), encoding="utf-8")
+        except OSError as e:
+            raise BadInput(f"cannot be written: {e.strerror}", where=str(svg)) from None
+    if json:
+        print_json([as_json(m) for m in made])
+        return
+    out = console()
+    for one in made:
+        to = "to this host" if one.route == "input" else f"through it, {one.service}"
+        out.print(f"{one.rule_set}, IPv{one.family}, {to}", style="bold", highlight=False)
+        shown = table(
+            "from \\ to" if one.route == "forward" else "from",
+            *(str(n) for n in range(1, len(one.columns) + 1)),
+        )
+        for who, cells in zip(one.rows, one.cells, strict=True):
+            shown.add_row(who, *(SHAPES[c] for c in cells))
+        out.print(shown)
+        for n, name in enumerate(one.columns, 1):
+            out.print(f"  {n}: {name}", style="dim", highlight=False)
+        out.print()
+    out.print(
+        MEANING if made else "no chain of these rules sees packets to or through this host", style="dim"
+    )
+
+
+def _told(rule: str, text: str) -> str:
+    return f"{rule}: {text}" if text else rule or "no rule"
+
+
+def _pairs(was: dict[str, Program], now: dict[str, Program]) -> dict[str, tuple[Program, Program]]:
+    """Rule sets of both files that belong together: by name, or the only ones."""
+    from wardkeep.packets.program import Program
+
+    if len(was) == len(now) == 1:
+        (name,) = now
+        return {name: (next(iter(was.values())), now[name])}
+    names = list(dict.fromkeys([*was, *now]))
+    nothing = Program(())
+    return {name: (was.get(name, nothing), now.get(name, nothing)) for name in names}
+
+
+def _earlier(old: dict[str, Program], name: str, count: int) -> Program | None:
+    if len(old) == count == 1:
+        return next(iter(old.values()))
+    return old.get(name)
+
+
+def _sockets(path: Path) -> list[Socket]:
+    """What listens, from the output of `ss -Hltnup`, or of `ss -ltnup` with its heading."""
+    from wardkeep.core.errors import NotUnderstood
+    from wardkeep.core.facts import Answer
+    from wardkeep.facts.listeners import Listeners
+    from wardkeep.rulesets.audit.listening import Socket
+
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as e:
+        raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
+    lines = [line for line in lines if line.strip() and not line.startswith("Netid")]
+    text = "\n".join(["= sockets", *(f"|{line}" for line in lines), "= end", ""])
+    try:
+        found = Listeners.parse(Answer("listeners", 0, text.encode()))
+    except NotUnderstood as e:
+        raise BadInput(e.what, where=str(path), todo="Give the output of `ss -Hltnup`") from None
+    versions = {"ip": 4, "ip6": 6}
+    return [
+        Socket(6 if s.protocol == "tcp" else 17, s.port, tuple(versions[f] for f in s.families), s.programs)
+        for s in found.to_the_world()
+    ]

@@ -1,0 +1,181 @@
+"""What an audit gives: a verdict on every rule, findings, and what was not understood. Plain data, ready for JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from wardkeep.packets.dimensions import NO_USER, ROUTES, STATES, STATUS, TCP_FLAGS
+from wardkeep.rulesets.names import PROTOCOL_NAMES, WITH_PORTS
+from wardkeep.rulesets.spans import address
+
+SEVERITIES: Final = ("high", "medium", "low", "info")
+VERDICTS: Final = ("live", "dead", "removable", "never-called", "undecided")
+# What a finding is called in its id and its heading.
+KINDS: Final[Mapping[str, str]] = {
+    "unfiltered": "Traffic that nothing filters",
+    "permissive": "Rules that accept everything",
+    "gap": "Closed over IPv4 and open over IPv6",
+    "open": "Sensitive services open to the world",
+    "wide": "Sensitive services open to wide networks",
+    "contradicted": "Rules that say the opposite of those that hide them",
+    "impossible": "Rules that no packet could ever match",
+    "dead": "Rules that no packet reaches",
+    "listening": "What listens and what the firewall lets in differ",
+    "never-called": "Chains that nothing calls",
+    "removable": "Rules that change no packet's fate",
+    "conflict": "Rules that overlap and decide against each other: their order matters",
+    "unused": "Rules that no packet used",
+    "undecided": "Rules that could not be decided",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVerdict:
+    """One rule: `hidden_by` are all rules that keep packets from it, `cover` a minimal part of them that suffices.
+
+    `witness` is a packet that reaches a live rule. `verdict` is one of VERDICTS; `why` says it where no rule hides a dead one.
+    """
+
+    id: str
+    chain: str
+    position: int
+    text: str
+    verdict: str
+    hidden_by: tuple[str, ...] = ()
+    cover: tuple[str, ...] = ()
+    witness: Mapping[str, Any] | None = None
+    contradicted: bool = False
+    why: str = ""
+    line: int = 0
+    packets: int | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to look at. `id` stays the same while the rule and its chain do; `where` are rule ids, or a chain."""
+
+    id: str
+    kind: str
+    severity: str
+    what: str
+    where: tuple[str, ...]
+    witness: Mapping[str, Any] | None = None
+    fix: str = ""
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it says that something could not be decided, rather than that something is wrong."""
+        return self.kind == "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownMatch:
+    """A match that is not modelled: it may hold or not, and hides and opens nothing."""
+
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The offered fix: the rules that can go together, and whether old = new was proved.
+
+    `proved` is None if the work budget was spent; `witness` is a packet whose fate would change.
+    """
+
+    rules: tuple[str, ...]
+    proved: bool | None
+    witness: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One rule set, audited."""
+
+    name: str
+    rules: tuple[RuleVerdict, ...]
+    findings: tuple[Finding, ...]
+    unknown_matches: tuple[UnknownMatch, ...]
+    notes: tuple[str, ...] = ()
+    removal: Removal | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def exit_status(self) -> int:
+        """1 if a finding of weight fails, 3 if nothing fails but something is unknown, else 0."""
+        if any(f.severity != "info" and not f.unknown for f in self.findings):
+            return 1
+        undecided = any(r.verdict == "undecided" for r in self.rules)
+        return 3 if undecided or self.unknown_matches or any(f.unknown for f in self.findings) else 0
+
+
+def finding_id(kind: str, *about: str) -> str:
+    """`dead-3fa2c1d8`: the same as long as what it is about stays the same, wherever the rule moves in its chain."""
+    digest = hashlib.sha256("\0".join((kind, *about)).encode()).hexdigest()
+    return f"{kind}-{digest[:8]}"
+
+
+def worded(packet: Mapping[str, int | str] | None) -> dict[str, Any] | None:
+    """A packet of the engine as addresses, ports, protocol, state and interfaces; what is at rest is left out."""
+    if packet is None:
+        return None
+    family, protocol = packet.get("family", 4), int(packet.get("proto", 0))
+    told: dict[str, Any] = {"family": {4: "ipv4", 6: "ipv6"}.get(int(family), "not IP")}
+    route = packet.get("route", "input")
+    told["route"] = route if isinstance(route, str) else ROUTES[route]
+    for side, name in (("src", "source"), ("dst", "destination")):
+        if family in (4, 6):
+            told[name] = address(int(packet.get(f"{side}{family}", 0)), int(family))
+    told["protocol"] = PROTOCOL_NAMES.get(protocol, str(protocol))
+    if packet.get("fragment"):
+        told["fragment"] = "a later fragment, without ports"
+    elif protocol in WITH_PORTS:
+        told["source_port"], told["destination_port"] = packet.get("sport", 0), packet.get("dport", 0)
+    elif protocol in (1, 58):
+        head = "icmp" if protocol == 1 else "icmp6"
+        told["icmp_type"], told["icmp_code"] = packet.get(f"{head}_type", 0), packet.get(f"{head}_code", 0)
+    if protocol == 6 and not packet.get("fragment"):
+        told["tcp_flags"] = _bits(int(packet.get("tcp_flags", 0)), TCP_FLAGS)
+    told["state"] = STATES[int(packet.get("state", 3))]
+    told["in_interface"], told["out_interface"] = packet.get("in", ""), packet.get("out", "")
+    if packet.get("status"):
+        told["status"] = _bits(int(packet["status"]), STATUS)
+    for name in ("mark", "ctmark", "mac", "extension"):
+        if packet.get(name):
+            told[name] = packet[name]
+    if isinstance(mac := told.get("mac"), int):
+        told["mac"] = ":".join(f"{mac:012x}"[n : n + 2] for n in range(0, 12, 2))
+    for name in ("user", "group"):
+        if packet.get(name, NO_USER) != NO_USER:
+            told[name] = packet[name]
+    return told
+
+
+def _bits(number: int, named: Mapping[str, int]) -> str:
+    return ",".join(name for name, bit in named.items() if number & bit) or "none"
+
+
+def sentence(witness: Mapping[str, Any]) -> str:
+    """`tcp 198.51.100.7:40000 → 10.0.0.1:22 (new) by eth0`."""
+    ends = []
+    for side in ("source", "destination"):
+        host = str(witness.get(side, "any"))
+        port = witness.get(f"{side}_port")
+        ends.append(host if port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    told = f"{witness['protocol']} {ends[0]} → {ends[1]}"
+    if "icmp_type" in witness:
+        told += f" type {witness['icmp_type']} code {witness['icmp_code']}"
+    if "fragment" in witness:
+        told += ", a later fragment"
+    flags = witness.get("tcp_flags", "syn")
+    told += f" ({witness['state']}{'' if flags in ('syn', 'none') else f', {flags}'})"
+    ways = [
+        f"{word} {witness[key]}"
+        for word, key in (("in by", "in_interface"), ("out by", "out_interface"))
+        if witness.get(key)
+    ]
+    return f"{told} {' and '.join(ways)}".rstrip()
