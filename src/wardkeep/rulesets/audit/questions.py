@@ -103,6 +103,8 @@ def ask(text: str, known: Names) -> Question:
     """A question understood. Raises BadInput naming the word that is not."""
     said = " ".join(text.strip().rstrip("?").split())
     words = re.sub(r"^(?:is|are|can|may) ", "", said)
+    if words != said:  # `is 22/tcp from 10.0.0.0/8 allowed?` only asks
+        words = re.sub(r" (?:open|allowed)$", "", words)
     must = ""
     if words.startswith("no "):
         words, must = words[3:], "no"
@@ -202,9 +204,13 @@ def _what(text: str, known: Names, said: str) -> tuple[Row, ...]:
             todo = (
                 "Write it like `22/tcp`, `8000-8010/tcp`, `ssh`, `ping`, or define it in the file of --names"
             )
-            raise BadInput(f"`{one}` is no service", where=f"`{said}`", todo=todo)
+            raise BadInput(f"`{one}` is no service", where=_quoted(said), todo=todo)
         rows += found
     return tuple(rows)
+
+
+def _quoted(said: str) -> str:
+    return said if said.startswith("/") else f"`{said}`"
 
 
 def _service(text: str) -> tuple[Row, ...] | None:

@@ -38,9 +38,9 @@ def _about(verdict: RuleVerdict) -> Iterator[Finding]:
     elif verdict.verdict == "removable":
         what = f"`{verdict.text}` changes no packet's fate: the rules behind it say the same"
         yield Finding(finding_id("removable", *key), "removable", "info", what, place, None, remedy(verdict))
-    elif not verdict.hidden_by:
+    elif not verdict.cover:
         what = (
-            f"`{verdict.text}` can match no packet: a reversed range, or conditions that exclude each other"
+            f"`{verdict.text}` can match no packet: {verdict.why}"
         )
         yield Finding(
             finding_id("impossible", *key),
