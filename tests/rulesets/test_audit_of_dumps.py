@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.rulesets.packet_fates import filter_table, read
 
-from wardkeep.rulesets.audit.audit import audit, without
-from wardkeep.rulesets.audit.difference import compared
+from wardkeep.packets.difference import difference, without
+from wardkeep.rulesets.audit.audit import audit
 from wardkeep.rulesets.audit.listening import Socket
 from wardkeep.rulesets.audit.model import Report
 from wardkeep.rulesets.files import RuleSet, Source, kind_of, rule_sets
@@ -74,7 +74,7 @@ def test_two_rules_that_are_removable_because_of_each_other_do_not_both_go() -> 
     program = read(text)
     assert found.removal is not None
     assert found.removal.proved
-    assert compared(program, without(program, found.removal.rules)).changes == ()
+    assert difference(program, without(program, set(found.removal.rules))).equal
     assert set(found.removal.rules) == {"ip filter INPUT 2", "ip filter INPUT 3"}
 
 
@@ -189,7 +189,7 @@ def test_a_correlation_is_told_and_an_exception_is_not() -> None:
     )
     one = only(found, "conflict")
     assert one.where == ("ip filter INPUT 1", "ip filter INPUT 2")
-    assert (one.witness["source"], one.witness["destination_port"]) == ("10.0.0.0", 80)
+    assert (one.witness["source"], one.witness["destination_port"]) == ("10.0.0.1", 80)
 
 
 def test_matches_that_are_not_modelled_are_listed_and_make_it_unknown() -> None:

@@ -130,7 +130,8 @@ def diff(
     cannot be used; 3 undecided.
     """
     from wardkeep.cli.terminal import print_json
-    from wardkeep.rulesets.audit.difference import compared
+    from wardkeep.packets.difference import difference
+    from wardkeep.rulesets.audit.audit import told as packet
     from wardkeep.rulesets.audit.model import sentence
     from wardkeep.rulesets.files import load
 
@@ -140,29 +141,36 @@ def diff(
     )
     pairs = _pairs(was, now)
     told: list[dict[str, Any]] = []
-    whole = True
+    whole = decided = True
     for name, (a, b) in pairs.items():
-        found = compared(a, b, most)
-        whole &= found.whole
+        found = difference(a, b, most=most)
+        whole, decided = whole and found.complete, decided and not found.undecided
         texts = {r.id: r.text for p in (a, b) for c in p.chains for r in c.rules}
-        for change in found.changes:
-            body = asdict(change)
+        for case in found.cases:
             told.append(
                 {
                     "rule_set": name,
-                    **body,
-                    "was_text": texts.get(change.was, ""),
-                    "by_text": texts.get(change.by, ""),
+                    "old": list(case.before),
+                    "new": list(case.after),
+                    "opens": case.opens,
+                    "was": case.old_rule,
+                    "was_text": texts.get(case.old_rule, ""),
+                    "by": case.new_rule,
+                    "by_text": texts.get(case.new_rule, ""),
+                    "witness": packet(case.witness),
+                    "certain": case.witness.certain,
                 }
             )
     if json:
-        print_json({"equal": not told and whole, "decided": whole, "changes": told})
+        print_json(
+            {"equal": not told and whole, "complete": whole, "undecided": not decided, "changes": told}
+        )
     else:
         for one in told:
-            given = f"  if `{'` and `'.join(one['given'])}` holds\n" if one["given"] else ""
             where = f"{one['rule_set']}: " if len(pairs) > 1 else ""
+            fates = f"{' or '.join(one['old'])} → {' or '.join(one['new'])}"
             sys.stdout.write(
-                f"▲ {where}{one['old']} → {one['new']}: {sentence(one['witness'])}\n{given}"
+                f"▲ {where}{fates}: {sentence(one['witness'])}\n"
                 f"  was {_told(one['was'], one['was_text'])}\n  now {_told(one['by'], one['by_text'])}\n"
             )
         if not told:
@@ -171,6 +179,8 @@ def diff(
                 if whole
                 else "? undecided within the work allowed\n"
             )
+        elif not whole:
+            sys.stdout.write("? and more: --most, or the work allowed was spent\n")
     raise typer.Exit(1 if told else 0 if whole else 3)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import ROUTES, Row, Values
 from wardkeep.packets.flat import Act, Fate, Flat
 from wardkeep.packets.leaf import Budget, Leaf
@@ -60,7 +61,7 @@ class Reach:
         """The world's list; None if no base chain sees its packets: then all of them get through."""
         key = (family, route)
         if key not in self._flats:
-            self._flats[key] = unfold(self.program, self.ranks, family, route, owners=self.owners)
+            self._flats[key] = unfold(self.program, Columns(self.ranks), family, route, owners=self.owners)
         return self._flats[key]
 
     def find(self, region: Row, accepted: bool, sure: bool = False) -> Answer:

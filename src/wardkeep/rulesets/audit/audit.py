@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
-from wardkeep.packets.audit import RuleAnswer, analyse
-from wardkeep.packets.order import uses_conntrack
+from wardkeep.packets.audit import Analysis, RuleAnswer, analyse
+from wardkeep.packets.difference import removals
 from wardkeep.packets.program import Program, Unknown
-from wardkeep.rulesets.audit import conflicts, openings, rules
-from wardkeep.rulesets.audit.difference import compared
+from wardkeep.packets.relations import relations
+from wardkeep.packets.witness import Witness
+from wardkeep.rulesets.audit import openings, rules
 from wardkeep.rulesets.audit.listening import Socket, against
 from wardkeep.rulesets.audit.model import (
     KINDS,
@@ -20,13 +21,14 @@ from wardkeep.rulesets.audit.model import (
     Report,
     RuleVerdict,
     UnknownMatch,
+    finding_id,
     worded,
 )
 from wardkeep.rulesets.files import RuleSet
 
 LAYERS: Final = ("ip", "bridge", "netdev", "arp")
-QUICK: Final = 5e7  # boxes compared for the proof of the fix: a second or two
-MOST_TRIES: Final = 24  # halvings of the removable rules that each need a proof
+QUICK: Final = 2e8  # boxes compared for the proof of the fix: a few seconds at most
+MOST_PAIRS: Final = 50  # correlations that are told
 
 
 def audit(
@@ -43,18 +45,18 @@ def audit(
     """
     program = rule_set.program
     step("verdicts", 0, 4)
-    verdicts = verdicts_of(program)
+    verdicts, analysis = verdicts_of(program)
     step("openings", 1, 4)
     looked = openings.Openings(program, rule_set.families)
     looked.look()
     found = [*rules.findings(program, verdicts), *openings.findings(looked)]
-    found += conflicts.findings(program, {v.id for v in verdicts if v.verdict == "live"})
+    found += correlations(program, {v.id for v in verdicts if v.verdict == "live"})
     unused, note = rules.unused(program, verdicts, before)
     found += unused
     if sockets is not None:
         found += against(looked, sockets)
     step("fix", 2, 4)
-    removal = removed(program, verdicts, work)
+    removal = removed(program, analysis, work)
     order = {name: n for n, name in enumerate(SEVERITIES)}
     kinds = {name: n for n, name in enumerate(KINDS)}
     found.sort(key=lambda f: (order[f.severity], kinds[f.kind]))
@@ -73,8 +75,8 @@ def audit(
     )
 
 
-def verdicts_of(program: Program) -> list[RuleVerdict]:
-    """The engine's verdict on every rule, in the program's order."""
+def verdicts_of(program: Program) -> tuple[list[RuleVerdict], Analysis]:
+    """The engine's verdict on every rule, in the program's order, over all layers; and its analysis of the layer IP."""
     layers = {c.entry.layer for c in program.chains if c.entry}
     analyses = [analyse(program, layer=layer) for layer in LAYERS if layer in layers] or [analyse(program)]
     answers = [_best(each) for each in zip(*(a.rules for a in analyses), strict=True)]
@@ -103,7 +105,7 @@ def verdicts_of(program: Program) -> list[RuleVerdict]:
                 rule.comment,
             )
         )
-    return found
+    return found, analyses[0] if "ip" in layers else analyse(program)
 
 
 def _best(answers: Iterable[RuleAnswer]) -> RuleAnswer:
@@ -121,49 +123,30 @@ def unknown_matches(program: Program) -> Iterable[UnknownMatch]:
                     yield UnknownMatch(rule.id, part.text)
 
 
-def removed(program: Program, verdicts: Sequence[RuleVerdict], work: float = QUICK) -> Removal | None:
-    """The rules that can go together, proved.
-
-    No packet comes to a dead rule, so all of them can go at once: the verdict is the proof. Two rules may each be removable only
-    because of the other: of those, as many go as the comparison with the old set allows.
-    """
-    dead = [v.id for v in verdicts if v.verdict == "dead"]
-    light = [v.id for v in verdicts if v.verdict == "removable"]
-    if not dead and not light:
+def removed(program: Program, analysis: Analysis, work: float = QUICK) -> Removal | None:
+    """The dead and removable rules that can go together, proved by the engine."""
+    if not any(a.verdict in ("dead", "removable") for a in analysis.rules):
         return None
-    if not light:
-        return Removal(tuple(dead), True)
-    rest = without(program, dead)
-    proof = compared(rest, without(rest, light), most=1, work=work)
-    if not proof.changes:
-        return Removal((*dead, *light), True if proof.whole else None)
-    witness = proof.changes[0].witness
-    gone, sure = _as_many(rest, light, work)
-    return Removal((*dead, *gone), sure, witness)
+    found = removals(program, analysis, work=work)
+    witness = told(found.proof.cases[0].witness) if found.proof.cases else None
+    proved = True if found.proof.equal else None if found.proof.undecided else False
+    return Removal(found.rules, proved, witness)
 
 
-def _as_many(program: Program, light: Sequence[str], work: float) -> tuple[list[str], bool | None]:
-    """Removable rules in halves: a part that can go with what goes already goes, another is cut again."""
-    gone: list[str] = []
-    waiting = [list(light)]
-    tries = 0
-    while waiting and tries < MOST_TRIES:
-        some = waiting.pop()
-        tries += 1
-        proof = compared(program, without(program, [*gone, *some]), most=1, work=work)
-        if not proof.changes and proof.whole:
-            gone += some
-        elif len(some) > 1:
-            half = len(some) // 2
-            waiting += [some[:half], some[half:]]
-    return gone, True
+def told(shown: Witness) -> Mapping[str, Any]:
+    """A packet of the engine as reports show it."""
+    return worded({**shown.packet, "family": shown.family, "route": shown.route}) or {}
 
 
-def without(program: Program, ids: Iterable[str]) -> Program:
-    """The program without these rules; connections stay tracked even if the last rule that asks for a state goes."""
-    gone = set(ids)
-    chains = tuple(replace(c, rules=tuple(r for r in c.rules if r.id not in gone)) for c in program.chains)
-    return replace(program, chains=chains, conntrack=uses_conntrack(program))
+def correlations(program: Program, live: set[str]) -> Iterator[Finding]:
+    """Live rules of which each matches packets the other does not, and that do the opposite: at most MOST_PAIRS pairs."""
+    texts = {rule.id: rule.text for chain in program.chains for rule in chain.rules}
+    pairs = relations(program, most=20 * MOST_PAIRS, rules=frozenset(live)).pairs
+    for pair in [p for p in pairs if p.kind == "correlation"][:MOST_PAIRS]:
+        what = f"`{texts[pair.first]}` and `{texts[pair.second]}` decide against each other about what they share"
+        key = finding_id("conflict", pair.first.rpartition(" ")[0], texts[pair.first], texts[pair.second])
+        fix = "Make the order's purpose plain in a comment"
+        yield Finding(key, "conflict", "info", what, (pair.first, pair.second), told(pair.witness), fix)
 
 
 def _apart(found: Iterable[Finding]) -> Iterable[Finding]:

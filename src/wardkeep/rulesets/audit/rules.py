@@ -39,9 +39,7 @@ def _about(verdict: RuleVerdict) -> Iterator[Finding]:
         what = f"`{verdict.text}` changes no packet's fate: the rules behind it say the same"
         yield Finding(finding_id("removable", *key), "removable", "info", what, place, None, remedy(verdict))
     elif not verdict.cover:
-        what = (
-            f"`{verdict.text}` can match no packet: {verdict.why}"
-        )
+        what = f"`{verdict.text}` can match no packet: {verdict.why}"
         yield Finding(
             finding_id("impossible", *key),
             "impossible",
