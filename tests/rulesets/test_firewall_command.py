@@ -120,7 +120,18 @@ def test_diff_shows_packets(run: Any) -> None:
 
 
 def test_matrix_and_its_picture(run: Any, tmp_path: Path) -> None:
-    status, out, _ = run("matrix", "rules", "--service", "ssh", "--service", "80/tcp", "--route", "input", "--json", rules=TIGHT)
+    status, out, _ = run(
+        "matrix",
+        "rules",
+        "--service",
+        "ssh",
+        "--service",
+        "80/tcp",
+        "--route",
+        "input",
+        "--json",
+        rules=TIGHT,
+    )
     (told,) = json.loads(out)
     assert (status, told["columns"]) == (0, ["22/tcp ssh", "80/tcp http"])
     assert dict(zip(told["rows"], told["cells"], strict=True)) == {
