@@ -259,3 +259,19 @@ def test_versions_of_other_archives_are_marked() -> None:
     assert made["bash"] == ""
     assert all(made[name] for name in ("postgresql-16", "linux", "docker-ce"))
     assert Component("Debian:12", "a", "1").shown == "1"
+
+
+def test_a_signed_kernel_is_asked_for_as_the_kernel() -> None:
+    rows = [
+        ("linux-image-6.1.0-31-amd64", "6.1.128-1", "linux-signed-amd64", "6.1.128+1"),
+        ("linux-image-6.12.9+bpo-amd64", "6.12.9-1~bpo12+1", "linux-signed-amd64", "6.12.9+1~bpo12+1"),
+        ("grub-efi-amd64-signed", "1+2.06+13+deb12u1", "grub-efi-amd64-signed", "1+2.06+13+deb12u1"),
+    ]
+    made = {(c.name, c.version): c for c in of_packages("Debian:12", rows)}
+    assert made["linux", "6.1.128-1"].binaries == ("linux-image-6.1.0-31-amd64",)
+    assert ("grub2", "2.06-13+deb12u1") in made
+    assert "backports" in made["linux", "6.12.9-1~bpo12+1"].foreign
+    assert ("linux-signed-amd64", "6.1.1+1") in {
+        (c.name, c.version)
+        for c in of_packages("Ubuntu:22.04", [("x", "1", "linux-signed-amd64", "6.1.1+1")])
+    }

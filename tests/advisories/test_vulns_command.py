@@ -108,6 +108,13 @@ def test_a_bill_of_materials(ready: Run, tmp_path: Path) -> None:
     assert "CVE-2026-0001" in ready.out
 
 
+def test_a_bill_that_names_nothing_is_no_clean_one(ready: Run, tmp_path: Path) -> None:
+    (tmp_path / "bom.json").write_text('{"bomFormat": "CycloneDX", "components": []}')
+    told = ready("scan", tmp_path / "bom.json", "--json")
+    assert (ready.status, told["findings"]) == (3, [])
+    assert "nothing was looked at" in told["database"]["unknown"][0]
+
+
 def test_why(ready: Run, tmp_path: Path) -> None:
     root = write_root(tmp_path / "root")
     (told,) = ready("why", "cve-2023-45853", "zlib1g", root, "--json")

@@ -15,7 +15,7 @@ def unasked(db: Database, inventory: Inventory, now: datetime) -> list[str]:
     """Why an answer about this inventory is not whole, one sentence each with what to do; empty when it is whole."""
     known = db.ecosystems()
     states = {one.name: one for one in db.feeds(now)}
-    told = []
+    told = [] if inventory.components else ["not one package in it can be asked for: nothing was looked at"]
     for ecosystem in sorted({one.ecosystem for one in inventory.components}):
         name = family(ecosystem)
         if ecosystem not in known:

@@ -20,6 +20,11 @@ FOREIGN = (
     (re.compile(r"sury"), "deb.sury.org"),
     (re.compile(r"~bpo\d"), "backports, which the security data do not cover"),
 )
+# Source packages that carry another one's binaries with a signature for secure boot, and how its version is written in theirs.
+SIGNED = (
+    (re.compile(r"linux-signed-\w+ (\S+?)\+(\d\S*)"), "linux", "{0}-{1}"),
+    (re.compile(r"grub-efi-\w+-signed \d+\+([^+]+)\+(\S+)"), "grub2", "{0}-{1}"),
+)
 SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
 BINARY_REBUILD = re.compile(r"\+b\d+$")
 SMALL = 64 << 20
@@ -95,11 +100,22 @@ def of_packages(
         grouped.setdefault((source, source_version), []).append((binary, version))
     known = foreign or {}
     made = []
-    for (source, version), binaries in grouped.items():
+    for (own_source, own_version), binaries in grouped.items():
+        source, version = unsigned(ecosystem, own_source, own_version)
         names = tuple(sorted(name for name, _ in binaries))
         other = next((known[name] for name in names if name in known), "") or marked(ecosystem, version)
         made.append(Component(ecosystem, source, version, binaries[0][1], names, other))
     return made
+
+
+def unsigned(ecosystem: str, source: str, version: str) -> tuple[str, str]:
+    """The source package that Debian's data speak of, for one that only signs it: `linux-signed-amd64` 6.1.128+1 is `linux` 6.1.128-1."""
+    if family(ecosystem) == "Debian":
+        for pattern, name, form in SIGNED:
+            match = pattern.fullmatch(f"{source} {version}")
+            if match:
+                return name, form.format(*match.groups())
+    return source, version
 
 
 def marked(ecosystem: str, version: str) -> str:

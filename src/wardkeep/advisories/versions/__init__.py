@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from wardkeep.advisories.versions import apk, composer, dpkg, gem, maven, pep440, rpm, semver
+from wardkeep.advisories.versions import apk, composer, dpkg, gem, maven, others, pep440, rpm, semver
 from wardkeep.advisories.versions.packed import NotAVersion
 from wardkeep.core.profiles import did_you_mean
 
@@ -51,6 +51,12 @@ SCHEMES: Mapping[str, Scheme] = {
         Scheme("gem", gem.key),
         Scheme("composer", composer.key, composer.compare, composer.normal),
         Scheme("maven", None, maven.compare),
+        Scheme("alpm", None, others.alpm_compare),
+        Scheme("conan", None, others.conan_compare),
+        Scheme("gentoo", others.gentoo_key),
+        Scheme("openssl", others.openssl_key),
+        Scheme("datetime", others.time_key),
+        Scheme("lexicographic", others.text_key),
     )
 }
 
