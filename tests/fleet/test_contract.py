@@ -10,6 +10,7 @@ import pytest
 from tests.fleet.sshd import Sshd
 
 from wardkeep.core.facts import Question
+from wardkeep.fleet import session
 from wardkeep.fleet.connect import connect
 from wardkeep.fleet.connector import Connector
 from wardkeep.fleet.inventory import Host
@@ -82,3 +83,25 @@ async def test_a_change_is_carried_out_as_root_or_is_not_whole(connector: Connec
     else:
         assert answer.problem == "a recorded host cannot be changed"
     assert isinstance(connector, Connector)
+
+
+@pytest.mark.parametrize(
+    ("there", "beginning", "says"),
+    [
+        ("while sleep 0.1; do echo noise; done", 1, "the collector did not start there within 1 s"),
+        # What runs there says that it began, and then only nonsense.
+        (
+            "sed -n 's/^N=/begun /p;$q'; while sleep 0.1; do echo noise; done", 60,
+            "only 0 of 1 questions were answered and then nothing for 2 s",
+        ),
+    ],
+)  # fmt: skip
+async def test_who_says_nothing_that_counts_is_cut_long_before_all_questions_could_be_over(
+    monkeypatch: pytest.MonkeyPatch, there: str, beginning: float, says: str
+) -> None:
+    monkeypatch.setattr(session, "BEGINNING", beginning)
+    monkeypatch.setattr(session, "SILENCE", 1)
+    question = Question("a", "echo a", timeout=1)
+    snapshot = await LocalConnector("odd", shell=("/bin/sh", "-c", there), deadline=600).ask([question])
+    assert says in snapshot.problem
+    assert not snapshot.answers["a"].whole

@@ -98,6 +98,11 @@ class FrameReader:
         """How many answers have come."""
         return len(self._got)
 
+    @property
+    def progress(self) -> tuple[int, ...]:
+        """Differs once something came that counts: the beginning, the header, a whole answer, or a piece of one."""
+        return self.begun, bool(self.run), len(self._got), self.received if self._head else 0
+
     def push(self, data: bytes) -> None:
         """Take the next bytes of the stream, in pieces of any size."""
         refuse = self.done or self.overflow

@@ -17,6 +17,8 @@ from wardkeep.fleet.frames import FrameReader
 # Raises WardkeepError (its `what` becomes the problem) when there is no session.
 Transport = Callable[[bytes], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 START = 20.0  # seconds allowed for connecting and starting, on top of what the questions may take
+# Seconds of silence that end a run: before the collector says that it runs; and beyond the longest time of one question.
+BEGINNING, SILENCE = 60.0, 30.0
 
 
 def deadline_of(questions: Sequence[Question]) -> float:
@@ -40,10 +42,16 @@ async def hold_session(
     script = compose(questions, nonce, stdin=stdin, needs_root=needs_root)
     cut = ""
     seconds = deadline or deadline_of(questions)
+    quiet = SILENCE + max((question.timeout for question in questions), default=0)
+    now = asyncio.get_running_loop().time
+    end = patience = now() + seconds
     entered = False
     try:
-        async with asyncio.timeout(seconds), transport(script) as stream:
+        async with asyncio.timeout_at(end) as limit, transport(script) as stream:
             entered = True
+            patience = min(end, now() + BEGINNING)
+            limit.reschedule(patience)
+            before = reader.progress
             async for data in stream:
                 reader.push(data)
                 if reader.done:
@@ -51,8 +59,16 @@ async def hold_session(
                 if reader.overflow:
                     cut = "cut off: the host sent more than all questions together may say"
                     break
+                # Only what counts earns more time: who drips or talks nonsense has what silence has.
+                if reader.progress != before:
+                    before = reader.progress
+                    patience = min(end, now() + quiet)
+                    limit.reschedule(patience)
     except TimeoutError:
-        cut = f"cut off: {_unfinished(entered, reader)} within {seconds:.0f} s"
+        within = f"within {seconds:.0f} s"
+        if patience < end:
+            within = f"and then nothing for {quiet:.0f} s" if reader.begun else f"within {BEGINNING:.0f} s"
+        cut = f"cut off: {_unfinished(entered, reader)} {within}"
     except WardkeepError as e:
         cut = e.line()
     if needs_root and reader.run and reader.run.get("uid") != "0":
