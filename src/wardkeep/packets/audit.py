@@ -122,12 +122,13 @@ def _liveness(flat: Flat, count: int, budget: Budget, facts: _Facts) -> None:
     wanted[present] = True
     wanted[list(facts.reached)] = False
     found = Search(flat, flat.owner, wanted, budget).run()
-    unsure = np.flatnonzero(~flat.certain)
+    unsure, own = np.flatnonzero(flat.lucky()), flat.own_columns()
     for owner, (entry, point) in found.reached.items():
         certain = True
         if len(unsure):
             near = unsure[unsure <= entry]
-            certain = not bool(((flat.lo[near] <= point) & (flat.hi[near] >= point)).all(axis=1).any())
+            met = (flat.lo[near][:, own] <= point[own]) & (flat.hi[near][:, own] >= point[own])
+            certain = not bool(met.all(axis=1).any())
         facts.reached[owner] = witness(flat, point, entry, certain)
     facts.doubtful |= found.doubtful
 

@@ -66,6 +66,21 @@ class Flat:
     space: Ints
     vague: frozenset[str]
 
+    def lucky(self) -> NDArray[np.bool_]:
+        """Entries that packets meet or miss by luck: uncertain ones, and those that ask what a value was rewritten to where it
+        may be one of several."""
+        out = ~self.certain
+        for column, name in enumerate(self.columns.names):
+            if "'" in name and column < self.lo.shape[1]:
+                top = self.columns.ranks_of(name).size - 1
+                out |= (self.lo[:, column] > 0) | (self.hi[:, column] < top)
+        return out
+
+    def own_columns(self) -> list[int]:
+        """The columns of the packet as it arrives, without what rewriting adds."""
+        width = self.lo.shape[1]
+        return [n for n, name in enumerate(self.columns.names[:width]) if "'" not in name]
+
     def __len__(self) -> int:
         return len(self.target)
 

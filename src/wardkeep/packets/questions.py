@@ -11,7 +11,7 @@ import numpy as np
 from wardkeep.packets.audit import WORK
 from wardkeep.packets.conditions import Columns, Conditions
 from wardkeep.packets.dimensions import ROUTES, Row, Values, holds, states
-from wardkeep.packets.flat import Fate, Flat, Ints
+from wardkeep.packets.flat import Fate, Flat
 from wardkeep.packets.leaf import Budget
 from wardkeep.packets.order import Traits
 from wardkeep.packets.program import Program
@@ -80,13 +80,16 @@ class Asked:
             assert flat is not None
             count = len(flat)
             target = flat.target.copy()
-            luck = ~flat.certain
+            luck = flat.lucky()
             target[luck] = count
             harmless = luck & (flat.fate == Fate.ACCEPT)
             target[harmless] = np.flatnonzero(harmless) + 1
             fate = np.where(luck, 0, flat.fate).astype(np.int8)
-            sure = replace(flat, target=target, fate=fate, certain=np.ones(count, dtype=bool))
-            self.flats[family, route] = (flat, sure)
+            lo, hi = flat.lo.copy(), flat.hi.copy()
+            for column in set(range(lo.shape[1])) - set(flat.own_columns()):
+                lo[:, column], hi[:, column] = 0, flat.space[1, column]
+            sure = replace(flat, lo=lo, hi=hi, target=target, fate=fate, certain=np.ones(count, dtype=bool))
+            self.flats[family, route] = (flat, sure if luck.any() else flat)
         return self.flats[family, route]
 
     def answer(self, question: Question) -> Answer:
@@ -106,25 +109,20 @@ class Asked:
                     for group in found.doubtful:
                         doubt[group] = True
                     if (hit := found.reached.get(_DENIED)) is not None:
-                        denied = witness(flat, hit[1], hit[0], bool(flat.certain.all()))
+                        denied = witness(flat, hit[1], hit[0], sure is flat)
                     if (hit := found.reached.get(_ACCEPTED)) is None:
                         continue
-                    if flat.certain.all() and (allowed := self.certain(flat, hit)) is not None:
+                    if sure is flat:
+                        allowed = witness(flat, hit[1], hit[0])
                         continue
                     perhaps = perhaps or witness(flat, hit[1], hit[0], certain=False)
                     found = Search(sure, groups(sure), np.array([True, False]), self.budget, space).run()
                     if (hit := found.reached.get(_ACCEPTED)) is not None:
-                        allowed = self.certain(sure, hit)
+                        allowed = witness(sure, hit[1], hit[0])
         if allowed is not None:
             return Answer("open", allowed, denied, doubt[_DENIED] and denied is None)
         reach: Reach = "perhaps" if perhaps else "undecided" if doubt[_ACCEPTED] else "closed"
         return Answer(reach, perhaps, denied, doubt[_DENIED] and denied is None)
-
-    @staticmethod
-    def certain(flat: Flat, hit: tuple[int, Ints]) -> Witness | None:
-        """The packet, unless it depends on what it is rewritten to."""
-        shown = witness(flat, hit[1], hit[0])
-        return shown if shown.certain else None
 
     def spaces(
         self, flat: Flat, rows: tuple[Row, ...]

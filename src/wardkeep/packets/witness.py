@@ -135,5 +135,4 @@ def witness(flat: Flat, point: Ints, entry: int | None = None, certain: bool = T
         )
         and not (name in ("user", "group") and packet[name] == NO_USER)
     }
-    # What a value is rewritten to, where it may be one of several, is luck as well.
-    return Witness(flat.family, flat.route, kept, later, certain and not later)
+    return Witness(flat.family, flat.route, kept, later, certain)
