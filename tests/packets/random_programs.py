@@ -160,4 +160,6 @@ class Maker:
                 dormant=rng.random() < 0.05,
             )
             chains.append(self.chain(f"b{n}", users, entry))
-        return Program(tuple(chains), conntrack=rng.choice([None, None, True]))
+        return Program(
+            tuple(chains), conntrack=rng.choice([None, None, True]), fragments=rng.choice([None, True])
+        )

@@ -70,7 +70,7 @@ def test_a_negated_port_needs_a_port() -> None:
     other = chain("in", (Match(({"dport": ((22, 22),)},), negated=True), ACCEPT), entry=input_())
     assert fates(Program((other,)), dport=23) == {"accept"}
     assert fates(Program((other,)), proto=1) == {"drop"}
-    assert fates(Program((other,)), dport=23, fragment=1) == {"drop"}
+    assert fates(Program((other,), fragments=True), dport=23, fragment=1) == {"drop"}
     loose = chain("in", (Match(({"dport": ((22, 22),)},), True, absent_ok=True), ACCEPT), entry=input_())
     assert fates(Program((loose,)), proto=1) == {"accept"}
 

@@ -17,7 +17,7 @@ from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import FAMILIES, ROUTES
 from wardkeep.packets.flat import Fate, Flat, Ints
 from wardkeep.packets.leaf import Bools, Budget, Spent
-from wardkeep.packets.order import uses_conntrack
+from wardkeep.packets.order import tells_fragments, uses_conntrack
 from wardkeep.packets.program import Chain, Program, Verdict
 from wardkeep.packets.ranks import rank
 from wardkeep.packets.search import preferred
@@ -121,7 +121,8 @@ def difference(
     checked(new)
     kept_old, kept_new = unchanged(old, new)
     tracked = uses_conntrack(old) or uses_conntrack(new)
-    old, new = replace(old, conntrack=tracked), replace(new, conntrack=tracked)
+    parts = tells_fragments(old) or tells_fragments(new)
+    old, new = (replace(one, conntrack=tracked, fragments=parts) for one in (old, new))
     ranks, budget = rank([old, new]), Budget(work)
     known: dict[str, int] = {}
     cases: list[Case] = []

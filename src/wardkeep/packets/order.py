@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from wardkeep.packets.dimensions import DIMENSIONS
+from wardkeep.packets.dimensions import DIMENSIONS, holds
 from wardkeep.packets.program import Assign, Branches, Chain, Entry, Goto, Jump, Nat, NoTrack, Program
 from wardkeep.packets.ranks import rows_of
 
@@ -49,6 +49,19 @@ def uses_conntrack(program: Program) -> bool:
     return False
 
 
+def tells_fragments(program: Program) -> bool:
+    """Whether later fragments are packets of their own kind to this program."""
+    if program.fragments is not None:
+        return program.fragments
+    return any(
+        "fragment" in row and holds(row["fragment"], 1)
+        for chain in program.chains
+        for rule in chain.rules
+        for part in rule.body
+        for row in rows_of(part)
+    )
+
+
 def base_chains(program: Program, hook: str, family: int | str, layer: str = "ip") -> list[Chain]:
     """The base chains that a packet of the family meets on a hook, in order."""
 
@@ -89,6 +102,7 @@ class Traits:
     """
 
     tracked: bool
+    fragments: bool
     rewritten: frozenset[str]
     changed: frozenset[str]
     asked: Mapping[str, frozenset[str]]
@@ -128,4 +142,6 @@ class Traits:
 
         for chain_id in own:
             ask(chain_id)
-        return cls(uses_conntrack(program), rewritten(program), frozenset(changed), whole)
+        return cls(
+            uses_conntrack(program), tells_fragments(program), rewritten(program), frozenset(changed), whole
+        )

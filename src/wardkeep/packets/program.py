@@ -199,12 +199,16 @@ class Program:
     """A whole rule set.
 
     `conntrack`: whether connection tracking (and with it defragmentation) runs; None: it does if any rule uses it.
+    `fragments`: whether later fragments are told apart where nothing puts them together; None: if a rule asks for them. iptables
+    finds no port in them; nftables reads one out of their payload (measured on Linux 6.18), so that to its rules they are packets
+    with any port, and telling them apart would be wrong.
     `notes`: what a reader wants said with every report ("3 tables of family arp not analysed").
     """
 
     chains: tuple[Chain, ...]
     name: str = ""
     conntrack: bool | None = None
+    fragments: bool | None = None
     notes: tuple[str, ...] = ()
 
     def chain(self, chain_id: str) -> Chain:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from wardkeep.packets.dimensions import ANY, DIMENSIONS, NO_USER, Row, Values, holds
-from wardkeep.packets.order import CONNTRACK, DEFRAGMENT, PATHS, base_chains, rewritten, uses_conntrack
+from wardkeep.packets.order import (
+    CONNTRACK,
+    DEFRAGMENT,
+    PATHS,
+    base_chains,
+    rewritten,
+    tells_fragments,
+    uses_conntrack,
+)
 from wardkeep.packets.program import (
     Assign,
     Branches,
@@ -81,6 +89,8 @@ class _Run:
             for name, d in DIMENSIONS.items()
         }
         start.update(self.packet)
+        if not tells_fragments(self.program):
+            start["fragment"] = 0
         start["in"] = "" if start["route"] == "output" else start["in"]
         # Not dimensions: what conntrack will say, what routing will say, and whether a rule forbade to track.
         start.update(true_state=start["state"], true_out=start["out"], untracked=0, raw=0)

@@ -64,6 +64,7 @@ class Unfolding(Writer):
         self.hooks = PATHS[layer][route]
         self.bases = [base_chains(program, hook, family, layer) for hook in self.hooks]
         self.tracked = layer == "ip" and traits.tracked
+        self.whole = layer == "ip" and not traits.fragments
         self.rewritten = traits.rewritten
         self._asked = traits.asked
 
@@ -81,7 +82,7 @@ class Unfolding(Writer):
             if name in self.columns.index and not absent:
                 # Rank 0 is "": no interface at all.
                 space[self.columns.index[name]] = (1, self.columns.ranks[name].size - 1)
-        if self.tracked and not self.sees_fragments() and "fragment" in self.columns.index:
+        if (self.whole or (self.tracked and not self.sees_fragments())) and "fragment" in self.columns.index:
             space[self.columns.index["fragment"]] = (0, 0)
         self.follow(Context(), {})
         self.place(FINAL)
@@ -141,6 +142,7 @@ class Unfolding(Writer):
         if (
             self.tracked
             and not at.defragmented
+            and not self.whole
             and self.sees_fragments()
             and "fragment" in self.columns.index
         ):
@@ -167,7 +169,7 @@ class Unfolding(Writer):
             out["out"] = Source(value="")
         if at.raw and "state" not in out:
             out["state"] = Source(value=0)
-        if at.defragmented or (self.tracked and not self.sees_fragments()):
+        if self.whole or at.defragmented or (self.tracked and not self.sees_fragments()):
             out["fragment"] = Source(value=0)
         return out
 
