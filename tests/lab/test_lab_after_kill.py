@@ -25,6 +25,8 @@ SCRIPT = """
 import sys, time
 from wardkeep.lab import Lab
 with Lab() as lab:
+    if sys.argv[2] == "early":
+        print(lab.book.lab, lab._watchdog.pid, flush=True)
     lab.host(kind=sys.argv[1], networks=["ward"]).slow(0.01)
     print(lab.book.lab, lab._watchdog.pid, flush=True)
     time.sleep(600)
@@ -37,11 +39,11 @@ def places() -> Places:
     return Places.usual()
 
 
-def lost_run(kind: str, places: Places, *, with_watchdog: bool) -> str:
-    """A run with a host that is killed without a warning. Returns its lab."""
+def lost_run(kind: str, places: Places, *, with_watchdog: bool = False, after: float | None = None) -> str:
+    """A run that is killed without a warning, with its host, or so long after it began to make one. Returns its lab."""
     source = str(Path(__file__).parents[2] / "src")
     child = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, kind],
+        [sys.executable, "-c", SCRIPT, kind, "late" if after is None else "early"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": source},
@@ -50,6 +52,7 @@ def lost_run(kind: str, places: Places, *, with_watchdog: bool) -> str:
     words = child.stdout.readline().split()
     assert len(words) == 2, "the run could not make its host"
     assert left_of(words[0], places)
+    time.sleep(after or 0)
     if with_watchdog:
         os.kill(int(words[1]), signal.SIGKILL)
     child.kill()
@@ -68,7 +71,14 @@ def until_nothing_is_left(lab: str, places: Places) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_kill_9_of_a_run_leaves_nothing(kind: str, places: Places) -> None:
     want(kind)
-    assert until_nothing_is_left(lost_run(kind, places, with_watchdog=False), places) == []
+    assert until_nothing_is_left(lost_run(kind, places), places) == []
+
+
+@pytest.mark.parametrize("after", [0, 0.1, 0.4, 0.9])
+@pytest.mark.parametrize("kind", KINDS)
+def test_kill_9_while_a_host_is_made_leaves_nothing(kind: str, after: float, places: Places) -> None:
+    want(kind)
+    assert until_nothing_is_left(lost_run(kind, places, after=after), places) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import ipaddress
@@ -72,7 +73,10 @@ def make_netns(name: str) -> None:
 
 def _no_ipv6() -> None:
     for which in ("all", "default"):
-        with open(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6", "w") as file:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6", "w") as file,
+        ):
             file.write("1")
 
 

@@ -7,6 +7,8 @@ import os
 import platform
 import re
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,15 @@ from wardkeep.lab.machines import VmHost
 from wardkeep.lab.namespaces import NamespaceHost
 from wardkeep.lab.needs import OFFERS, cheapest
 from wardkeep.lab.recipes import SUITES
+from wardkeep.lab.records import Places
 
 CLASSES: dict[str, type[Host]] = {kind.kind: kind for kind in (NamespaceHost, ContainerHost, VmHost)}
 # Program → the Debian package that brings it.
 PROGRAMS = {
-    "namespace": {"ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux"},
+    "namespace": {
+        "ip": "iproute2", "nsenter": "util-linux", "unshare": "util-linux", "nft": "nftables", "sshd": "openssh-server",
+        "ssh-keygen": "openssh-client",
+    },
     "container": {
         "ip": "iproute2", "podman": "podman", "runc": "runc", "netavark": "netavark", "mmdebstrap": "mmdebstrap",
         "ssh-keygen": "openssh-client",
@@ -91,6 +97,35 @@ def _overlay() -> str:
     return "" if "overlay" in known or has_modules else "this kernel has no overlay file system"
 
 
+@functools.cache
+def _really() -> str:
+    """Make what a namespace host is made of, in namespaces that end with the attempt: permission cannot be read off."""
+    places = Places.usual()
+    places.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=places.cache, prefix="probe-") as folder:
+        attempt = (
+            'mount --make-rprivate / && cd "$0" && mkdir upper work root && '
+            "mount -t overlay overlay -o lowerdir=/etc,upperdir=$0/upper,workdir=$0/work root && "
+            "mount -t proc proc root && ip link add type veth"
+        )
+        command = [
+            "unshare",
+            "--mount",
+            "--net",
+            "--pid",
+            "--uts",
+            "--ipc",
+            "--fork",
+            "sh",
+            "-c",
+            attempt,
+            folder,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+    return f"this machine does not let namespaces be made: {last}" if done.returncode else ""
+
+
 def _tap() -> str:
     return "" if Path("/dev/net/tun").exists() else "there is no /dev/net/tun"
 
@@ -101,9 +136,9 @@ def _processor() -> str:
 
 
 PROBES: dict[str, tuple[Callable[[], str], ...]] = {
-    "namespace": (_namespaces, _overlay),
-    "container": (_namespaces, _overlay),
-    "vm": (_namespaces, _tap, _processor),
+    "namespace": (_namespaces, _overlay, _really),
+    "container": (_namespaces, _overlay, _really),
+    "vm": (_namespaces, _really, _tap, _processor),
 }
 
 

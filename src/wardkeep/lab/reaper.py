@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from wardkeep.core.errors import Unavailable
@@ -27,9 +28,13 @@ def reap(book: Book) -> None:
         for kind, name in book.things():
             if kind == "container":
                 _gone(book, kind, name, left)
-        for pid, birth in _all_marked(book.lab):
+        marked = list(processes.marked(book.lab))
+        for pid, birth in marked:
             if not processes.end(pid, birth):
                 left.append(f"process {pid}")
+        if marked:
+            # One of them may have been podman, in the middle of making what was not there a moment ago.
+            _remove_containers(book.places, lambda lab: lab == book.lab)
         for kind, name in book.things():
             if kind != "container":
                 _gone(book, kind, name, left)
@@ -41,8 +46,16 @@ def reap(book: Book) -> None:
     (book.places.cache / f"reap-{book.lab}.lock").unlink(missing_ok=True)
 
 
-def _all_marked(lab: str) -> list[tuple[int, str]]:
-    return list(processes.marked(lab))
+def _remove_containers(places: Places, wanted: Callable[[str], bool]) -> set[str]:
+    """Remove containers by their label of ours, not by a record. Returns the labs that they were of."""
+    if not (places.cache / "storage").exists() or not shutil.which("podman"):
+        return set()
+    mine = f"label={LABEL}-run={places.run}"
+    listed = podman(places, "ps", "-a", "--filter", mine, "--format", "json", check=False)
+    rows = [row for row in json.loads(listed.stdout or "[]") if wanted(row["Labels"][LABEL])]
+    for row in rows:
+        podman(places, "rm", "-f", "-i", "-t", "0", row["Id"], check=False)
+    return {row["Labels"][LABEL] for row in rows}
 
 
 def _gone(book: Book, kind: str, name: str, left: list[str]) -> None:
@@ -100,16 +113,7 @@ def sweep(places: Places) -> list[str]:
 def _orphans(places: Places) -> list[str]:
     """After the machine went down: containers and disks whose record was emptied with RUN (with this one, no other)."""
     known = {book.lab for book in all_books(places)}
-    found: set[str] = set()
-    if (places.cache / "storage").exists() and shutil.which("podman"):
-        listed = podman(
-            places, "ps", "-a", "--filter", f"label={LABEL}-run={places.run}", "--format", "json", check=False
-        )
-        for row in json.loads(listed.stdout or "[]"):
-            lab = row["Labels"][LABEL]
-            if lab not in known:
-                podman(places, "rm", "-f", "-t", "0", row["Id"], check=False)
-                found.add(lab)
+    found = _remove_containers(places, lambda lab: lab not in known)
     with contextlib.suppress(FileNotFoundError):
         for folder in (places.cache / "labs").iterdir():
             made_with = (folder / "run").read_text() if (folder / "run").exists() else ""
