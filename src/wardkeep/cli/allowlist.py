@@ -196,6 +196,10 @@ def audit(
             "--used", metavar="FILE", help="A record of connections: conntrack, EVE, Zeek, sshd, nft."
         ),
     ] = None,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option("--rules", metavar="FILE", help="The rule set of a host: nft, iptables-save, AWS."),
+    ] = None,
     as_of: AsOf = "",
     state: State = None,
     json: Json = False,
@@ -220,6 +224,8 @@ def audit(
         ranges = (*_platform_ranges(state), *ranges)
     heard = _listening(listeners) if listeners else None
     found = find_defects(known, Surroundings(today, listeners=heard, providers=ranges))
+    if rules:
+        found += _effect(known, rules, today)
     if used:
         now = datetime.now(UTC) if not as_of else datetime(today.year, today.month, today.day, tzinfo=UTC)
         found += unused(known, [read_record(path, now) for path in used], today)
@@ -327,6 +333,14 @@ def _listening(path: Path) -> tuple[Any, ...]:
         Listening(one.protocol, one.port, tuple(versions[family] for family in one.families))
         for one in known.to_the_world()
     )
+
+
+def _effect(known: Allowlist, rules: list[Path], today: date) -> list[Any]:
+    from wardkeep.engine.allowlist_effect import effect
+    from wardkeep.rulesets.files import load
+
+    held = load(rules)[0]
+    return list(effect(known, held.program, today, held.families))
 
 
 def _print_entry(entry: Entry, **more: object) -> None:
