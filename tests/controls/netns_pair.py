@@ -32,7 +32,7 @@ KNOCK = """
 import concurrent.futures, json, socket, sys
 def knock(at):
     try:
-        socket.create_connection(at, 0.3).close()
+        socket.create_connection(at, 1).close()
         return True
     except OSError:
         return False

@@ -93,10 +93,10 @@ async def test_what_ends_its_shell_or_hangs_costs_its_group_mates_nothing(shell:
         "kills-all-it-can": "kill -9 0",
         "closes-everything": "exec 0<&- 1<&- 2<&- 3<&- 4<&- 5<&-",
     }
-    questions = [Question("first", "echo first", timeout=2)]
+    questions = [Question("first", "echo first", timeout=5)]
     for name, script in faults.items():
         # Two groups: in one each fault takes all its time, in the other none.
-        seconds = 2 if name in ("hangs", "leaves") else 20
+        seconds = 5 if name in ("hangs", "leaves") else 20
         questions.append(Question(name, script, timeout=seconds))
         questions.append(Question(f"after-{name}", f"echo {name}", timeout=seconds))
     answers = (await LocalConnector("me", shell=shell).ask(questions)).answers
@@ -105,8 +105,8 @@ async def test_what_ends_its_shell_or_hangs_costs_its_group_mates_nothing(shell:
         mate = answers[f"after-{name}"]
         assert (mate.whole, mate.stdout, mate.exit) == (True, f"{name}\n".encode(), 0)
     assert {name: answers[name].problem for name in faults if not answers[name].whole} == {
-        "hangs": "did not end within 2 s",
-        "leaves": "did not end within 2 s",
+        "hangs": "did not end within 5 s",
+        "leaves": "did not end within 5 s",
         "kills-its-shell": "was ended there by a signal (9), before its time was over",
         "kills-all-it-can": "was ended there by a signal (9), before its time was over",
     }
