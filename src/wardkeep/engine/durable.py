@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wardkeep.core.errors import Unavailable, WardkeepError
+from wardkeep.engine.frozen_locks import Ended, end_frozen, lock_files
 from wardkeep.engine.leases import LEASE, Fence, Fenced, Worker, forget_workers, known_workers
 from wardkeep.store import Store
 
@@ -110,15 +111,15 @@ class Durable:
     role: str = "command"
     lease: float = LEASE
     patrol: float | None = None  # seconds between two looks for dead workers; None: a third of the lease
-    takes_queued: bool = (
-        True  # False: carry out what is started here and what is taken up, nothing from the queue
-    )
+    takes_queued: bool = True  # False: carry out what is started here and what is taken up, no more
+    tell: Callable[[Ended], None] = lambda ended: None  # of each frozen worker that was ended
     rejoins: bool = False  # True for a service: declared dead, it begins again as a new worker
     _made: dict[str, Workflow] = field(default_factory=dict)
     _worker: Worker | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _held: bool = False
+    _untold: list[Ended] = field(default_factory=list)
     _registered: dict[str, Workflow] = field(default_factory=dict)
     # One at a time begins or ends the engine beneath: a command declared dead ends it while its own thread closes it.
     _changing: threading.Lock = field(default_factory=threading.Lock)
@@ -272,18 +273,30 @@ class Durable:
     def _adopt_always(self) -> None:
         pruned = 0.0
         while not self._stop.is_set():
-            # Whatever goes wrong here (the database is away, say) is tried again at the next turn.
+            self._free_locks()  # first: nothing can be declared or taken up while a frozen one keeps everybody out
             try:
                 self.adopt()
                 if not pruned or time.monotonic() - pruned > 3600:
                     self.prune(datetime.now(UTC) - KEEP)
                     pruned = time.monotonic()
-            except Exception as e:  # noqa: BLE001
+            except Exception as e:  # noqa: BLE001  (the database is away, say: tried again at the next turn)
                 _log.warning("could not look for unfinished work: %s", type(e).__name__)
             except Fenced:  # declared dead: it joins again under another name, or it stops
                 if not self.rejoins:
                     return
             self._stop.wait(self.lease / 3 if self.patrol is None else self.patrol)
+
+    def _free_locks(self) -> None:
+        try:
+            files = lock_files(self.store, self.folder / DATABASE, ledger=self.folder / "ledger")
+            for ended in end_frozen(self.store, files):
+                _log.error("ended the frozen worker %s: it held the lock of %s", ended.worker, ended.file)
+                self._untold.append(ended)
+            while self._untold:
+                self.tell(self._untold[0])
+                self._untold.pop(0)
+        except Exception as e:  # noqa: BLE001  (looked for again at the next turn)
+            _log.warning("could not look for frozen workers: %s", type(e).__name__)
 
     def _abandon(self) -> None:
         """Declared dead: what is under way here is refused by its fences. A service begins again as a new worker."""
@@ -327,9 +340,7 @@ class Durable:
             with closing(sqlite3.connect(file)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
             os.chmod(file, 0o600)
-            if (
-                os.geteuid() == 0
-            ):  # a command run by root on the service's state must not keep the service out
+            if os.geteuid() == 0:  # root's command on the service's state must not keep the service out
                 owner = self.folder.stat()
                 os.chown(file, owner.st_uid, owner.st_gid)
             url = f"sqlite:///{file}"

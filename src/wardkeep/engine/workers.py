@@ -19,6 +19,7 @@ from wardkeep.engine.assess import questions
 from wardkeep.engine.cycle import Progress, record_looks
 from wardkeep.engine.drills import Drilled, drill_workflow, drilled
 from wardkeep.engine.durable import Durable
+from wardkeep.engine.frozen_locks import Ended
 from wardkeep.engine.leases import LEASE, Fenced
 from wardkeep.engine.plans import make_plan
 from wardkeep.engine.platform import Platform, timestamp
@@ -48,10 +49,16 @@ def register_all(
 ) -> None:
     """Make every workflow known to a worker before it opens. All of them, always: it may have to take any of them up."""
     where = site or Site(platform)
+    durable.tell = lambda ended: _record_ended(platform, ended)
     register(platform, durable, turned)
     durable.workflow(APPLY, apply_workflow(where))
     durable.workflow(UNDO, undo_workflow(where))
     durable.workflow(DRILL, drill_workflow(where))
+
+
+def _record_ended(platform: Platform, ended: Ended) -> None:
+    said = {"act": "frozen worker ended", "worker": ended.worker, "pid": ended.pid, "held": ended.file}
+    platform.record("state", "engine", said)
 
 
 async def plan_host(
