@@ -57,7 +57,7 @@ async def hold_session(
                 if reader.done:
                     break
                 if reader.overflow:
-                    cut = "cut off: the host sent more than all questions together may say"
+                    cut = f"cut off: {_flooding(reader)}"
                     break
                 # Only what counts earns more time: who drips or talks nonsense has what silence has.
                 if reader.progress != before:
@@ -86,6 +86,12 @@ def _unfinished(entered: bool, reader: FrameReader) -> str:
     if not reader.begun:
         return "the login was finished, but the collector did not start there"
     return f"the login was finished, but only {reader.answered} of {len(reader.questions)} questions were answered"
+
+
+def _flooding(reader: FrameReader) -> str:
+    if reader.run:
+        return "the host sent more than all questions together may say"
+    return f"the host sent {reader.received >> 20} MiB that are no answers, and the collector did not start there"
 
 
 async def run_script(

@@ -178,5 +178,7 @@ async def _pieces(stream: asyncssh.SSHReader[bytes]) -> AsyncIterator[bytes]:
     try:
         while data := await stream.read(_PIECE):
             yield data
+    except asyncssh.ConnectionLost:
+        raise Unavailable("the connection was lost in the middle") from None
     except (OSError, asyncssh.Error) as e:
-        raise Unavailable(f"the connection was lost: {reason(e)}") from None
+        raise Unavailable(f"the connection was lost in the middle: {reason(e)}") from None
