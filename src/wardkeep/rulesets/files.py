@@ -188,33 +188,34 @@ def _chains(source: Source, sets: dict[str, Ipset]) -> tuple[list[Chain], list[s
 
 def _merged(host: list[tuple[str, Chain]], chains: list[Chain], source: Source) -> list[tuple[str, Chain]]:
     """The chains so far and those of one more file. An iptables dump stands in for nft tables that nft could not print."""
-    dark = {_table(chain) for kind, chain in host if kind != "iptables" and _is_dark(chain)}
-    coming = {_table(chain) for chain in chains}
+    dark = {table_of(chain) for kind, chain in host if kind != "iptables" and is_dark(chain)}
+    coming = {table_of(chain) for chain in chains}
     if source.kind == "iptables":
-        host = [(kind, c) for kind, c in host if kind == "iptables" or _table(c) not in coming & dark]
+        host = [(kind, c) for kind, c in host if kind == "iptables" or table_of(c) not in coming & dark]
     else:
-        told = {_table(c) for kind, c in host if kind == "iptables"}
-        dark = {_table(c) for c in chains if _is_dark(c)}
-        chains = [c for c in chains if _table(c) not in told & dark]
+        told = {table_of(c) for kind, c in host if kind == "iptables"}
+        dark = {table_of(c) for c in chains if is_dark(c)}
+        chains = [c for c in chains if table_of(c) not in told & dark]
     held = {chain.id for _, chain in host}
     twice = next((c.id for c in chains if c.id in held), "")
     if twice:
         todo = "Give one dump of each table of one host"
         raise BadInput(
-            f"the table {_table_words(twice)} is also in another file", where=str(source.path), todo=todo
+            f"the table {table_words(twice)} is also in another file", where=str(source.path), todo=todo
         )
     return [*host, *((source.kind, chain) for chain in chains)]
 
 
-def _table(chain: Chain) -> str:
-    return _table_words(chain.id)
+def table_of(chain: Chain) -> str:
+    """The family and table of a chain: `ip filter`."""
+    return table_words(chain.id)
 
 
-def _table_words(chain_id: str) -> str:
+def table_words(chain_id: str) -> str:
     return " ".join(chain_id.split(" ")[:2])
 
 
-def _is_dark(chain: Chain) -> bool:
+def is_dark(chain: Chain) -> bool:
     """Whether a rule has a match that only the iptables tools can print."""
     return any(
         isinstance(part, Unknown) and part.text.endswith("which nft does not print")

@@ -16,10 +16,10 @@ import numpy as np
 from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import ROUTES, Row, Values
 from wardkeep.packets.flat import Act, Fate, Flat
-from wardkeep.packets.leaf import Budget, Leaf
+from wardkeep.packets.leaf import Budget
 from wardkeep.packets.program import Program
 from wardkeep.packets.ranks import Ranks, complement, rank
-from wardkeep.packets.search import Search, preferred
+from wardkeep.packets.search import Search
 from wardkeep.packets.worlds import Owners, unfold
 
 MOST_BOXES: Final = 4_096  # of one region, multiplied out
@@ -148,25 +148,35 @@ class Reach:
 
     def _met(self, flat: Flat, entry: int, point: Any, accepted: bool) -> Met:
         """The packet, whether its fate is certain, and the rule that decided it."""
-        everything = np.arange(len(flat))
-        leaf = Leaf(flat.lo, flat.hi, flat.target, flat.certain, preferred(flat))
-        inside = leaf.contains(point[None, :])
-        reached = leaf.walk(inside)[:-1, 0]
-        taken = reached & inside[0]
-        stops = bool((taken & np.isin(flat.fate, [int(Fate.DROP), int(Fate.REJECT)])).any())
-        ends = bool((taken & (flat.fate == int(Fate.ACCEPT))).any())
+        met = _path(flat, point)
+        fates = {int(flat.fate[n]) for n in met}
+        stops, ends = bool(fates & {int(Fate.DROP), int(Fate.REJECT)}), int(Fate.ACCEPT) in fates
         sure = not stops if accepted else not ends
         deciding = entry
         if accepted:
-            by = everything[taken & (flat.act == int(Act.ACCEPT)) & (flat.owner >= 0)]
+            by = [n for n in met if flat.act[n] == Act.ACCEPT and flat.owner[n] >= 0]
             ruled = [n for n in by if not self.owners.names[flat.owner[n]].startswith("policy of ")]
-            deciding = int((ruled or list(by) or [entry])[-1])
+            deciding = (ruled or by or [entry])[-1]
         owner = int(flat.owner[deciding])
         packet: dict[str, int | str] = {"family": flat.family, "route": flat.route, "state": 3}
         for column, name in enumerate(flat.columns.names):
             if "'" not in name:
                 packet[name] = self.ranks[name].value(int(point[column]))
         return Met(packet, sure, self.owners.names[owner] if owner >= 0 else "")
+
+
+def _path(flat: Flat, point: Any) -> list[int]:
+    """The entries that a packet comes to and is in, in order; where a match is not modelled, those of both ways."""
+    inside = np.flatnonzero(((flat.lo <= point) & (flat.hi >= point)).all(axis=1))
+    places, met = {0}, []
+    for n in inside.tolist():
+        behind = {p for p in places if p <= n}
+        if behind:
+            met.append(n)
+            places = (places - behind) | {int(flat.target[n])}
+            if not flat.certain[n]:
+                places.add(n + 1)
+    return met
 
 
 def _worlds(region: Row) -> Iterator[tuple[int, str]]:

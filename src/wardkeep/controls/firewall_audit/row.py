@@ -38,8 +38,8 @@ control = Control(
     "firewall_audit",
     policy=Policy,
     missing=(
-        "Openings that no packet has used for long, and rules that can never match, are not named yet.",
-        "Rules of the old iptables code in the kernel, and sources that only it matches, are not audited.",
+        "Openings that no packet has used for long are not named yet on hosts (on files they are).",
+        "Comments and whitelists in rules that only iptables prints are not judged; what strangers reach by them is.",
         "Whitelists of cloud providers, load balancers and applications are not seen.",
     ),
 )

@@ -164,19 +164,14 @@ def _unfiltered(family: int, route: str, met: Met, rules: Mapping[str, Rule]) ->
     doubt = "" if met.sure else ": a match that is not modelled decides"
     severity = "high" if met.sure else "low"
     way = ""
-    if met.rule in rules and _asks_link(rules[met.rule]):
+    if met.packet.get("in", "") not in ("", "any"):
+        # The engine shows an interface that no rule names where it can: here it could not.
         way, severity = f" that arrive by {met.packet.get('in')}", "medium" if met.sure else "low"
     what = f"IPv{family} packets of strangers {where}{way} {may} accepted on any port, by {by}{doubt}"
     fix = "Accept what is needed by name, and end the chain with drop or a policy of drop"
     return Finding(
         finding_id(kind, str(family), route), kind, severity, what, (met.rule,) if met.rule else (), worded(met.packet), fix
     )  # fmt: skip
-
-
-def _asks_link(rule: Rule) -> bool:
-    return any(
-        isinstance(p, Match) and not p.negated and any("in" in row for row in p.rows) for p in rule.body
-    )
 
 
 def _sensitive(opening: Opening, rules: Mapping[str, Rule]) -> Iterator[Finding]:
