@@ -9,7 +9,7 @@ from wardkeep.core.errors import NotUnderstood
 from wardkeep.packets.program import Chain, Program, faults
 from wardkeep.rulesets.files import RuleSet, is_dark, table_of
 from wardkeep.rulesets.iptables.dump import RawChain, RawRule, RawTable
-from wardkeep.rulesets.iptables.reader import chain_of, translates
+from wardkeep.rulesets.iptables.reader import chain_of, rewrites
 from wardkeep.rulesets.nft.objects import Objects
 from wardkeep.rulesets.nft.reader import read_nft
 
@@ -54,5 +54,5 @@ def _chains(table: OldTable) -> list[Chain]:
     for name, policy, rules in table.chains:
         raw.chains[name] = RawChain(name, policy)
         raw.chains[name].rules += [RawRule(list(w), 0, f"-A {name} {' '.join(w)}") for w in rules]
-    rewrites = translates(raw)
-    return [chain_of(raw, chain, f"iptables {table.name}", {}, rewrites) for chain in raw.chains.values()]
+    translates = rewrites(raw)
+    return [chain_of(raw, chain, f"iptables {table.name}", {}, translates) for chain in raw.chains.values()]

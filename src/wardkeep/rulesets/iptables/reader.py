@@ -30,7 +30,7 @@ def read_iptables(text: str, name: str, sets: Mapping[str, Ipset]) -> tuple[list
     if unsure:
         told = "IPv6" if unsure[0].family == "ip6" else "IPv4"
         notes.append(f"{name}: taken for {told}, since nothing in it tells the family")
-    translates = any(translates(table) for table in tables)
+    translates = any(rewrites(table) for table in tables)
     chains = [
         chain_of(table, chain, name, sets, translates) for table in tables for chain in table.chains.values()
     ]
@@ -64,7 +64,7 @@ def _entry(table: RawTable, chain: RawChain) -> Entry | None:
     )
 
 
-def translates(table: RawTable) -> bool:
+def rewrites(table: RawTable) -> bool:
     """Whether a rule rewrites destinations, so that a new packet's is not the connection's original one any more."""
     return any(
         target in rule.words
