@@ -100,7 +100,10 @@ def main() -> None:
     print(
         f"{len(pairs):,} pairs of {len(keys):,} versions; {ours.count('!')} refused; keys of {size:.1f} bytes"
     )
-    print(f"wrong against {name}: {len(wrong)}")
+    print(
+        f"0 wrong orders of dpkg versions: {'kept' if not wrong else 'NOT kept'}"
+        f" ({len(wrong)} of {len(pairs):,} pairs; beside {name})"
+    )
     for one in wrong[:10]:
         print("   ", one)
     print(f"{name}: {len(pairs) / seconds:,.0f} pairs/s with the pipe")
