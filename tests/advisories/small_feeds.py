@@ -150,6 +150,21 @@ OSV: list[dict[str, Any]] = [
         ],
     },
     {
+        "id": "PYSEC-2026-2",
+        "aliases": ["GHSA-same"],
+        "affected": [{"package": {"ecosystem": "PyPI", "name": "twice"}, "versions": ["1.0"]}],
+    },
+    {
+        "id": "GHSA-same",
+        "aliases": ["PYSEC-2026-2"],
+        "affected": [
+            {
+                "package": {"ecosystem": "PyPI", "name": "twice"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.1"}]}],
+            }
+        ],
+    },
+    {
         "id": "GHSA-maven",
         "modified": "2026-11-19T00:00:00Z",
         "affected": [

@@ -126,6 +126,12 @@ def test_ranges_of_language_packages(db: Database) -> None:
     assert critical.due == date(2026, 11, 16)
 
 
+def test_two_databases_that_speak_of_one_flaw_give_one_finding(db: Database) -> None:
+    (found,) = Matcher(db).matches([Component("PyPI", "twice", "1.0")])
+    assert (found.id, found.aliases, found.state) == ("GHSA-same", ("PYSEC-2026-2",), State.FIX_AVAILABLE)
+    assert found.fixed == "1.1"
+
+
 def test_what_cannot_be_compared_is_unknown_never_clean(db: Database) -> None:
     (unread,) = Matcher(db).matches([Component("npm", "odd", "1.0.0")])
     assert unread.state is State.UNKNOWN

@@ -132,7 +132,12 @@ def _flaws(entry: Entry) -> list[str]:
     if entry.id.startswith(("ALSA-", "RLSA-", "USN-", "DSA-", "DLA-")):
         listed += entry.related or ()
         return sorted({one for one in listed if one.startswith("CVE-")}) or [entry.id]
-    return [min((one for one in [entry.id, *listed] if one.startswith("CVE-")), default=entry.id)]
+    names = [entry.id, *listed]
+    # GitHub's number next, so that PyPA's record of the same flaw is not a second one.
+    for prefix in ("CVE-", "GHSA-"):
+        if found := [one for one in names if one.startswith(prefix)]:
+            return [min(found)]
+    return [entry.id]
 
 
 def _ratings(entry: Entry, word: str) -> Iterator[Rating]:
