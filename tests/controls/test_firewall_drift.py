@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from netns_pair import Pair, joined, missing
-from recorded_rows import told
+from recorded_rows import ANSWERS, told
 
 from wardkeep.controls.firewall import Policy, own_scripts, own_table
 from wardkeep.controls.firewall.declared_program import declared_program, drift, kernel_program
+from wardkeep.controls.firewall.packet_change import change_in_packets, packet_difference
 from wardkeep.core.facts import Answer
 from wardkeep.facts.nftables import Nftables
 from wardkeep.packets.program import faults
@@ -133,3 +134,29 @@ def test_a_trial_is_not_the_declared_state_and_a_host_without_our_table_drifts_f
     # Somebody reads the policy again tomorrow: what it opened until today is drift then.
     other = {"allow": ("22/tcp", "546/udp from fe80::/10", "443/tcp from 192.0.2.7 until 2026-11-22")}
     assert "missing" in told("firewall", "nftables-debian12-closed", policy=other)[key]
+
+
+def test_a_change_is_told_as_packets() -> None:
+    closed = Policy(allow=("22/tcp", "443/tcp from 192.0.2.0/24"))
+    wider = Policy(allow=("22/tcp from 192.0.2.0/24 limit 5/minute", "443/tcp"))
+    one, other = declared_program(closed.permit), declared_program(wider.permit)
+    assert packet_difference(one, one).equal
+    assert packet_difference(one, declared_program(closed.permit)).equal
+    told = packet_difference(one, other)
+    assert told.complete
+    kinds = {(c.opens, c.witness.as_dict()["destination_port"]) for c in told.cases}
+    assert kinds == {(False, 22), (True, 443)}
+    opened = packet_difference(None, one)
+    assert opened.complete
+    assert not any(case.opens for case in opened.cases)
+
+
+def test_the_plan_says_whose_packets_change() -> None:
+    open_host = (ANSWERS / "nftables-debian12-open.txt").read_bytes()
+    rules = Nftables.parse(Answer("nftables", 0, open_host))
+    text = change_in_packets(rules, Policy().permit)
+    assert text.startswith("It closes tcp from ")
+    assert text.endswith("more kinds of packets and opens nothing")
+    kept = Nftables.parse(Answer("nftables", 0, (ANSWERS / "nftables-debian12-closed.txt").read_bytes()))
+    assert change_in_packets(kept, Policy().permit) == "No packet's fate changes"
+    assert change_in_packets(kept, Policy(allow=("22/tcp", "443/tcp")).permit).count("opens tcp from") == 1

@@ -10,12 +10,14 @@ from wardkeep.controls.firewall import own_scripts, own_table
 from wardkeep.controls.firewall.allowed import Opening, Permit, openings
 from wardkeep.controls.firewall.boot import closed_after_reboot
 from wardkeep.controls.firewall.drifting import table_as_declared
+from wardkeep.controls.firewall.packet_change import change_in_packets
 from wardkeep.controls.firewall.proof import admitted, dropped
 from wardkeep.controls.firewall.row import Policy
 from wardkeep.controls.firewall.rules import default_deny, only_named_ports_open
 from wardkeep.core.changes import Act, Blocked, Change
 from wardkeep.core.findings import Seen
 from wardkeep.facts.listeners import Listeners
+from wardkeep.facts.nftables import Nftables
 from wardkeep.facts.ssh_sessions import SshSessions
 
 SAYS = f"Load our own table `{own_table.TABLE}`"
@@ -43,6 +45,7 @@ def refused(permit: Permit, policy: Policy, listeners: Listeners, sessions: SshS
 
 
 def _own_table(
+    rules: Nftables,
     listeners: Listeners,
     sessions: SshSessions,
     policy: Policy,
@@ -67,8 +70,10 @@ def _own_table(
     if reason:
         yield Blocked(SAYS, reason, todo, why)
         return
+    packets = change_in_packets(rules, permit)
     yield Act(
-        f"{SAYS} on trial: the kernel itself goes back after {own_table.TRIAL} s",
+        f"{SAYS} on trial: the kernel itself goes back after {own_table.TRIAL} s"
+        + (f". {packets}" if packets else ""),
         own_scripts.try_script(permit),
         own_scripts.BACK_TO_KEPT,
         why,
@@ -85,27 +90,47 @@ def _own_table(
 
 @default_deny.mend
 def close_the_rest(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
+    rules: Nftables,
+    listeners: Listeners,
+    sessions: SshSessions,
+    policy: Policy,
+    now: datetime,
+    failing: list[Seen],
 ) -> Iterator[Change]:
-    yield from _own_table(listeners, sessions, policy, now, failing, default_deny.id)
+    yield from _own_table(rules, listeners, sessions, policy, now, failing, default_deny.id)
 
 
 @only_named_ports_open.mend
 def close_what_is_not_named(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
+    rules: Nftables,
+    listeners: Listeners,
+    sessions: SshSessions,
+    policy: Policy,
+    now: datetime,
+    failing: list[Seen],
 ) -> Iterator[Change]:
-    yield from _own_table(listeners, sessions, policy, now, failing, only_named_ports_open.id)
+    yield from _own_table(rules, listeners, sessions, policy, now, failing, only_named_ports_open.id)
 
 
 @closed_after_reboot.mend
 def keep_it_closed(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
+    rules: Nftables,
+    listeners: Listeners,
+    sessions: SshSessions,
+    policy: Policy,
+    now: datetime,
+    failing: list[Seen],
 ) -> Iterator[Change]:
-    yield from _own_table(listeners, sessions, policy, now, failing, closed_after_reboot.id)
+    yield from _own_table(rules, listeners, sessions, policy, now, failing, closed_after_reboot.id)
 
 
 @table_as_declared.mend
 def back_to_what_is_declared(
-    listeners: Listeners, sessions: SshSessions, policy: Policy, now: datetime, failing: list[Seen]
+    rules: Nftables,
+    listeners: Listeners,
+    sessions: SshSessions,
+    policy: Policy,
+    now: datetime,
+    failing: list[Seen],
 ) -> Iterator[Change]:
-    yield from _own_table(listeners, sessions, policy, now, failing, table_as_declared.id)
+    yield from _own_table(rules, listeners, sessions, policy, now, failing, table_as_declared.id)

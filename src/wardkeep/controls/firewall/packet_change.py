@@ -1,0 +1,82 @@
+"""What a change of our own table means, told as packets: whose fate changes, with a packet for each kind.
+
+Of packets of people who are in no ban set and keep within their rates; what foreign tables do with them besides is as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wardkeep.controls.firewall.allowed import Permit
+from wardkeep.controls.firewall.declared_program import ENTRY, declared_program, kernel_program
+from wardkeep.controls.firewall.own_table import TABLE
+from wardkeep.core.errors import WardkeepError
+from wardkeep.facts.nftables import Nftables
+from wardkeep.packets.program import Chain, Program, Unknown, Verdict
+
+if TYPE_CHECKING:
+    from wardkeep.packets.difference import Case, Difference
+
+WORK = 2e8  # some seconds at the very worst
+SHOWN = 2  # packets for each direction
+
+
+def change_in_packets(rules: Nftables, permit: Permit) -> str:
+    """One sentence: what the declared table closes and opens that is not so now; "" where that cannot be told."""
+    try:
+        return _told(packet_difference(kernel_program(rules), declared_program(permit)))
+    except WardkeepError:
+        return ""
+
+
+def packet_difference(kernel: Program | None, declared: Program) -> Difference:
+    """The exact difference. `kernel` None: no table of ours, everything goes through it."""
+    # Every command imports the controls; numpy, which this needs, takes longer to import than most of them to run.
+    from wardkeep.packets.difference import difference
+
+    nothing = Program((Chain(f"{TABLE} input", (), replace(ENTRY, policy="accept")),))
+    return difference(_decided(kernel or nothing), _decided(declared), work=WORK)
+
+
+def _decided(program: Program) -> Program:
+    """Without the rules that drop who is banned or too fast: they are the same before and after, and hang on the moment."""
+
+    def hangs(body: Iterable[object]) -> bool:
+        parts = list(body)
+        return any(isinstance(part, Unknown) for part in parts) and parts[-1] == Verdict("drop")
+
+    chains = (replace(c, rules=tuple(r for r in c.rules if not hangs(r.body))) for c in program.chains)
+    return replace(program, chains=tuple(chains))
+
+
+def _told(found: Difference) -> str:
+    if found.equal:
+        return "No packet's fate changes"
+    closes = [case for case in found.cases if not case.opens and "accept" in case.before]
+    opens = [case for case in found.cases if case.opens]
+    told = [f"closes {_some(closes)}" if closes else "closes nothing"]
+    told.append(f"opens {_some(opens)}" if opens else "opens nothing")
+    more = "" if found.complete else "; there are more, or they could not be followed to the end"
+    return f"It {' and '.join(told)}{more}"
+
+
+def _some(cases: list[Case]) -> str:
+    """The packets that people ask about first: new connections over TCP and UDP."""
+
+    def rank(case: Case) -> tuple[bool, bool, int]:
+        told = case.witness.as_dict()
+        return told.get("state") != "new", told.get("protocol") not in ("tcp", "udp"), cases.index(case)
+
+    shown = [_packet(case) for case in sorted(cases, key=rank)[:SHOWN]]
+    rest = len(cases) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more kind{'s' * (rest != 1)} of packets" if rest else "")
+
+
+def _packet(case: Case) -> str:
+    told = case.witness.as_dict()
+    port = f" to port {told['destination_port']}" if "destination_port" in told else ""
+    state = "" if told.get("state") in ("new", None) else f" ({told['state']})"
+    protocol = told.get("protocol") or "any protocol"
+    return f"{protocol} from {told.get('source', 'anybody')}{port}{state}"
