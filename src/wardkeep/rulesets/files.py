@@ -90,7 +90,11 @@ def rule_sets(sources: Sequence[Source]) -> list[RuleSet]:
                 other = "6" if families == (4,) else "4"
                 tool = "ip6tables-save" if other == "6" else "iptables-save"
                 notes.append(f"nothing is known of IPv{other}: give the dump of `{tool}` beside this one")
-        program = Program(tuple(chain for _, chain in host), shown, notes=tuple(notes))
+        # iptables finds no port in a later fragment; nftables reads one out of its payload.
+        old = bool(host) and all(kind == "iptables" for kind, _ in host)
+        program = Program(
+            tuple(chain for _, chain in host), shown, fragments=True if old else None, notes=tuple(notes)
+        )
         if wrong := faults(program):
             raise BadInput(wrong[0], where=shown, todo="Give the whole rule set as its tool writes it")
         found.insert(0, RuleSet(program, "host", families))
