@@ -151,6 +151,7 @@ OSV: list[dict[str, Any]] = [
     },
     {
         "id": "PYSEC-2026-2",
+        "modified": "2026-11-19T00:00:00Z",
         "aliases": ["GHSA-same"],
         "affected": [{"package": {"ecosystem": "PyPI", "name": "twice"}, "versions": ["1.0"]}],
     },

@@ -96,7 +96,7 @@ def huge(path: Path) -> None:
 
 
 def deep(path: Path) -> None:
-    path.write_text('{"affected": ' + '{"id":[' * 20_000)
+    path.write_text('{"modified": "", "affected": ' + '{"id":[' * 20_000)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,23 @@ def test_hostile_files_are_one_clear_line(
     done = update_from_folder(source, tmp_path / "db", NOW, limits=limits)
     assert done.replaced
     assert len(done.problems) == 1
+
+
+def test_a_catalogue_that_was_cut_is_used_and_told(tmp_path: Path) -> None:
+    source = write_feeds(tmp_path / "in")
+    (source / "kev.json").write_text(json.dumps({**KEV, "count": 1273}))
+    done = update_from_folder(source, tmp_path / "db", NOW)
+    assert done.problems == ["kev.json: says it has 1,273 entries and has 1: it was cut"]
+    assert done.replaced
+
+
+def test_a_flaw_of_no_release_does_not_spoil_the_rest() -> None:
+    feed = next(one for one in FEEDS if one.name == "debian-tracker")
+    odd = {"a": {"CVE-2026-1": {"releases": []}}, **TRACKER}
+    assert (
+        len(list(feed.read(json.dumps(odd).encode(), "x")))
+        == len(list(feed.read(TEXTS[feed.name].encode(), "x"))) + 1
+    )
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:

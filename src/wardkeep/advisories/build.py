@@ -98,6 +98,7 @@ class Builder:
     claims: dict[tuple[str, str], list[tuple[str, Claim]]] = field(default_factory=lambda: defaultdict(list))
     feeds: dict[str, FeedCount] = field(default_factory=dict)
     strange: Counter[str] = field(default_factory=Counter)
+    doubts: list[str] = field(default_factory=list)
     _last: Plugin | None = None
 
     def take(self, document: Document) -> bool:
@@ -131,6 +132,10 @@ class Builder:
                     count = counts[plugin.name] = self.feeds.setdefault(plugin.name, FeedCount(plugin.name))
                     count.entries += 1
                     count.newest = max(count.newest, record.published)
+        said = max((record.count for record in records if isinstance(record, Stamp)), default=0)
+        has = sum(not isinstance(record, Stamp) for record in records)
+        if has < said:
+            self.doubts.append(f"{document.name}: says it has {said:,} entries and has {has:,}: it was cut")
         for count in counts.values():
             count.newest = max([count.newest, *days])
         return True

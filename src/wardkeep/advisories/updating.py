@@ -66,7 +66,8 @@ def _from_folder(source: Path, folder: Path, now: datetime, accept_shrunken: boo
             for document in documents(one, limits):
                 done.documents += builder.take(document)
         except BadInput as e:
-            done.problems.append(e.line())
+            place = f"{one.parent.relative_to(source)}/" if one.parent != source and one != source else ""
+            done.problems.append(place + e.line())
     done.unread = dict(builder.strange)
     if not builder.feeds:
         raise BadInput(
@@ -211,6 +212,7 @@ def _put_in_place(
     done: Update,
     accept_shrunken: bool,
 ) -> Update:
+    done.problems += builder.doubts
     path = folder / FILE
     before: dict[str, int] = {}
     seen: dict[str, str] = {}

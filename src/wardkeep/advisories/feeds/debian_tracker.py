@@ -33,7 +33,8 @@ class Release(msgspec.Struct):
 
 
 class Entry(msgspec.Struct):
-    releases: dict[str, Release]
+    # A flaw of no release is written as an empty list.
+    releases: dict[str, Release] | list[None]
     description: str = ""
     scope: str = ""
 
@@ -48,7 +49,8 @@ def read(data: bytes, name: str) -> Iterator[Record]:
     for package, raw in decode(PACKAGES, data, name, what).items():
         for flaw, entry in decode(FLAWS, bytes(raw), f"{name}: {package}", what).items():
             ratings: dict[str, Rating] = {}
-            for release, said in entry.releases.items():
+            releases = entry.releases if isinstance(entry.releases, dict) else {}
+            for release, said in releases.items():
                 if release in DEBIAN:
                     yield _claim(f"Debian:{DEBIAN[release]}", package, flaw, said)
                     if word := label(said.urgency):

@@ -9,7 +9,6 @@ import msgspec
 
 from wardkeep.advisories.feeds.plugin import Plugin, decode
 from wardkeep.advisories.records import Flaw, Record, Stamp
-from wardkeep.core.errors import BadInput
 
 
 class Listed(msgspec.Struct):
@@ -24,18 +23,16 @@ class Catalogue(msgspec.Struct):
     catalogVersion: str
     dateReleased: str
     vulnerabilities: list[Listed]
-    count: int = -1
+    count: int = 0
 
 
 CATALOGUE = msgspec.json.Decoder(Catalogue)
 
 
 def read(data: bytes, name: str) -> Iterator[Record]:
-    """Raises BadInput when it holds fewer entries than it says: it was cut."""
+    """One that holds fewer entries than it says is told to be cut."""
     made = decode(CATALOGUE, data, name, "CISA's KEV catalogue")
-    if made.count not in (-1, len(made.vulnerabilities)):
-        raise BadInput(f"says it has {made.count} entries and has {len(made.vulnerabilities)}", where=name)
-    yield Stamp(made.dateReleased[:10], len(made.vulnerabilities))
+    yield Stamp(made.dateReleased[:10], made.count)
     for one in made.vulnerabilities:
         note = f"due {one.dueDate} for US agencies" if one.dueDate else ""
         if one.knownRansomwareCampaignUse == "Known":

@@ -225,9 +225,10 @@ def _covers(span: SPAN, version: str, order: Scheme) -> bool:
 
 
 def recognises(name: str, data: bytes) -> bool:
+    """By the two names that the schema demands of every record."""
     if name.endswith((".yaml", ".yml")):
-        return b"affected:" in data and b"id:" in data
-    return data.lstrip()[:1] in (b"{", b"[") and b'"affected"' in data and b'"id"' in data
+        return b"modified:" in data and b"id:" in data
+    return data.lstrip()[:1] in (b"{", b"[") and b'"modified"' in data and b'"affected"' in data
 
 
 FEED = Plugin("osv", "OSV", recognises, read, rank=2, fresh_for=timedelta(days=10))
