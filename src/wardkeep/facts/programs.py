@@ -55,17 +55,24 @@ printf '= changed\n'
 told=$(dpkg --verify $present); code=$?
 [ "$code" -le 1 ] || exit 1
 [ -z "$told" ] || printf '%s\n' "$told" | quote
-# Files of other people come and go under the temporary folders while it looks: that is no failure.
-found=$(find /usr /etc /opt /tmp /var/tmp -ignore_readdir_race -xdev -path /usr/share -prune -o -type f -perm /6000 -print) || exit 1
-printf '= setid\n'
-[ -z "$found" ] || printf '%s\n' "$found" | while IFS= read -r file; do
-  printf '|%s %s\n' "$(stat -c '%a %U' "$file")" "$file"
-done
-printf '= owned\n'
-# One call for all (each reads every list of files); packages from before the merge of /usr name /bin/su.
+# Under the temporary folders anybody makes files, by any name, and takes them away while it looks. What vanished is no failure; a
+# path with a line break is told by the number of its file.
 IFS='
 '
-[ -z "$found" ] || dpkg-query -S $found $(printf '%s\n' "$found" | sed 's,^/usr,,') 2>/dev/null | quote
+set -f
+found=$(find /usr /etc /opt /tmp /var/tmp -ignore_readdir_race -xdev -path /usr/share -prune -o -type f -perm /6000 \
+  \( -path "*$IFS*" -printf '|%m %u /(a path with a line break, file %i)\n' -o -printf '|%m %u %p\n' \) 2>&1)
+code=$?
+wrong=$(printf '%s\n' "$found" | grep -v -e '^|' -e ': No such file or directory$' -e '^$')
+[ "$code" = 0 ] || [ -z "$wrong" ] || { printf '%s\n' "$wrong" >&2; exit 1; }
+found=$(printf '%s\n' "$found" | grep '^|')
+printf '= setid\n'
+[ -z "$found" ] || printf '%s\n' "$found"
+printf '= owned\n'
+# One call for all (each reads every list of files); packages from before the merge of /usr name /bin/su. It takes these
+# characters for patterns; no package names its programs so.
+found=$(printf '%s\n' "$found" | sed -n '/[][*?\\]/d;s/^|[0-7]* [^ ]* //p')
+[ -z "$found" ] || dpkg-query -S -- $found $(printf '%s\n' "$found" | sed 's,^/usr,,') 2>/dev/null | quote
 """
     + END
 )
