@@ -7,19 +7,18 @@ not model is unknown, never said either way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 
 from wardkeep.allowlists import ALLOW, Allowlist, Defect, Entry, Network
 from wardkeep.allowlists.networks import BITS, read_network
 from wardkeep.allowlists.services import Span, overlap
+from wardkeep.controls.firewall.invariants import for_strangers
 from wardkeep.packets.dimensions import Row, states
-from wardkeep.packets.program import Chain, Match, Part, Program, Rule
+from wardkeep.packets.program import Program
 from wardkeep.packets.questions import Answer, Asked, Question
 
 MOST = 5_000  # entries, and as many gaps between them: each is a question or two of a millisecond
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
-LOOPBACK = ("lo",)
 
 
 def effect(
@@ -81,29 +80,6 @@ def _undeclared(span: Span, answer: Answer) -> Iterator[Defect]:
     todo = "Declare it, or close it."
     seen = f"{answer.allowed.text()} gets in, and no entry names it"
     yield Defect("undeclared", entry, seen, todo, unknown=answer.reach == "perhaps")
-
-
-def for_strangers(program: Program) -> Program:
-    """The program as packets meet it that do not come by the loopback interface: rules about it alone are left out."""
-    chains = []
-    for chain in program.chains:
-        rules = [made for rule in chain.rules if (made := _not_loopback(rule)) is not None]
-        chains.append(Chain(chain.id, tuple(rules), chain.entry, chain.packets))
-    return replace(program, chains=tuple(chains))
-
-
-def _not_loopback(rule: Rule) -> Rule | None:
-    body: list[Part] = []
-    for part in rule.body:
-        if isinstance(part, Match) and any(row.get("in") == LOOPBACK for row in part.rows):
-            rows = tuple(row for row in part.rows if row.get("in") != LOOPBACK)
-            if not rows and not part.negated:
-                return None
-            if not rows:
-                continue
-            part = replace(part, rows=rows)
-        body.append(part)
-    return replace(rule, body=tuple(body))
 
 
 def _question(network: Network, spans: tuple[Span, ...]) -> Question:

@@ -6,7 +6,7 @@ policy. The other modules are the row: importing them fills `control`.
 
 from __future__ import annotations
 
-from wardkeep.controls.firewall import rules, boot, drifting, mending, exercise  # isort: skip
+from wardkeep.controls.firewall import rules, boot, drifting, invariants, mending, exercise  # isort: skip
 from wardkeep.controls.firewall.row import Policy, control
 
-__all__ = ["Policy", "boot", "control", "drifting", "exercise", "mending", "rules"]
+__all__ = ["Policy", "boot", "control", "drifting", "exercise", "invariants", "mending", "rules"]

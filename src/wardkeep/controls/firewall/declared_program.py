@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
@@ -52,28 +52,35 @@ def declared_program(permit: Permit) -> Program:
 
 def kernel_program(rules: Nftables) -> Program | None:
     """Our own table as it is in the kernel; None where there is none. Raises NotUnderstood."""
-    if not rules.has_table(FAMILY, NAME):
-        return None
+    return _read(rules, TABLE, _ours) if rules.has_table(FAMILY, NAME) else None
+
+
+def whole_program(rules: Nftables) -> Program:
+    """All tables of the kernel. Raises NotUnderstood."""
+    return _read(rules, "the host's rules", lambda family, table: True)
+
+
+def _read(rules: Nftables, name: str, wanted: Callable[[str, str], bool]) -> Program:
     found = nft.Objects(
-        tuple(nft.Table(t.family, t.name, t.flags) for t in rules.tables if _ours(t.family, t.name)),
+        tuple(nft.Table(t.family, t.name, t.flags) for t in rules.tables if wanted(t.family, t.name)),
         tuple(
             nft.Chain(c.family, c.table, c.name, c.hook, c.kind, c.priority, c.policy)
             for c in rules.chains
-            if _ours(c.family, c.table)
+            if wanted(c.family, c.table)
         ),
         tuple(
             nft.Rule(r.family, r.table, r.chain, r.handle, r.expr, r.comment)
             for r in rules.rules
-            if _ours(r.family, r.table)
+            if wanted(r.family, r.table)
         ),
         tuple(
             nft.Collection(c.family, c.table, c.name, c.is_map, c.elements, c.changes)
             for c in rules.collections
-            if _ours(c.family, c.table)
+            if wanted(c.family, c.table)
         ),
     )
-    chains, notes = read_nft(found, TABLE)
-    return Program(tuple(chains), TABLE, notes=tuple(notes))
+    chains, notes = read_nft(found, name)
+    return Program(tuple(chains), name, notes=tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)

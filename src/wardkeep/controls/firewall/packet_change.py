@@ -37,18 +37,23 @@ def packet_difference(kernel: Program | None, declared: Program) -> Difference:
     from wardkeep.packets.difference import difference
 
     nothing = Program((Chain(f"{TABLE} input", (), replace(ENTRY, policy="accept")),))
-    return difference(_decided(kernel or nothing), _decided(declared), work=WORK)
+    return difference(decided(kernel or nothing), decided(declared), work=WORK)
 
 
-def _decided(program: Program) -> Program:
-    """Without the rules that drop who is banned or too fast: they are the same before and after, and hang on the moment."""
+def decided(program: Program) -> Program:
+    """Without the rules of our own table that drop who is banned or too fast: they are the same before and after a change,
+    and hang on the moment."""
 
     def hangs(body: Iterable[object]) -> bool:
         parts = list(body)
         return any(isinstance(part, Unknown) for part in parts) and parts[-1] == Verdict("drop")
 
-    chains = (replace(c, rules=tuple(r for r in c.rules if not hangs(r.body))) for c in program.chains)
-    return replace(program, chains=tuple(chains))
+    def kept(chain: Chain) -> Chain:
+        if not chain.id.startswith(f"{TABLE} "):
+            return chain
+        return replace(chain, rules=tuple(rule for rule in chain.rules if not hangs(rule.body)))
+
+    return replace(program, chains=tuple(kept(chain) for chain in program.chains))
 
 
 def _told(found: Difference) -> str:

@@ -1,0 +1,64 @@
+"""The sentences that must always hold, proved over the host's whole rule set, with a packet where they do not."""
+
+from __future__ import annotations
+
+import pytest
+from recorded_rows import told
+
+from wardkeep.controls.firewall.invariants import for_strangers
+from wardkeep.packets.dimensions import states
+from wardkeep.packets.program import Chain, Match, Program, Rule, Verdict
+
+WORKSTATION, OPEN, CLOSED = (
+    "nftables-debian-workstation",
+    "nftables-debian12-open",
+    "nftables-debian12-closed",
+)
+
+
+def held(name: str, **policy: object) -> dict[str, str]:
+    found = told("firewall", name, policy=policy)
+    return {k.partition(" ")[2]: v for k, v in found.items() if k.startswith("invariants_hold")}
+
+
+def test_nothing_named_is_nothing_to_prove() -> None:
+    assert held(OPEN) == {"invariants": "pass: the policy names nothing that must stay open or closed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "start"),
+    [
+        (CLOSED, "22/tcp from 192.0.2.7", "pass: every packet of it gets in"),
+        (CLOSED, "443/tcp from 192.0.2.7", "fail: IPv4 tcp 192.0.2.7:"),
+        (OPEN, "443/tcp", "pass: every packet of it gets in"),
+    ],
+)
+def test_what_must_be_open(name: str, sentence: str, start: str) -> None:
+    assert held(name, must_allow=(sentence,))[f"must_allow:{sentence}"].startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence", "start"),
+    [
+        (CLOSED, "5432/tcp", "pass: no packet of it gets in"),
+        (CLOSED, "22/tcp from 10.0.0.0/8", "fail: IPv4 tcp 10."),
+        (OPEN, "5432/tcp from anywhere", "fail: IPv4 tcp "),
+    ],
+)
+def test_what_must_be_closed(name: str, sentence: str, start: str) -> None:
+    assert held(name, must_deny=(sentence,))[f"must_deny:{sentence}"].startswith(start)
+
+
+def test_rules_about_own_interfaces_are_no_way_for_strangers() -> None:
+    loop = Rule("1", (Match(({"in": ("lo",)},)), Verdict("accept")))
+    tunnel = Rule("2", (Match(({"in": ("wg0", "lo")},)), Verdict("accept")))
+    other = Rule("3", (Match(({"in": ("eth0",)}, {"in": ("lo",)})), Verdict("accept")))
+    unlike = Rule(
+        "4", (Match(({"in": ("lo",)},), negated=True), Match(({"state": states("new")},)), Verdict("drop"))
+    )
+    program = Program((Chain("c", (loop, tunnel, other, unlike)),))
+    (chain,) = for_strangers(program, frozenset({"wg0"})).chains
+    assert [rule.id for rule in chain.rules] == ["3", "4"]
+    assert chain.rules[0].body[0] == Match(({"in": ("eth0",)},))
+    assert chain.rules[1].body == unlike.body[1:]
+    assert [rule.id for rule in for_strangers(program).chains[0].rules] == ["2", "3", "4"]
