@@ -57,7 +57,7 @@ RANGES = (
     (5900, 5999),
     (49152, 65535),
 )
-PLAIN_SHARE = 0.05  # of rules that are put in as anomalies
+PLAIN_SHARE = 0.01  # of rules that are put in as each kind of anomaly
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from wardkeep.packets.program import (
 from wardkeep.packets.ranks import rows_of
 from wardkeep.packets.removal import Removal
 from wardkeep.packets.search import Search
-from wardkeep.packets.witness import Witness, witness
-from wardkeep.packets.worlds import Owners, checked, worlds
+from wardkeep.packets.witness import Witness
+from wardkeep.packets.worlds import Owners, checked, collecting_paused, worlds
 
 State: TypeAlias = Literal["live", "dead", "removable", "never-called", "undecided"]
 WORK: Final = 4e9  # boxes compared before rules are left undecided: one to two minutes
@@ -97,9 +97,12 @@ def analyse(
     `layer`: which packets ("ip", "bridge", "netdev", "arp"). `removable` and `explained` say whether to look for rules that could
     go, and for what hides the dead ones. `work` is the budget in boxes compared, the same on every machine.
     """
-    checked(program)
+    with collecting_paused():
+        return _analyse(checked(program), layer, removable, explained, Budget(work))
+
+
+def _analyse(program: Program, layer: str, removable: bool, explained: bool, budget: Budget) -> Analysis:
     owners = Owners.of(program)
-    budget = Budget(work)
     facts = _Facts()
     flats = list(worlds(program, layer))
     for flat in flats:
@@ -129,7 +132,7 @@ def _liveness(flat: Flat, count: int, budget: Budget, facts: _Facts) -> None:
             near = unsure[unsure <= entry]
             met = (flat.lo[near][:, own] <= point[own]) & (flat.hi[near][:, own] >= point[own])
             certain = not bool(met.all(axis=1).any())
-        facts.reached[owner] = witness(flat, point, entry, certain)
+        facts.reached[owner] = Witness(flat, point, entry, certain)
     facts.doubtful |= found.doubtful
 
 

@@ -21,7 +21,7 @@ from wardkeep.packets.order import tells_fragments, uses_conntrack
 from wardkeep.packets.program import Chain, Program, Verdict
 from wardkeep.packets.ranks import rank
 from wardkeep.packets.search import preferred
-from wardkeep.packets.witness import Witness, witness
+from wardkeep.packets.witness import Witness
 from wardkeep.packets.worlds import Owners, checked, unfold
 
 MOST_CASES: Final = 200
@@ -234,7 +234,7 @@ def _case(
             box[name] = (ranks.value_at(int(lo[column])), ranks.value_at(int(hi[column]), last=True))
     sure = len(before) == 1 and len(after) == 1
     return Case(
-        witness(flat, point, None, sure),
+        Witness(flat, point, None, sure),
         _fates(before),
         _fates(after),
         old.names[flat.owner[first]] if first >= 0 and flat.owner[first] >= 0 else "",

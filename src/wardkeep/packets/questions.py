@@ -17,7 +17,7 @@ from wardkeep.packets.order import Traits
 from wardkeep.packets.program import Program
 from wardkeep.packets.ranks import rank
 from wardkeep.packets.search import Search
-from wardkeep.packets.witness import Witness, witness
+from wardkeep.packets.witness import Witness
 from wardkeep.packets.worlds import Owners, checked, unfold
 
 Reach: TypeAlias = Literal["open", "perhaps", "closed", "undecided"]
@@ -109,16 +109,16 @@ class Asked:
                     for group in found.doubtful:
                         doubt[group] = True
                     if (hit := found.reached.get(_DENIED)) is not None:
-                        denied = witness(flat, hit[1], hit[0], sure is flat)
+                        denied = Witness(flat, hit[1], hit[0], sure is flat)
                     if (hit := found.reached.get(_ACCEPTED)) is None:
                         continue
                     if sure is flat:
-                        allowed = witness(flat, hit[1], hit[0])
+                        allowed = Witness(flat, hit[1], hit[0])
                         continue
-                    perhaps = perhaps or witness(flat, hit[1], hit[0], certain=False)
+                    perhaps = perhaps or Witness(flat, hit[1], hit[0], certain=False)
                     found = Search(sure, groups(sure), np.array([True, False]), self.budget, space).run()
                     if (hit := found.reached.get(_ACCEPTED)) is not None:
-                        allowed = witness(sure, hit[1], hit[0])
+                        allowed = Witness(sure, hit[1], hit[0])
         if allowed is not None:
             return Answer("open", allowed, denied, doubt[_DENIED] and denied is None)
         reach: Reach = "perhaps" if perhaps else "undecided" if doubt[_ACCEPTED] else "closed"

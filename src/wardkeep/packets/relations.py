@@ -16,7 +16,7 @@ import numpy as np
 from wardkeep.packets.audit import decision_of
 from wardkeep.packets.flat import Act, Flat, Ints
 from wardkeep.packets.program import Program
-from wardkeep.packets.witness import Witness, witness
+from wardkeep.packets.witness import Witness
 from wardkeep.packets.worlds import Owners, checked, worlds
 
 MOST: Final = 1000
@@ -61,7 +61,7 @@ def relations(
                 return Relations(tuple(out), complete=False)
             seen.add(pair)
             point = np.maximum(np.maximum(flat.lo[i], flat.lo[j]), flat.space[0])
-            shown = witness(flat, point, j)
+            shown = Witness(flat, point, j)
             out.append(Relation(kind, owners.names[pair[0]], owners.names[pair[1]], shown))
     return Relations(tuple(out), complete=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
@@ -26,19 +25,42 @@ _ALWAYS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Witness:
-    """One packet as it arrives. `packet`: dimension → value, every dimension that the packet has and a rule asks about (and its
-    addresses, protocol and ports in any case). `later`: dimensions that rules rewrote before the place it stands for.
+    """One packet as it arrives. `family` and `route` are its kind.
 
     `certain`: nothing on its way hung on a condition that could not be modelled, or on which value it was rewritten to.
     """
 
-    family: int
-    route: str
-    packet: Mapping[str, int | str]
-    later: Mapping[str, int | str]
-    certain: bool = True
+    __slots__ = ("_entry", "_flat", "_later", "_packet", "_point", "certain", "family", "route")
+
+    def __init__(self, flat: Flat, point: Ints, entry: int | None = None, certain: bool = True) -> None:
+        """The packet of a point in ranks. `entry`: the place it stands for; what was rewritten there is told as well."""
+        self.family, self.route, self.certain = flat.family, flat.route, certain
+        self._flat, self._point, self._entry = flat, point, entry
+        self._packet: dict[str, int | str] | None = None
+        self._later: dict[str, int | str] = {}
+
+    @property
+    def packet(self) -> Mapping[str, int | str]:
+        """Dimension → value: every dimension that the packet has and a rule asks about; its addresses, protocol and ports in
+        any case."""
+        if self._packet is None:  # a hundred thousand witnesses are made, a few are read
+            self._packet, self._later = _named(self._flat, self._point, self._entry)
+        return self._packet
+
+    @property
+    def later(self) -> Mapping[str, int | str]:
+        """Dimensions that rules rewrote before the place the witness stands for."""
+        return self._later if self.packet else {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Witness) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.family, self.route))
+
+    def __repr__(self) -> str:
+        return f"Witness({self.text()})"
 
     def as_dict(self) -> dict[str, Any]:
         """The packet for programs: addresses and protocol as text, flags and status as lists of names."""
@@ -109,8 +131,8 @@ def _shown(name: str, value: int | str) -> tuple[str, Any]:
     return keys.get(name, name), value
 
 
-def witness(flat: Flat, point: Ints, entry: int | None = None, certain: bool = True) -> Witness:
-    """The packet of a point in ranks. `entry`: the place it stands for; what was rewritten there is told as well."""
+def _named(flat: Flat, point: Ints, entry: int | None) -> tuple[dict[str, int | str], dict[str, int | str]]:
+    """The packet of a point, and what of it was rewritten on the way to an entry."""
     packet: dict[str, int | str] = {}
     later: dict[str, int | str] = {}
     for column, name in enumerate(flat.columns.names):
@@ -135,4 +157,4 @@ def witness(flat: Flat, point: Ints, entry: int | None = None, certain: bool = T
         )
         and not (name in ("user", "group") and packet[name] == NO_USER)
     }
-    return Witness(flat.family, flat.route, kept, later, certain)
+    return kept, later
