@@ -65,10 +65,10 @@ class Blobs:
         beside = {name: self.folder / f".new-{os.getpid()}-{secrets.token_hex(8)}" for name in blobs}
         try:
             touched: dict[Path, None] = {}
-            for name in blobs:
-                for made in make_folders(self._disk, self.path(name).parent):
+            for folder in dict.fromkeys(self.path(name).parent for name in blobs):
+                for made in make_folders(self._disk, folder):
                     touched[made.parent] = None
-                touched[self.path(name).parent] = None
+                touched[folder] = None
             self._disk.each(lambda name: self._write_beside(beside[name], blobs[name]), list(blobs))
             for name, path in beside.items():
                 self._disk.replace(path, self.path(name))
