@@ -41,7 +41,7 @@ from wardkeep.fleet.fanout import CONCURRENCY
 from wardkeep.fleet.local import LocalConnector
 from wardkeep.fleet.ssh import SshConnector
 
-ROUNDS = 3
+ROUNDS = 5
 FEW = 6  # hosts on which the shipped questions are asked with all the work behind them
 # A dozen that any tool can ask in the same words, each cheap for a host: what is measured is the asking.
 DOZEN = [

@@ -19,13 +19,12 @@ SCRIPT = (
     + r"""
 command -v ss >/dev/null && command -v dpkg-query >/dev/null || exit 127
 told=$(ss -Hltnup) || exit 1
-here=$(readlink /proc/self/ns/mnt)
 files=
 printf '= programs\n'
 for pid in $(printf '%s\n' "$told" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -un); do
   file=$(readlink "/proc/$pid/exe") || continue # it has ended since, or is the kernel's own
-  name=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
-  where=here; [ "$(readlink "/proc/$pid/ns/mnt")" = "$here" ] || where=elsewhere
+  { IFS= read -r name <"/proc/$pid/comm"; } 2>/dev/null || continue
+  where=elsewhere; [ "/proc/$pid/ns/mnt" -ef "/proc/$$/ns/mnt" ] && where=here
   printf '|%s %s %s\n' "$where" "$file" "= $name"
   case $file in *' (deleted)') ;; *) [ "$where" = elsewhere ] || files="$files
 $file" ;; esac
