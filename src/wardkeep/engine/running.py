@@ -27,6 +27,7 @@ from wardkeep.engine.leases import Fenced
 from wardkeep.engine.long_looks import look_inside, looks_due
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform
+from wardkeep.engine.renewal import renew, renewal_due
 from wardkeep.engine.row_states import forget_days
 from wardkeep.engine.schedules import OBSERVE, Duty, duties
 from wardkeep.engine.waivers import note_expired
@@ -69,6 +70,14 @@ def register(platform: Platform, durable: Durable, turned: Turned = lambda cycle
                 done += asyncio.run(_looked(platform, f"engine:{run.worker.id}", host, due[host.name]))
         return {"hosts": done}
 
+    def renew_advisories(run: Run) -> Json:
+        """Ask the feeds for what is new. Runs again whole after a kill: the old database stays until the new one is whole."""
+        done = renew(platform.folder)
+        for problem in done["problems"]:
+            _log.warning("advisories: %s", problem)
+        return done
+
+    durable.workflow("renew_advisories", renew_advisories)
     durable.workflow("observe", observe)
     durable.workflow("look_long", look_long)
 
@@ -121,6 +130,8 @@ class Running:
             # Its id names the hour: a host that could not be asked is tried again in the next one.
             if looks_due(self.platform, now):
                 self.durable.enqueue("look_long", f"look-long-{now:%Y%m%dT%H}")
+            if renewal_due(self.platform.folder, now):
+                self.durable.enqueue("renew_advisories", f"advisories-{now:%Y%m%dT%H}")
             self._long_at = now
         self._tell(now)
         if now - self._forgot_at >= DAILY:
