@@ -49,7 +49,7 @@ def run(unit: tuple[str, list[str]]) -> Counter[str]:
     """Run one unit and say how it ended."""
     name, tests = unit
     began = time.monotonic()
-    done = pytest("-q", "-rs", "--durations=5", *tests)
+    done = pytest("-rs", "--durations=5", *tests)
     counts = Counter({word.rstrip("s") if word == "errors" else word: int(number)
                       for number, word in re.findall(r"(\d+) (\w+)", "".join(done.stdout.splitlines()[-1:])) if word in WORDS})  # fmt: skip
     if done.returncode and not counts["failed"] and not counts["error"]:

@@ -71,9 +71,9 @@ def remove(book: Book, kind: str, name: str) -> None:
         case "container":
             podman(book.places, "rm", "-f", "-i", "-t", "0", name)
         case "netns":
-            _ip("netns", "del", name, gone=not Path("/run/netns", name).exists())
+            _ip("netns", "del", name, there=Path("/run/netns", name))
         case "link":
-            _ip("link", "del", name, gone=not Path("/sys/class/net", name).exists())
+            _ip("link", "del", name, there=Path("/sys/class/net", name))
         case "folder":
             # Only a folder of labs: a record that was tampered with must not empty another one.
             folder = Path(name)
@@ -85,9 +85,10 @@ def remove(book: Book, kind: str, name: str) -> None:
     book.is_gone(kind, name)
 
 
-def _ip(*words: str, gone: bool) -> None:
+def _ip(*words: str, there: Path) -> None:
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    if done.returncode and not gone:
+    # Looked at afterwards: it may have been going away by itself.
+    if done.returncode and there.exists():
         raise Unavailable(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
 

@@ -24,7 +24,8 @@ from urllib.parse import quote, unquote
 
 from wardkeep.lab import processes
 
-KINDS = ("container", "netns", "link", "folder")
+# In the order of removal. A link first: it would vanish with the namespace of its other end, at a moment of its own.
+KINDS = ("container", "link", "netns", "folder")
 
 
 def _place(variable: str, otherwise: Path) -> Path:
