@@ -98,7 +98,7 @@ def test_from_the_first_entry_to_the_minutes(
     assert "clearing [bold] house" in out
     assert run(capsys, "add", "198.18.0.7", *told, "--until", "90 d")[0] == 2
     code, out, _ = run(capsys, "audit", "--json")
-    assert (code, json.loads(out)["counts"]) == (1, {"special_use": 1})
+    assert (code, json.loads(out)["counts"]) == (1, {"special_use": 1, "not_effective": 1})
     assert run(capsys, "review")[0] == 2
     assert run(capsys, "review", "start", "--campaign", "autumn")[0] == 1
     page = tmp_path / "minutes.html"

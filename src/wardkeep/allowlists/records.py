@@ -42,6 +42,14 @@ def read_record(path: Path, now: datetime) -> Record:
     return Record(tuple(uses), since, until)
 
 
+def seen_by_our_table(text: str, now: datetime) -> Record:
+    """Who came by an opening that names its sources, from `nft -j list ruleset`. Raises BadInput for another text."""
+    uses = tuple(_nft(text, now))
+    times = [use.at for use in uses]
+    since = datetime.fromtimestamp(min(times), UTC) if times else None
+    return Record(uses, since, now if times else None)
+
+
 def _lines(text: str, now: datetime) -> Iterator[Use]:
     fields: list[str] = []
     for line in text.splitlines():

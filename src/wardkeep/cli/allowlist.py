@@ -219,11 +219,14 @@ def audit(
 
     today = day(as_of) if as_of else datetime.now(UTC).date()
     known = _read(files or [], state, deny=deny or [], service=service, internal=internal)
-    ranges = tuple(read_ranges(path) for path in provider or ())
-    if not files and not deny:
-        ranges = (*_platform_ranges(state), *ranges)
-    heard = _listening(listeners) if listeners else None
-    found = find_defects(known, Surroundings(today, listeners=heard, providers=ranges))
+    if files or deny:
+        ranges = tuple(read_ranges(path) for path in provider or ())
+        heard = _listening(listeners) if listeners else None
+        found = find_defects(known, Surroundings(today, listeners=heard, providers=ranges))
+    elif provider or listeners:
+        raise BadInput("--provider and --listeners go with files", todo="Set allowlist.providers instead.")
+    else:
+        found = _of_platform(state, today)
     if rules:
         found += _effect(known, rules, today)
     if used:
@@ -304,13 +307,13 @@ def _read(
     return Allowlist(tuple(e for one in read for e in one.entries), lists, all(one.bare for one in read))
 
 
-def _platform_ranges(state: Path | None) -> tuple[Any, ...]:
-    from wardkeep.engine.declared import provider_ranges
+def _of_platform(state: Path | None, today: date) -> list[Any]:
+    from wardkeep.engine.allowlist_hosts import audit_platform
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform
 
     with open_platform(find_folder(state)) as platform:
-        return provider_ranges(platform.config)
+        return audit_platform(platform, today)
 
 
 def _listening(path: Path) -> tuple[Any, ...]:

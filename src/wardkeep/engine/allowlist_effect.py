@@ -1,6 +1,6 @@
 """The declared allowlist held against a rule set, packet by packet: what of it is in force, what is open without it.
 
-Asked are first packets of strangers to the host itself (the route `input`). What hangs on a condition that the packet engine does
+Asked are first packets of strangers to the host itself (the route `input`), who are in no ban set of our own table. What hangs on a condition that the packet engine does
 not model is unknown, never said either way.
 """
 
@@ -13,6 +13,7 @@ from wardkeep.allowlists import ALLOW, Allowlist, Defect, Entry, Network
 from wardkeep.allowlists.networks import BITS, read_network
 from wardkeep.allowlists.services import Span, overlap
 from wardkeep.controls.firewall.invariants import for_strangers
+from wardkeep.controls.firewall.packet_change import decided
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Program
 from wardkeep.packets.questions import Answer, Asked, Question
@@ -41,7 +42,7 @@ def effect(
             seen = f"no rules of IPv{entry.network.version} were given"
             yield Defect("not_effective", entry, seen, "Give them too.", unknown=True)
     living = [entry for entry in living if entry.network.version in families]
-    strange = for_strangers(program)
+    strange = decided(for_strangers(program))
     asked = {entry.key: _question(entry.network, entry.spans) for entry in living}
     beside = {entry.key: other for entry in living if (other := _other_half(entry, living)) is not None}
     questions = [*asked.values(), *(_question(network, e.spans) for e, network in _pairs(living, beside))]
