@@ -56,9 +56,12 @@ fresh.set_forkserver_preload(["tests.engine.toy_platform", "dbos"])
 def in_process(function: Any, *arguments: Any) -> int | None:
     process = fresh.Process(target=function, args=arguments)
     process.start()
-    process.join(2 * PATIENCE)
-    assert not process.is_alive()
-    return process.exitcode
+    try:
+        process.join(2 * PATIENCE)
+        assert not process.is_alive()
+        return process.exitcode
+    finally:
+        process.kill()  # one left behind would be waited for, without end, when the tests are over
 
 
 @pytest.fixture
@@ -273,12 +276,15 @@ def test_killed_anywhere_the_next_start_finishes_it(platform: Platform, tmp_path
 
 @pytest.mark.parametrize("script", [5, pytest.param(2, marks=pytest.mark.e2e)])
 def test_a_frozen_controller_that_wakes_up_is_refused_by_the_host(
-    store_url: str, tmp_path: Path, script: int
+    request: pytest.FixtureRequest, store_url: str, tmp_path: Path, script: int
 ) -> None:
     platform = make_world(tmp_path, database_url="" if store_url.startswith("sqlite") else store_url)
     stored = make_toy_plan(platform)
     frozen = fresh.Process(target=run_and_freeze, args=(str(tmp_path), "a-1", [stored.id, ACTOR], script))
     frozen.start()
+    request.addfinalizer(
+        frozen.kill
+    )  # a stopped one would be waited for, without end, when the tests are over
     assert frozen.pid
     until((tmp_path / "there").exists)
     freeze(frozen.pid, platform.folder)
