@@ -14,6 +14,7 @@ import pytest
 from tests.e2e import states
 
 from wardkeep.engine.platform import open_platform
+from wardkeep.fleet.inventory import parse_url
 from wardkeep.lab import Host
 
 pytestmark = pytest.mark.e2e
@@ -77,3 +78,36 @@ def test_a_neglected_host_is_seen_mended_and_drilled(wardkeep: Wardkeep, debian_
 
     debian_host.stage("chmod 666 /etc/ssh/ssh_host_ed25519_key")
     assert "fail" in verdicts(wardkeep)["keys.private_keys_closed"]
+
+
+PLANTED = r"""
+cp /bin/true /var/tmp/left && chmod 4777 /var/tmp/left
+cp /usr/bin/perl /opt/waiting
+(/opt/waiting -e 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(4444, INADDR_ANY)); listen(S, 1); sleep 900' \
+  </dev/null >/dev/null 2>&1 &)
+for try in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn | grep -q :4444 && exit 0; sleep 1; done; exit 1
+"""
+
+
+def test_what_an_intruder_left_is_seen_in_the_next_look(wardkeep: Wardkeep, debian_host: Host) -> None:
+    before = verdicts(wardkeep)
+    assert before["vm_scans.set_id_not_writable"] == before["vm_scans.listeners_known"] == {"pass"}
+    debian_host.stage(PLANTED)
+    _, told = wardkeep("check", "vm_scans")
+    failing = {
+        (f["rule"], f["subject"])
+        for host in told["hosts"]
+        for f in host["findings"]
+        if f["verdict"] == "fail"
+    }
+    assert ("vm_scans.set_id_not_writable", "file:/var/tmp/left") in failing
+    assert ("vm_scans.set_id_in_place", "file:/var/tmp/left") in failing
+    assert ("vm_scans.listeners_known", "program:/opt/waiting") in failing
+    status, told = wardkeep("scan", "host", "h1")
+    assert status == 0, told
+    _, told = wardkeep("scan", "ports", "h1")
+    there = {one["port"] for one in told["ports"] if one["state"] == "open"}
+    assert parse_url(debian_host.url).port in there
+    after = verdicts(wardkeep)
+    assert after["vm_scans.packages_unchanged"] == {"pass"}
+    assert "unknown" not in after["vm_scans.outside_as_inside"]
