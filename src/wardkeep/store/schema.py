@@ -62,7 +62,7 @@ findings = Table(
     ),  # only for those not spoken of any more: gone, or failing and now out of sight
     Column("gone_at", Moment),
     Index("ix_findings_pressing", "pressing", "due", "id", "control"),
-    Index("ix_findings_control", "control", "pressing", "due", "id"),
+    Index("ix_findings_control", "control", "pressing", "due", "id", "rule"),  # the rule: to count by it
     Index("ix_findings_host", "host", "control", "pressing", "due", "id"),
 )
 finding_history = Table(
