@@ -235,3 +235,53 @@ def test_a_faulty_change_never_locks_out(pair: Pair, seed: int, tmp_path: Path) 
     until = time.monotonic() + 90
     while not {22, 443} <= entered(pair):
         assert time.monotonic() < until, how
+
+
+def test_the_scripts_of_a_plan_from_the_first_trial_to_the_last_undo(pair: Pair, tmp_path: Path) -> None:
+    """As the host runs them, with its folders moved into one of ours; of systemd only `restart` does something."""
+    file = tmp_path / "etc/wardkeep/firewall.nft"
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+
+    def run(script: str) -> None:
+        for place in ("/etc/wardkeep", "/etc/systemd/system"):
+            script = script.replace(place, str(tmp_path / place.strip("/")))
+        restart = f'systemctl() {{ [ "$1" != restart ] || /usr/sbin/nft -f {file}; }}\n'
+        pair.run("sh", "-c", restart + script)
+
+    def apply(policy: Policy) -> None:
+        run(own_scripts.try_script(policy.permit, 300))
+        run(own_scripts.keep_script(policy.permit))
+
+    foreign = (
+        "table ip theirs {\n chain c {\n type filter hook input priority 5; policy accept;\n counter\n }\n}\n"
+    )
+    pair.nft(foreign)
+    theirs = pair.run("nft", "-s", "list", "table", "ip", "theirs")
+    one, two = Policy(allow=("22/tcp", "443/tcp")), Policy(allow=("22/tcp", "80/tcp"))
+    run(own_scripts.try_script(one.permit, 300))
+    wait_for(pair, {22, 443})
+    run(own_scripts.BACK_TO_KEPT)  # not confirmed: there was nothing before
+    wait_for(pair, set(PORTS))
+    apply(one)
+    wait_for(pair, {22, 443})
+    apply(two)
+    wait_for(pair, {22, 80})
+    run(own_scripts.try_script(one.permit, 300))
+    run(own_scripts.BACK_TO_KEPT)
+    wait_for(pair, {22, 80})
+    chain = own_table.chain_of(two.permit)
+    pair.nft(f"insert rule {own_table.TABLE} {chain} tcp dport 5432 accept\n")
+    wait_for(pair, {22, 80, 5432})
+    apply(two)
+    wait_for(pair, {22, 80})
+    run(own_scripts.forget_script(two.permit))  # what was kept before is the same policy
+    wait_for(pair, {22, 80})
+    apply(one)
+    run(own_scripts.forget_script(one.permit))
+    wait_for(pair, {22, 80})
+    assert names(pair) >= {chain, "input"}
+    pair.run("nft", "flush", "ruleset")  # a boot
+    pair.nft(foreign)
+    pair.nft(file.read_text())
+    wait_for(pair, {22, 80})
+    assert pair.run("nft", "-s", "list", "table", "ip", "theirs") == theirs
