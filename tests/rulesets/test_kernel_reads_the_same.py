@@ -7,6 +7,7 @@ import random
 import re
 from ipaddress import IPv4Address
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bench.firewall_kernel import Host, frame, host
@@ -14,7 +15,6 @@ from tests.controls.netns_pair import missing
 
 from wardkeep.packets.program import Program
 from wardkeep.packets.reference import ways
-from wardkeep.packets.witness import Witness
 from wardkeep.rulesets.files import Source, kind_of, rule_sets
 
 PACKETS = 1_000
@@ -167,13 +167,12 @@ def load(pair: Host, tool: str, rules: list[str]) -> None:
         pair.run(pair.filtering, "iptables-restore", stdin=text.encode())
 
 
-@pytest.mark.parametrize("tool", ["nft", "iptables"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("tool", "seed"), [("nft", 3), ("nft", 4), ("iptables", 3), ("iptables", 4)])
 def test_every_counter_is_as_foretold(pair: Host, tool: str, seed: int) -> None:
     kinds = Kinds(seed)
     rules = [getattr(kinds, tool)() for _ in range(RULES)]
     packets = [kinds.packet() for _ in range(PACKETS)]
-    frames = [frame(Witness(4, "input", p, {})) for p in packets]
+    frames = [frame(SimpleNamespace(packet=p)) for p in packets]  # type: ignore[arg-type]
     for _ in range(TRIES):
         load(pair, tool, rules)
         program = listing(pair, tool)
@@ -186,5 +185,5 @@ def test_every_counter_is_as_foretold(pair: Host, tool: str, seed: int) -> None:
         wrong = {i: (expected[i], counted[i]) for i in expected if expected[i] != counted[i]}
         assert lost, wrong  # counted too much: no lost frame explains that
     assert counted == expected, wrong
-    assert sum(1 for n in expected.values() if n) > RULES // 4
+    assert sum(1 for n in expected.values() if n) > RULES // 2
     assert re.fullmatch(r"ip (?:t c|raw PREROUTING) \d+", next(iter(expected)))
