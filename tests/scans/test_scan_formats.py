@@ -46,6 +46,13 @@ def test_a_place_in_the_file_is_told() -> None:
     assert import_bytes(SARIF.encode()).results[1].location == "app.py:7"
 
 
+def test_a_result_that_names_nothing_is_no_pass() -> None:
+    empty = import_bytes(json.dumps({"SchemaVersion": 2, "ArtifactName": "x", "Results": [{}]}).encode())
+    assert (empty.results, [one.why for one in empty.refused]) == ([], ["does not say what was looked at"])
+    nothing = import_bytes(json.dumps({"SchemaVersion": 2, "ArtifactName": "x"}).encode())
+    assert (nothing.results, nothing.items) == ([], 0)
+
+
 def test_a_secret_stays_in_its_file() -> None:
     assert "hunter2secret" not in repr(import_bytes(TRIVY.encode()))
 

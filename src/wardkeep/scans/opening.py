@@ -24,7 +24,7 @@ from wardkeep.core.errors import BadInput
 MIB = 1 << 20
 LIMIT = 64 * MIB
 MEMBERS = 1000  # files in one archive
-VALUES = 5_000_000
+VALUES = 3_000_000
 NODES = 1_500_000
 DEPTH = 300
 CELL = 4 * MIB  # characters in one cell of a table

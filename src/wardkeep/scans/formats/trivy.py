@@ -104,7 +104,9 @@ def _one(one: dict[str, Any], where: str, report: Report, target: str) -> None:
             f"{where}/MisconfSummary",
             lambda _, p: [Result("passed-checks", told, State.PASS, p, target=target)],
         )
-    if report.items == before:
+    if report.items == before and not (text(one, "Target") or text(one, "Class") or text(one, "Type")):
+        report.refuse(where, "does not say what was looked at")
+    elif report.items == before:
         kind = " ".join(part for part in (text(one, "Class"), text(one, "Type")) if part)
         told = f"looked at ({kind or 'no class named'}), nothing reported"
         report.one(one, where, lambda _, p: [Result("looked-at", told, State.PASS, p, target=target)])
