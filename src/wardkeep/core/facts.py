@@ -26,9 +26,10 @@ class Question:
     (its absence is exit status 127); `timeout` is seconds, `limit` the largest stdout in bytes: beyond either,
     the answer is cut short and therefore no answer. `subject` is `HOST`, or `PLATFORM` for a question to Wardkeep itself.
     `root` says that only root sees the whole truth: asked without privilege, the answer is not whole. Only a question whose
-    output is the same for every user may set it to false. `id` is letters, digits and `._:@+-` (it names a file). `shares` names what several slow questions
-    make for themselves and can use together: they are asked one after the other, and find the folder `$WARDKEEP_ROUND`,
-    which ends with the round.
+    output is the same for every user may set it to false. `id` is letters, digits and `._:@+-` (it names a file).
+
+    `shares` names what several slow questions make for themselves and can use together: they are asked one after the
+    other, and find the folder `$WARDKEEP_ROUND`, which ends with the round.
 
     `keep` above 0 marks a long look, too dear for every cycle: it is asked by itself once in so many seconds, and its last
     answer stands in the snapshots until then. Such an answer says itself when it was taken. With no script, what is kept
