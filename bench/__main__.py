@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIRST = ("ledger", "assess", "console", "fleet")
-PARTS = frozenset({"__init__", "__main__", "many_findings", "fleet_others"})  # what benches are made of
+PARTS = frozenset(
+    {"__init__", "__main__", "many_findings", "fleet_others", "firewall_kernel", "firewall_rules", "tiny_bdd"}
+)  # what benches are made of
 GOAL = re.compile(r"(?P<goal>.{3,}?): (?P<verdict>kept|NOT kept|not measured)\b[:,]? ?(?P<seen>.*)")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -91,12 +91,21 @@ def hull(boxes: list[Box]) -> Box:
     return out
 
 
+_Way: TypeAlias = tuple[int, Callable[[Values], Spans], Spans, list[tuple[int, Spans]] | None]
+
+
+def _nothing(values: Values) -> Spans:
+    return ()
+
+
 class Conditions:
     """Compiles rows under given sources. `vague` are dimensions whose tests cannot be told apart: they go both ways."""
 
     def __init__(self, columns: Columns, family: int, vague: frozenset[str]) -> None:
         self.columns, self.family = columns, family
         self.vague = vague | {n for n, r in columns.ranks.items() if r.vague}
+        self._ways: dict[int, tuple[Sources, dict[str, _Way]]] = {}
+        self._overlaps: dict[tuple[Spans, Spans], Spans] = {}
 
     def steps(self, part: Match | Unknown, sources: Sources) -> list[Step] | None:
         """The steps of one condition; None if it can never hold."""
@@ -191,11 +200,72 @@ class Conditions:
 
     def _spans(self, row: Row, sources: Sources) -> tuple[dict[int, Spans] | None, bool]:
         """Column → ranges for a row and all it needs, and whether that is exact; None if it can never hold."""
+        ways = self._ways_of(sources)
+        out: dict[int, Spans] = {}
+        needed: list[tuple[int, Spans]] = []
+        for name, values in row.items():
+            way = ways.get(name)
+            if way is None:
+                way = ways[name] = self._way(name, sources)
+            index, spans_of, whole, needs = way
+            if index < 0:
+                return self._spans_slowly(row, sources)
+            if needs is None:
+                return None, True
+            spans = spans_of(values)
+            if not spans:
+                return None, True
+            if spans != whole:
+                out[index] = spans
+            needed += needs
+        for index, spans in needed:
+            have = out.get(index)
+            if have is None:
+                out[index] = spans
+            elif have != spans:
+                shared = self._shared(have, spans)
+                if not shared:
+                    return None, True
+                out[index] = shared
+        return out, True
+
+    def _ways_of(self, sources: Sources) -> dict[str, _Way]:
+        kept = self._ways.get(id(sources))
+        if kept is None or kept[0] is not sources:
+            if len(self._ways) > 1000:
+                self._ways.clear()
+            kept = self._ways[id(sources)] = (sources, {})
+        return kept[1]
+
+    def _way(self, name: str, sources: Sources) -> _Way:
+        """How a dimension's values become ranges here: column, function, the whole range, and what it needs (None: it cannot
+        be there). Column -1: not so simply."""
+        simple = name != "family" and name not in self.vague and name not in sources
+        needs: list[tuple[int, Spans]] = []
+        for need, values in DIMENSIONS[name].needs.items():
+            found: dict[int, Spans] = {}
+            known = self._add(found, need, values, sources)
+            if known is None and simple:
+                return 0, _nothing, (), None
+            simple &= known is True and need != name
+            needs += found.items()
+        if not simple:
+            return -1, _nothing, (), None
+        ranks = self.columns.ranks[name]
+        return self.columns.index[name], ranks.spans, ((0, ranks.size - 1),), needs
+
+    def _shared(self, a: Spans, b: Spans) -> Spans:
+        found = self._overlaps.get((a, b))
+        if found is None:
+            shared = [(max(c, e), min(d, f)) for c, d in a for e, f in b if c <= f and e <= d]
+            found = self._overlaps[a, b] = tuple(sorted(shared))
+        return found
+
+    def _spans_slowly(self, row: Row, sources: Sources) -> tuple[dict[int, Spans] | None, bool]:
         out: dict[int, Spans] = {}
         sure = True
         for name, values in row.items():
-            needs = DIMENSIONS[name].needs
-            for need, needed in needs.items():
+            for need, needed in DIMENSIONS[name].needs.items():
                 known = self._add(out, need, needed, sources)
                 if known is None:
                     return None, True
