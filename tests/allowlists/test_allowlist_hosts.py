@@ -50,7 +50,6 @@ def fleet(platform: Platform) -> Platform:
 def look(platform: Platform, **states: str) -> None:
     given = {q: Answer(q, 0, (ANSWERS / f"{q}-{state}.txt").read_bytes()) for q, state in states.items()}
     record_looks(platform, "operator:test", [Snapshot("app-1", AT, given)], platform.controls)
-    catch_up(platform)
 
 
 def told(platform: Platform) -> set[tuple[str, str, bool]]:
@@ -70,6 +69,16 @@ def test_what_the_hosts_make_of_each_list(fleet: Platform) -> None:
         ("partners", "unused", True),
         ("nobody", "not_effective", False),
     }
+
+
+def test_the_index_may_be_behind_the_ledger_or_not(fleet: Platform) -> None:
+    look(fleet)
+    catch_up(fleet)
+    look(fleet, nftables="debian12-closed", listeners="busy")
+    before = told(fleet)
+    assert ("partners", "no_listener", False) in before
+    catch_up(fleet)
+    assert told(fleet) == before
 
 
 def test_what_a_host_did_not_say_is_unknown(fleet: Platform) -> None:

@@ -59,13 +59,14 @@ def audit_platform(platform: Platform, today: date) -> list[Defect]:
 
 def last_seen(platform: Platform) -> Iterator[Seen]:
     """For each host the last look that asked for its rules."""
+    looks = _newest_looks(platform)
     for host in list_hosts(platform):
         policy = platform.config.policy(firewall, host.name)
         lists = wanted_lists(policy.allow) if isinstance(policy, Policy) else frozenset[str]()
-        snapshot = _last(platform, host.name)
-        if snapshot is None:
+        if host.name not in looks:
             yield Seen(host.name, lists, Unknown(NEVER), Unknown(NEVER), Record((), None, None))
             continue
+        snapshot = _snapshot(platform, looks[host.name])
         rules, heard = snapshot.learn(Nftables), snapshot.learn(Listeners)
         told = snapshot.answers.get(Nftables.ask.id)
         usable = told is not None and not isinstance(rules, Unknown)
@@ -73,14 +74,21 @@ def last_seen(platform: Platform) -> Iterator[Seen]:
         yield Seen(host.name, lists, rules, heard, record)
 
 
-def _last(platform: Platform, host: str) -> Snapshot | None:
+def _newest_looks(platform: Platform) -> dict[str, int]:
+    """Host → the ledger's entry of its last look: by the index as far as it goes, then by reading on."""
     e = known_entries.c
-    newest = select(func.max(e.idx)).where(e.kind == "observe", e.host == host)
+    query = select(e.host, func.max(e.idx)).where(e.kind == "observe").group_by(e.host)
     with platform.store.read() as connection:
-        index = connection.execute(newest).scalar()
-    if index is None:
-        return None
-    entry = next(platform.ledger.read(int(index), int(index) + 1))
+        last = connection.execute(select(func.max(e.idx))).scalar()
+        found = {str(host): int(index) for host, index in connection.execute(query)}
+    for entry in platform.ledger.read(0 if last is None else int(last) + 1):
+        if entry["kind"] == "observe":
+            found[str(entry["subject"].get("host", ""))] = int(entry["index"])
+    return found
+
+
+def _snapshot(platform: Platform, index: int) -> Snapshot:
+    entry = next(platform.ledger.read(index, index + 1))
     blob = next(blob for blob in entry["blobs"] if blob["name"] == "snapshot")
     return snapshot_from_bytes(platform.ledger.get_blob(blob["digest"]))
 
