@@ -109,18 +109,24 @@ def test_an_older_state_is_copied_before_it_is_migrated(empty_store_url: str, tm
 
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
 def test_the_lock_of_a_long_migration_outlives_the_time_for_frozen_sessions(store_url: str) -> None:
-    options = "-c idle_in_transaction_session_timeout=50 -c lock_timeout=1234"
-    engine = create_engine(
-        store_url.replace("postgresql:", "postgresql+psycopg:"), connect_args={"options": options}
-    )
+    url = store_url.replace("postgresql:", "postgresql+psycopg:")
+    engine = create_engine(url, pool_size=1, connect_args={"options": "-c lock_timeout=1234"})
+    others = create_engine(url)
+    with engine.connect() as connection:  # the one connection of the pool: the lock's, later on
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text("SET idle_in_transaction_session_timeout = 50"))
     with _alone(engine):
         time.sleep(0.5)
-        with engine.connect() as other:
+        with others.connect() as other:
             assert not other.execute(text(f"SELECT pg_try_advisory_lock({_LOCK})")).scalar_one()
-    with engine.connect() as other:
-        assert other.execute(text("SHOW lock_timeout")).scalar_one() == "1234ms"
+    with engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "50ms"
+        assert connection.execute(text("SHOW lock_timeout")).scalar_one() == "1234ms"
+    with others.connect() as other:
         assert other.execute(text(f"SELECT pg_try_advisory_lock({_LOCK})")).scalar_one()
     engine.dispose()
+    others.dispose()
 
 
 def test_the_counts_of_an_older_state_are_summed_up(empty_store_url: str, tmp_path: Path) -> None:
