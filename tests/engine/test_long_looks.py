@@ -163,14 +163,18 @@ def test_open_closed_and_tls_are_told_apart(tmp_path: Path) -> None:
             writer.close()
 
         secure = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
-        plain = listening(socket.AF_INET, "127.0.0.1")
-        shut = listening(socket.AF_INET, "127.0.0.1")
+        plain = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        shut = socket.socket()  # held, so that nobody else takes it, and not listening
+        shut.bind(("127.0.0.1", 0))
         gone = shut.getsockname()[1]
+        ports = {
+            "tls": secure.sockets[0].getsockname()[1],
+            "plain": plain.sockets[0].getsockname()[1],
+            "gone": gone,
+        }
+        async with secure, plain:
+            found = await look(["127.0.0.1"], ports.values(), wait=60, tls_wait=60)
         shut.close()
-        ports = {"tls": secure.sockets[0].getsockname()[1], "plain": plain.getsockname()[1], "gone": gone}
-        async with secure:
-            found = await look(["127.0.0.1"], ports.values(), wait=60)
-        plain.close()
         return {name: one for name in ports for one in found if one.port == ports[name]}  # type: ignore[misc]
 
     told = asyncio.run(run())
@@ -197,7 +201,7 @@ def test_what_answers_from_outside_is_recorded_with_its_host(platform: Platform)
         # Nobody speaks ssh there, so the host's own list is not known; what answers is seen all the same.
         host = Host(name="h2", url=f"ssh://root@127.0.0.1:{number}")
         add_host(platform, host, ACTOR)
-        found, snapshot = asyncio.run(look_outside(platform, ACTOR, host, [number], rate=5000))
+        found, snapshot = asyncio.run(look_outside(platform, ACTOR, host, [number], rate=5000, wait=60))
     assert (found.open, found.tried, found.addresses) == ((number,), 1, ("127.0.0.1",))
     assert snapshot.problem
     entry = list(platform.ledger.read())[-1]

@@ -23,7 +23,7 @@ from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.outside_ports import OutsidePort, OutsidePorts, told
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
-from wardkeep.fleet.outside import addresses_of, look, own_addresses, usual_ports
+from wardkeep.fleet.outside import WAIT, addresses_of, look, own_addresses, usual_ports
 from wardkeep.fleet.snapshots import snapshot_from_bytes
 from wardkeep.store.schema import entries, hosts
 
@@ -170,6 +170,7 @@ async def look_outside(
     ports: Sequence[int] = (),
     *,
     rate: float,
+    wait: float = WAIT,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[OutsidePorts, Snapshot]:
     """Try the host's ports from here, record what answered, and give it with the host's own list of listeners.
@@ -197,7 +198,7 @@ async def look_outside(
     if address.scheme == "ssh":
         wanted.add(address.port)
     began = datetime.now(UTC)
-    tried = await look(places, sorted(wanted), rate=rate, progress=progress)
+    tried = await look(places, sorted(wanted), rate=rate, wait=wait, progress=progress)
     held = (
         {s.port for s in listeners.sockets if s.protocol == "tcp"}
         if isinstance(listeners, Listeners)

@@ -84,6 +84,7 @@ async def look(
     *,
     rate: float = RATE,
     wait: float = WAIT,
+    tls_wait: float = TLS_WAIT,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[Tried]:
     """Try every port at every address, not more than `rate` a second, and TLS at those that are open.
@@ -99,7 +100,7 @@ async def look(
         nonlocal done
         try:
             tried = await _try(address, port, wait)
-            return await _with_tls(tried) if tried.state == "open" else tried
+            return await _with_tls(tried, tls_wait) if tried.state == "open" else tried
         finally:
             gate.release()
             done += 1
@@ -142,14 +143,14 @@ async def _try(address: str, port: int, wait: float) -> Tried:
     return tried
 
 
-async def _with_tls(tried: Tried) -> Tried:
+async def _with_tls(tried: Tried, wait: float) -> Tried:
     """The TLS version and certificate of a port that speaks TLS from the start."""
     context = ssl.create_default_context()
     # Looked at, not trusted: whether the certificate is valid is what is to be found out.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        async with asyncio.timeout(TLS_WAIT):
+        async with asyncio.timeout(wait):
             _, writer = await asyncio.open_connection(tried.address, tried.port, ssl=context)
     except (OSError, ssl.SSLError, TimeoutError):
         return tried
