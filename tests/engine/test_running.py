@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar, Self
 
 import pytest
+from sqlalchemy import update
 from tests.engine.frozen import until
 
-from wardkeep.core.findings import Verdict
+from wardkeep.core.control import Control
+from wardkeep.core.facts import Answer, Question, Snapshot
+from wardkeep.core.findings import Seen, Severity, Verdict, passes
 from wardkeep.engine.durable import Durable
+from wardkeep.engine.hosts import list_hosts
+from wardkeep.engine.long_looks import with_kept
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.engine.running import Running, register, soon_due
 from wardkeep.engine.schedules import Duty, duties
 from wardkeep.engine.start import take_this_machine
+from wardkeep.store.schema import hosts
 
 
 @pytest.fixture
@@ -86,3 +94,46 @@ def test_nothing_changed_is_not_recorded_again(platform: Platform, durable: Dura
     size = platform.ledger.size
     running.turn(now + timedelta(seconds=10))
     assert platform.ledger.size == size
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A long look that is quick, for this test."""
+
+    ask: ClassVar[Question] = Question("slow", "echo seen", root=False, keep=3600)
+    text: str
+
+    @classmethod
+    def parse(cls, answer: Answer) -> Self:
+        return cls(answer.text())
+
+
+def test_long_looks_are_renewed_by_themselves_and_not_before_their_time(
+    platform: Platform, durable: Durable
+) -> None:
+    made = Control("vm_scans")
+
+    def slow_is_seen(slow: Slow) -> Iterator[Seen]:
+        yield passes("host", slow.text)
+
+    slow_is_seen.__annotations__["slow"] = Slow
+    made.rule("The slow thing is seen.", severity=Severity.LOW, serves={"164.308(a)(8)": "A toy."})(
+        slow_is_seen
+    )
+    platform.controls = (made,)
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    with platform.store.begin() as connection:
+        connection.execute(update(hosts).values(added=long_ago))
+    running = Running(platform, durable)
+    now = datetime.now(UTC)
+    for later in (
+        0,
+        1,
+        20,
+    ):  # two turns close together, and one after the next question whether anything is due
+        running.turn(now + timedelta(minutes=later))
+        wait_until_idle(durable)
+    assert kinds(platform).count("scan-inside") == 1
+    (host,) = list_hosts(platform)
+    (seen,) = with_kept(platform, [Snapshot(host.name, now, {})], [made])
+    assert seen.learn(Slow) == Slow("seen\n")
