@@ -106,7 +106,7 @@ async def _check(
     def take(group: Sequence[Snapshot]) -> None:
         for snapshot in group if long else ():
             keep_looks(platform, actor, snapshot, long)
-        looked, turned = record_looks(platform, actor, with_kept(platform, group, controls), controls, guard)
+        looked, turned = record_looks(platform, actor, group, controls, guard)
         turns.extend(turned)
         for one in looked:
             done.append(one)
@@ -171,8 +171,12 @@ def record_looks(
     controls: Sequence[Control],
     guard: Callable[[], None] | None = None,
 ) -> tuple[list[Checked], list[Turn]]:
-    """Assess snapshots and record them: all in one batch of the ledger, then all in one transaction of the state."""
+    """Assess snapshots and record them: all in one batch of the ledger, then all in one transaction of the state.
+
+    What was kept of long looks is laid in first, so that no cycle falls back behind another.
+    """
     snapshots = with_known_flaws(platform, snapshots)
+    snapshots = with_kept(platform, snapshots, controls)
     digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
