@@ -130,6 +130,8 @@ class Leaf:
         while stack:
             lo, hi, near = stack.pop()
             budget.spend(16 + len(near))
+            if not plain and len(near):
+                near = self._pruned(near, lo, hi, entry, through)
             if not len(near):
                 return np.clip(self.prefer, lo, hi).astype(np.int32)
             nlo, nhi = self.lo[near], self.hi[near]
@@ -174,6 +176,25 @@ class Leaf:
             for plo, phi in pieces:
                 stack.append((plo, phi, rest[((rlo <= phi) & (rhi >= plo)).all(axis=1)]))
         return None
+
+    def _pruned(self, near: Ints, lo: Ints, hi: Ints, entry: int, through: int) -> Ints:
+        """The entries without those that nobody in the box comes to, and those that lead past nothing."""
+        target = self.target[near]
+        keep = np.ones(len(near), dtype=bool)
+        certain = np.flatnonzero(self.certain[near])
+        rows = near[certain]
+        for n in certain[((self.lo[rows] <= lo) & (self.hi[rows] >= hi)).all(axis=1)]:
+            if not keep[n]:
+                continue
+            end = min(int(target[n]), entry)
+            around = keep[:n] & (target[:n] > near[n]) & (target[:n] < end)
+            if around.any():
+                end = int(target[:n][around].min())
+            keep[n + 1 : np.searchsorted(near, end)] = False
+        near, target = near[keep], target[keep]
+        following = np.append(near[1:], entry)
+        idle = (target <= entry) & (target <= following) & ~((near < through) & (target > through))
+        return near[~idle]
 
     def _shut(
         self, near: Ints, covers: Bools, entry: int, plain: bool, used: set[int] | None, through: int
