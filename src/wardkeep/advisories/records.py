@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -49,13 +49,13 @@ class Rating:
 
 @dataclass(slots=True)
 class Flaw:
-    """What is known of one flaw over all feeds."""
+    """What is known of one flaw over all feeds. Hundreds of thousands are held at once: what is empty is shared."""
 
     id: str
-    aliases: set[str] = field(default_factory=set)
+    aliases: frozenset[str] = frozenset()
     summary: str = ""
     published: str = ""
-    ratings: list[Rating] = field(default_factory=list)
+    ratings: tuple[Rating, ...] = ()
     kev: str = ""  # the day CISA listed it as exploited
     kev_note: str = ""
     epss: float = -1.0
@@ -67,7 +67,7 @@ class Flaw:
         self.summary = self.summary or other.summary
         days = [day for day in (self.published, other.published) if day]
         self.published = min(days, default="")
-        self.ratings += [one for one in other.ratings if one not in self.ratings]
+        self.ratings += tuple(one for one in other.ratings if one not in self.ratings)
         self.kev, self.kev_note = self.kev or other.kev, self.kev_note or other.kev_note
         self.epss = max(self.epss, other.epss)
         self.ssvc = self.ssvc or other.ssvc

@@ -62,7 +62,7 @@ def read(data: bytes, name: str) -> Iterator[Record]:
     for box in (made.containers.cna, *made.containers.adp):
         source = box.providerMetadata.shortName or "CNA"
         for metric in box.metrics:
-            flaw.ratings += [Rating(source, *rated) for rated in _rated(metric)]
+            flaw.ratings += tuple(Rating(source, *rated) for rated in _rated(metric))
             other = metric.get("other")
             if isinstance(other, dict) and other.get("type") == "ssvc":
                 flaw.ssvc = _decision(other.get("content"))

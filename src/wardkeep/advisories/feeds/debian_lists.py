@@ -42,7 +42,7 @@ def read(data: bytes, name: str) -> Iterator[Record]:
                     )
                 for row in re.finditer(r"\[(\w+)\] - (\S+) (\S+)", version):
                     yield from _claims(one.id, one.date, one.cves, row[1], row[2], row[3])
-            yield from (Flaw(flaw, {one.id}, published=one.date) for flaw in one.cves or [one.id])
+            yield from (Flaw(flaw, frozenset((one.id,)), published=one.date) for flaw in one.cves or [one.id])
         return
     advisory, day, flaws = "", "", list[str]()
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
@@ -54,7 +54,7 @@ def read(data: bytes, name: str) -> Iterator[Record]:
                 raise BadInput(f"line {number}: `{head[1]}` is no day", where=name) from None
         elif found := FLAWS.match(line):
             flaws = found[1].split()
-            yield from (Flaw(flaw, {advisory}, published=day) for flaw in flaws)
+            yield from (Flaw(flaw, frozenset((advisory,)), published=day) for flaw in flaws)
         elif told := ROW.match(line):
             yield from _claims(advisory, day, flaws, told[1], told[2], told[3])
         elif line.strip() and not line.startswith(("\t", " ")):

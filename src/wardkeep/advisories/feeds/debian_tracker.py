@@ -55,7 +55,7 @@ def read(data: bytes, name: str) -> Iterator[Record]:
                     yield _claim(f"Debian:{DEBIAN[release]}", package, flaw, said)
                     if word := label(said.urgency):
                         ratings[word] = Rating("Debian", word)
-            yield Flaw(flaw, summary=entry.description[:160], ratings=list(ratings.values()))
+            yield Flaw(flaw, summary=entry.description[:160], ratings=tuple(ratings.values()))
 
 
 def _claim(ecosystem: str, package: str, flaw: str, said: Release) -> Claim:

@@ -105,14 +105,14 @@ def _from_yaml(data: bytes, name: str) -> Entry:
 def _records(entry: Entry) -> Iterator[Record]:
     flaws = _flaws(entry)
     word = str((entry.database_specific or {}).get("severity") or "")
-    ratings = list(_ratings(entry, word))
+    ratings = tuple(_ratings(entry, word))
     day = entry.published[:10]
     names = {entry.id, *(entry.aliases or ())}
     malware = entry.id.startswith("MAL-")
     for flaw in flaws:
         own = {name for name in (names if len(flaws) == 1 else {entry.id}) if not name.endswith(flaw)}
         text = "" if malware or len(flaws) > 1 else (entry.summary or entry.details)[:160]
-        yield Flaw(flaw, set() if malware else own, " ".join(text.split()), day, list(ratings))
+        yield Flaw(flaw, frozenset() if malware else frozenset(own), " ".join(text.split()), day, ratings)
     for affected in entry.affected or ():
         if affected.package is None:
             continue
