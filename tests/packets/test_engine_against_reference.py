@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 
 import numpy as np
+import pytest
 from tests.packets.random_programs import Maker
 
 from wardkeep.packets.flat import Fate, Flat
@@ -101,3 +102,15 @@ def test_simple_programs_agree_packet_by_packet() -> None:
 def test_programs_with_everything_agree_packet_by_packet() -> None:
     done = [compare(seed, simple=False) for seed in range(300)]
     assert sum(p for p, _ in done) > 5_000
+
+
+def test_a_mutant_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that takes every list for first match, blind to bypasses, is caught by the same comparison."""
+    monkeypatch.setattr(Leaf, "is_plain", lambda self, last: True)
+    caught = 0
+    for seed in range(60):
+        try:
+            compare(seed, simple=False)
+        except AssertionError:
+            caught += 1
+    assert caught
