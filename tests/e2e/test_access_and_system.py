@@ -80,7 +80,7 @@ def test_broken_planned_applied_drilled_sabotaged(wardkeep: Wardkeep, debian_hos
     assert {rule for rule in MENDED if "fail" not in before[rule]} == set()
 
     status, told = wardkeep("apply", "h1", "--yes")
-    assert told["state"] == "applied", told
+    assert told["state"] == "applied", json.dumps(told, indent=1)
     after = verdicts(wardkeep)
     assert {rule for rule in MENDED if after[rule] != {"pass"}} == set()
     assert after["system_access.configuration_in_force"] == {"pass"}
@@ -124,7 +124,7 @@ def test_what_a_plan_changed_is_taken_back_to_the_byte(wardkeep: Wardkeep, debia
     )
     before = debian_host.stage(digests)
     _, told = wardkeep("apply", "h1", "--yes")
-    assert told["state"] == "applied", told
+    assert told["state"] == "applied", json.dumps(told, indent=1)
     assert debian_host.stage(digests) != before
     assert debian_host.stage("sshd -T | grep permitrootlogin") == "permitrootlogin no\n"
     _, told = wardkeep("apply", told["plan"], "--undo", "--yes")

@@ -69,7 +69,7 @@ def test_a_neglected_host_is_seen_mended_and_drilled(wardkeep: Wardkeep, debian_
     assert status == 1, told
 
     _, told = wardkeep("apply", "h1", "--yes")
-    assert told["state"] == "applied", told
+    assert told["state"] == "applied", json.dumps(told, indent=1)
     after = verdicts(wardkeep)
     assert after["keys.private_keys_closed"] == after["log_archive.journal_survives"] == {"pass"}
     status, told = wardkeep("drill", "keys", "log_archive", "--host", "h1")

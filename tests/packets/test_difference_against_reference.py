@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tests.packets.random_programs import Maker
 from tests.packets.test_audit_against_reference import small_enough
+from tests.packets.test_reference import ACCEPT, chain, input_, tcp
 
 from wardkeep.packets.audit import analyse
 from wardkeep.packets.difference import Case, difference, removals, without
@@ -166,3 +167,12 @@ def wanted(packet: Mapping[str, int | str], row: Mapping[str, object]) -> bool:
         return all(holds(v, packet.get(n, 0)) for n, v in needs) and holds(values, packet.get(name, ""))  # type: ignore[arg-type]
 
     return all(has(name, values) for name, values in row.items())
+
+
+def test_programs_without_rules_differ_only_in_nothing() -> None:
+    empty = Program(())
+    told = difference(empty, empty)
+    assert told.cases == ()
+    dropping = Program((chain("in", (tcp(22), ACCEPT), entry=input_(policy="drop")),))
+    assert difference(empty, dropping).cases
+    assert difference(dropping, empty).cases

@@ -42,8 +42,9 @@ LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallFilter=mbind
 UMask=0077
-LimitCORE=0"""
+LimitCORE=0"""  # mbind of @resources: numpy's linear algebra places its memory when it is loaded
 
 
 @dataclass(frozen=True)

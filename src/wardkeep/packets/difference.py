@@ -70,7 +70,7 @@ class _Side:
         sizes = [flat.columns.ranks_of(name).size - 1 for name in flat.columns.names[flat.lo.shape[1] :]]
         self.lo = np.concatenate([flat.lo, np.zeros((count, more), dtype=np.int32)], axis=1)
         self.hi = np.concatenate([flat.hi, np.tile(np.array(sizes, dtype=np.int32), (count, 1))], axis=1)
-        self.changed = np.where(flat.owner >= 0, changed[flat.owner], False)
+        self.changed = np.append(changed, False)[flat.owner]  # -1, the last: of no rule
         self.does = flat.fate.astype(np.int64)
         rejects = flat.fate == Fate.REJECT
         self.does[rejects] = 10 + details[flat.owner[rejects]]
