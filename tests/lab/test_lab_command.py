@@ -47,6 +47,7 @@ def as_json(typed: Typed, *words: str) -> Any:
     return json.loads(out)
 
 
+@pytest.mark.e2e
 def test_a_host_stays_between_commands_until_it_is_removed(typed: Typed, tmp_path: Path) -> None:
     assert as_json(typed, "list") == []
     made = as_json(typed, "up", "web-1", "--needs", "nftables,sshd", "--network", "ward")

@@ -18,7 +18,7 @@ from wardkeep.core.errors import BadInput, Refused, Unavailable
 from wardkeep.lab import Host, Lab
 
 KINDS = [
-    "namespace",
+    pytest.param("namespace", marks=pytest.mark.e2e),
     pytest.param("container", marks=pytest.mark.e2e),
     pytest.param("vm", marks=pytest.mark.e2e),
 ]
