@@ -47,6 +47,24 @@ def test_audit_says_the_answer_first(run: Any) -> None:
     assert run("audit", "rules", rules=TIGHT)[0] == 0
 
 
+def group(id: str, port: int) -> dict[str, Any]:
+    world = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    return {"GroupId": id, "GroupName": id, "IpPermissions": [world], "IpPermissionsEgress": []}
+
+
+def test_several_groups_are_one_object_that_names_each(run: Any) -> None:
+    text = json.dumps({"SecurityGroups": [group("sg-1", 22), group("sg-2", 443)]})
+    status, out, _ = run("audit", "groups", "--json", groups=text)
+    told = json.loads(out)
+    assert status == told["exit_status"] == 1
+    assert [(rule["rule_set"].split()[2], rule["id"]) for rule in told["rules"]] == [
+        ("sg-1", "sg-1 ingress 1"), ("sg-2", "sg-2 ingress 1"),
+    ]  # fmt: skip
+    assert told["counts"]["live"] == 2
+    assert {finding["rule_set"].split()[2] for finding in told["findings"]} == {"sg-1"}
+    assert {"unknown_matches", "notes", "removal"} <= set(told)
+
+
 def test_audit_in_json_keeps_its_contract(run: Any) -> None:
     status, out, _ = run("audit", "rules", "--json", rules=LOOSE)
     told = json.loads(out)

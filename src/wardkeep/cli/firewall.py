@@ -65,9 +65,10 @@ def audit(
             earlier = _earlier(old, one.program.name, len(found))
             work = 10 * QUICK if fix else QUICK
             reports.append(audit(one, before=earlier, sockets=sockets, work=work, step=step))
+    statuses = {r.exit_status for r in reports}
+    status = 1 if 1 in statuses else 3 if 3 in statuses else 0
     if json:
-        told = [{**asdict(r), "exit_status": r.exit_status} for r in reports]
-        print_json(told[0] if len(told) == 1 else told)
+        print_json(_as_one([asdict(r) for r in reports], status))
     elif fix:
         show_fix(reports)
     else:
@@ -77,8 +78,26 @@ def audit(
             show(report, everything=everything)
             if rules:
                 show_rules(report)
-    statuses = {r.exit_status for r in reports}
-    raise typer.Exit(1 if 1 in statuses else 3 if 3 in statuses else 0)
+    raise typer.Exit(status)
+
+
+def _as_one(reports: list[dict[str, Any]], status: int) -> dict[str, Any]:
+    """One object, also of many rule sets (each AWS group is one): their lists joined, each element with its `rule_set`."""
+    if len(reports) == 1:
+        return {**reports[0], "exit_status": status}
+    told: dict[str, Any] = {"name": "", "rule_sets": [report["name"] for report in reports]}
+    for key in ("rules", "findings", "unknown_matches", "notes", "removal"):
+        parts = ((report["name"], report[key]) for report in reports)
+        told[key] = [
+            {"rule_set": name, **(one if isinstance(one, dict) else {"text": one})}
+            for name, part in parts
+            for one in (part if isinstance(part, list | tuple) else [part] if part else [])
+        ]
+    kinds = {kind for report in reports for kind in report["counts"]}
+    told["counts"] = {
+        kind: sum(report["counts"].get(kind, 0) for report in reports) for kind in sorted(kinds)
+    }
+    return {**told, "exit_status": status}
 
 
 @app.command()
