@@ -5,7 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from recorded_rows import text_of, told
+
+from wardkeep.core.errors import NotUnderstood
+from wardkeep.core.facts import Answer
+from wardkeep.facts.nftables import Nftables
+from wardkeep.rulesets.observed import OldTable, rule_set_of
 
 EFFECT, OPEN = "rules_have_effect", "nothing_sensitive_open"
 NO_IPTABLES = "iptables-debian12-open"
@@ -99,3 +105,14 @@ def test_a_table_held_twice_is_unknown() -> None:
     assert seen(OPEN, text, text_of("iptables-legacy"))["host"].startswith(
         "unknown: the rule set cannot be followed"
     )
+
+
+def test_of_two_tables_held_twice_the_same_is_named_in_any_order() -> None:
+    found = Nftables.parse(Answer("nftables", 0, text_of("nftables-iptables-nft").encode()))
+    old = [OldTable(family, "filter", True, [("INPUT", "DROP", [])]) for family in ("ip6", "ip")]
+    said = set()
+    for listed in (old, old[::-1]):
+        with pytest.raises(NotUnderstood) as e:
+            rule_set_of(found, listed)
+        said.add(e.value.what)
+    assert said == {"the table ip filter is held by the old code and by nftables"}

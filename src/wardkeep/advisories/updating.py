@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 from wardkeep.advisories.build import Builder
 from wardkeep.advisories.database import Database
 from wardkeep.advisories.documents import Limits, documents
+from wardkeep.core.collector import collector_paused
 from wardkeep.core.errors import BadInput, Unavailable, WardkeepError
 
 FILE = "advisories.db"
@@ -53,7 +52,7 @@ def update_from_folder(
     """Build the database in `folder` from everything in `source`. Raises BadInput when nothing there is a feed."""
     if not source.exists():
         raise BadInput("no such file or folder", where=str(source))
-    with _collector_paused():
+    with collector_paused():
         return _from_folder(source, folder, now, accept_shrunken, limits or Limits())
 
 
@@ -107,20 +106,8 @@ def update_by_network(
             fetch(address, kept / name, now, limits or Limits())
         except WardkeepError as e:
             done.problems.append(e.line())
-    with _collector_paused():
+    with collector_paused():
         return _from_copies(folder, addresses, now, done, accept_shrunken, limits or Limits())
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A build makes millions of objects that all stay to its end: the cyclic collector would go over them again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _from_copies(

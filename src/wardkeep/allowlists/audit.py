@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from wardkeep.allowlists.collector import collector_paused
 from wardkeep.allowlists.entry import ALLOW, PUBLIC, Allowlist, Entry
 from wardkeep.allowlists.nesting import relations
 from wardkeep.allowlists.providers import Providers, Ranges
 from wardkeep.allowlists.services import sensitive
 from wardkeep.allowlists.special import CGNAT, INSIDE, MAPPED, special_use
+from wardkeep.core.collector import collector_paused
 
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 NOBODYS = {4: 1 << 25, 6: 1 << 113}  # addresses: wider than any one party's network

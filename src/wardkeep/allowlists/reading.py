@@ -13,10 +13,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from wardkeep.allowlists.collector import collector_paused
 from wardkeep.allowlists.entry import ALLOW, DEFAULT_LIST, DENY, INTERNAL, PUBLIC, Allowlist, Entry, Named
 from wardkeep.allowlists.networks import read_network
 from wardkeep.allowlists.services import read_service
+from wardkeep.core.collector import collector_paused
 from wardkeep.core.errors import BadInput
 
 TEXTS = ("list", "network", "service", "owner", "reason", "ticket", "reviewer")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from wardkeep.core.collector import collector_paused
 from wardkeep.core.control import Control
 from wardkeep.core.facts import HOST, PLATFORM, Snapshot
 from wardkeep.core.findings import Finding, Verdict
@@ -68,23 +67,10 @@ def check(
     shorter of the long questions now, instead of taking what was kept (see engine.long_looks).
     Raises only for faults of our own state.
     """
-    with _collector_paused():
+    with collector_paused():
         return asyncio.run(
             _check(platform, actor, hosts, controls or platform.controls, progress, guard, deep)
         )
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """A cycle makes hundreds of thousands of objects that all stay until its end: the cyclic garbage collector would go
-    over them again and again for nothing, a fifth of the whole time. What refers to nothing is freed all the same."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 async def _check(

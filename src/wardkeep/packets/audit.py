@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from wardkeep.core.collector import collector_paused
 from wardkeep.packets.dimensions import Values
 from wardkeep.packets.explain import Reason, explain
 from wardkeep.packets.flat import Flat
@@ -29,7 +30,7 @@ from wardkeep.packets.ranks import rows_of
 from wardkeep.packets.removal import Removal
 from wardkeep.packets.search import Search
 from wardkeep.packets.witness import Witness
-from wardkeep.packets.worlds import Owners, checked, collecting_paused, worlds
+from wardkeep.packets.worlds import Owners, checked, worlds
 
 State: TypeAlias = Literal["live", "dead", "removable", "never-called", "undecided"]
 WORK: Final = 4e9  # boxes compared before rules are left undecided: one to two minutes
@@ -97,7 +98,7 @@ def analyse(
     `layer`: which packets ("ip", "bridge", "netdev", "arp"). `removable` and `explained` say whether to look for rules that could
     go, and for what hides the dead ones. `work` is the budget in boxes compared, the same on every machine.
     """
-    with collecting_paused():
+    with collector_paused():
         return _analyse(checked(program), layer, removable, explained, Budget(work))
 
 

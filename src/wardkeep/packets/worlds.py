@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,18 +17,6 @@ from wardkeep.packets.unfold import Unfolding
 from wardkeep.packets.writer import TooLarge
 
 MOST_ENTRIES: Final = 1_500_000  # of one world: about 200 MB
-
-
-@contextmanager
-def collecting_paused() -> Iterator[None]:
-    """Without the collector of rings: unfolding makes a million objects, none of them in a ring, and it would visit them all."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,20 @@ def _both(ports: Row, parts: list[Part]) -> tuple[Part, ...]:
     return (Match((ports,)), *parts) if ports else tuple(parts)
 
 
+def _protocol(written: object) -> int | None:
+    """The protocol's number; None for all of them, which AWS writes -1."""
+    if str(written) == "-1":
+        return None
+    number = names.protocol(str(written))
+    if number is None:
+        raise _Garbled(f"`{written}` is no protocol")
+    return number
+
+
 def _ports(permission: Mapping[str, Any]) -> tuple[Row, str]:
     """Protocol and ports of a group's permission, and how a person writes them."""
-    protocol = str(permission["IpProtocol"])
-    if protocol == "-1":
+    if (number := _protocol(permission["IpProtocol"])) is None:
         return {}, "everything"
-    number = names.protocol(protocol)
-    if number is None:
-        raise _Garbled(f"`{protocol}` is no protocol")
     low, high = permission.get("FromPort", -1), permission.get("ToPort", -1)
     return _service(number, int(low), int(high))
 
@@ -157,12 +163,8 @@ def _apart(rules: list[Rule]) -> tuple[Rule, ...]:
 
 
 def _acl_service(entry: Mapping[str, Any]) -> tuple[Row, str]:
-    protocol = str(entry["Protocol"])
-    if protocol == "-1":
+    if (number := _protocol(entry["Protocol"])) is None:
         return {}, "everything"
-    number = names.protocol(protocol)
-    if number is None:
-        raise _Garbled(f"`{protocol}` is no protocol")
     if number in (1, 58):
         told = entry.get("IcmpTypeCode", {"Type": -1, "Code": -1})
         return _service(number, int(told["Type"]), int(told["Code"]))

@@ -35,7 +35,8 @@ def rule_set_of(found: Objects, old: Iterable[OldTable] = ()) -> RuleSet:
     """
     chains, notes = read_nft(found, "nftables")
     dark = {table_of(c) for c in chains if is_dark(c)}
-    for table in old:
+    # Sorted: of two that cannot be followed the same one is named, however the host lists them.
+    for table in sorted(old, key=lambda t: (t.family, t.name, t.legacy)):
         name = f"{table.family} {table.name}"
         if not table.legacy and name not in dark:
             continue
@@ -45,7 +46,7 @@ def rule_set_of(found: Objects, old: Iterable[OldTable] = ()) -> RuleSet:
         chains = [c for c in chains if table_of(c) != name] + _chains(table)
     program = Program(tuple(chains), "the host", notes=tuple(notes))
     if wrong := faults(program):
-        raise NotUnderstood(wrong[0], where="nftables")
+        raise NotUnderstood(min(wrong), where="nftables")
     return RuleSet(program)
 
 

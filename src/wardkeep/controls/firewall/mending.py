@@ -15,6 +15,7 @@ from wardkeep.controls.firewall.proof import admitted, dropped
 from wardkeep.controls.firewall.row import Policy
 from wardkeep.controls.firewall.rules import default_deny, only_named_ports_open
 from wardkeep.core.changes import Act, Blocked, Change
+from wardkeep.core.control import Rule
 from wardkeep.core.findings import Seen
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.nftables import Nftables
@@ -88,49 +89,19 @@ def _own_table(
     )
 
 
-@default_deny.mend
-def close_the_rest(
-    rules: Nftables,
-    listeners: Listeners,
-    sessions: SshSessions,
-    policy: Policy,
-    now: datetime,
-    failing: list[Seen],
-) -> Iterator[Change]:
-    yield from _own_table(rules, listeners, sessions, policy, now, failing, default_deny.id)
+def _mends(rule: Rule) -> None:
+    @rule.mend
+    def declare_our_own(
+        rules: Nftables,
+        listeners: Listeners,
+        sessions: SshSessions,
+        policy: Policy,
+        now: datetime,
+        failing: list[Seen],
+    ) -> Iterator[Change]:
+        yield from _own_table(rules, listeners, sessions, policy, now, failing, rule.id)
 
 
-@only_named_ports_open.mend
-def close_what_is_not_named(
-    rules: Nftables,
-    listeners: Listeners,
-    sessions: SshSessions,
-    policy: Policy,
-    now: datetime,
-    failing: list[Seen],
-) -> Iterator[Change]:
-    yield from _own_table(rules, listeners, sessions, policy, now, failing, only_named_ports_open.id)
-
-
-@closed_after_reboot.mend
-def keep_it_closed(
-    rules: Nftables,
-    listeners: Listeners,
-    sessions: SshSessions,
-    policy: Policy,
-    now: datetime,
-    failing: list[Seen],
-) -> Iterator[Change]:
-    yield from _own_table(rules, listeners, sessions, policy, now, failing, closed_after_reboot.id)
-
-
-@table_as_declared.mend
-def back_to_what_is_declared(
-    rules: Nftables,
-    listeners: Listeners,
-    sessions: SshSessions,
-    policy: Policy,
-    now: datetime,
-    failing: list[Seen],
-) -> Iterator[Change]:
-    yield from _own_table(rules, listeners, sessions, policy, now, failing, table_as_declared.id)
+# One remedy for all that our own table can mend: a plan holds an act of one script once, for every rule that asks for it.
+for _rule in (default_deny, only_named_ports_open, closed_after_reboot, table_as_declared):
+    _mends(_rule)

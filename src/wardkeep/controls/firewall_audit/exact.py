@@ -37,11 +37,7 @@ def rules_have_effect(nftables: Nftables, iptables: Iptables) -> Iterator[Seen]:
     try:
         found = _findings(nftables, iptables, "rules")
     except WardkeepError as e:
-        yield unsure(
-            "host",
-            f"the rule set cannot be followed: {e.what}",
-            "Look yourself: `nft list ruleset`, `iptables-save`.",
-        )
+        yield _not_followed(e)
         return
     told = [f for f in found if f.kind in WITHOUT_EFFECT]
     for one in told[:MOST_FINDINGS]:
@@ -80,11 +76,7 @@ def nothing_sensitive_open(nftables: Nftables, iptables: Iptables) -> Iterator[S
     try:
         found = _findings(nftables, iptables, "openings")
     except WardkeepError as e:
-        yield unsure(
-            "host",
-            f"the rule set cannot be followed: {e.what}",
-            "Look yourself: `nft list ruleset`, `iptables-save`.",
-        )
+        yield _not_followed(e)
         return
     told = [f for f in found if not (f.kind == "open" and f.what.startswith(ADMINISTRATION))]
     for one in told:
@@ -99,6 +91,11 @@ def nothing_sensitive_open(nftables: Nftables, iptables: Iptables) -> Iterator[S
 nothing_sensitive_open.cannot_mend(
     "which networks need a service is known to its owner; `wardkeep plan` closes what policy does not allow"
 )
+
+
+def _not_followed(e: WardkeepError) -> Seen:
+    what = f"the rule set cannot be followed: {e.what}"
+    return unsure("host", what, "Look yourself: `nft list ruleset`, `iptables-save`.")
 
 
 def _findings(nftables: Nftables, iptables: Iptables, what: str) -> list[Finding]:

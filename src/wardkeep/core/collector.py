@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """A third of the time of 100,000 entries went into the collector's going over them again and again for nothing."""
+    """Objects made within stay to its end, and few of them in a ring: the collector would go over them again and again for
+    nothing, a fifth of a cycle over a fleet and a third of the reading of 100,000 entries. What refers to nothing is freed
+    all the same."""
     was_on = gc.isenabled()
     gc.disable()
     try:
