@@ -132,8 +132,9 @@ def test_files_nobody_knows(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(BadInput, match=words):
             read_path(tmp_path / name)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="no package database"):
-        read_path(tmp_path)
+        read_path(tmp_path / "empty")
     with pytest.raises(BadInput, match="cannot be read"):
         read_path(tmp_path / "absent")
 

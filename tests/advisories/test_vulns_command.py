@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.advisories.small_feeds import write_feeds, write_root
+from tests.advisories.small_images import DEBIAN, docker_save
 from tests.advisories.test_inventories import CYCLONEDX
 
 from wardkeep.cli import main
@@ -82,6 +83,35 @@ def test_a_root_folder(ready: Run, tmp_path: Path) -> None:
     assert {one["kind"] for one in told["notices"]} >= {"foreign_package"}
     everything = ready("scan", tmp_path / "root", "--json", "--all")
     assert "CVE-2026-0004" in {one["id"] for one in everything["findings"]}
+
+
+def test_a_container_image(ready: Run, tmp_path: Path) -> None:
+    image = docker_save(tmp_path / "app.tar", DEBIAN)
+    told = ready("scan", image, "--json")
+    assert told["target"] == f"{image} (app:1)"
+    assert told["release"] == "debian 12"
+    assert all(one.keys() >= ASKED_FOR and one["why"] for one in told["findings"])
+    states = {one["id"]: (one["package"], one["state"]) for one in told["findings"]}
+    assert states["CVE-2026-0001"] == ("openssl", "fix_available")
+    assert states["wardkeep:foreign_package"] == ("raspi-firmware", "unknown")
+    ready("why", "CVE-2026-0001", "libssl3", image)
+    assert "(dpkg order)" in ready.out
+    image.write_bytes(image.read_bytes()[:5000])
+    ready("scan", image)
+    assert (ready.status, ready.err.count("\n")) == (2, 1)
+    assert "cut" in ready.err
+    for words in (("scan", image, "--image", "b:2"), ("scan", "--image", "b:2")):
+        ready(*words)
+        assert (ready.status, ready.err.count("\n")) == (2, 1)
+
+
+def test_a_release_nobody_mends_is_a_finding(ready: Run, tmp_path: Path) -> None:
+    old = {**DEBIAN, "usr/lib/os-release": b"ID=debian\nVERSION_ID=9\n"}
+    told = ready("scan", docker_save(tmp_path / "old.tar", old), "--json")
+    (finding,) = (one for one in told["findings"] if one["id"] == "wardkeep:unsupported_release")
+    assert finding["state"] == "no_fix"
+    assert "support ended on 2022-06-30" in finding["why"]
+    assert finding.keys() == {key for one in told["findings"] for key in one}
 
 
 def test_a_lock_file_that_is_clean_and_one_that_is_not(ready: Run, tmp_path: Path) -> None:

@@ -44,3 +44,5 @@ class Inventory:
     components: list[Component] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     release: tuple[str, str] = ("", "")  # os-release's ID and VERSION_ID
+    # Language packages that belong to a package of the system: the vendor's data decide about them, so they are not asked twice.
+    covered: int = 0

@@ -21,11 +21,16 @@ FOLDER = "advisories"
 Target = Annotated[
     str, typer.Argument(metavar="[TARGET]", help="A host's name, or a path; else this machine.")
 ]
+Image = Annotated[
+    str,
+    typer.Option("--image", metavar="NAME", help="Which image of an archive: a tag, digest or platform."),
+]
 
 
 @app.command()
 def scan(
     target: Target = "",
+    image: Image = "",
     everything: Annotated[
         bool, typer.Option("--all", help="Also what does not concern it, each with the reason.")
     ] = False,
@@ -34,19 +39,20 @@ def scan(
 ) -> None:
     """Which flaws concern what is installed; each with state, severity and whose, deadline and why.
 
-    A target is this machine, a host of the inventory, the root folder of a system, a bill of materials (CycloneDX or SPDX as
-    JSON) or a lock file. Example: wardkeep vulns scan package-lock.json --json. Exit status: 0 nothing is affected,
-    1 something is, 2 the target cannot be read, 3 something is unknown: no database, or one too old to trust.
+    A target is this machine, a host of the inventory, a container image (archive of docker or podman save, OCI layout), the
+    root folder of a system, a project's folder, a bill of materials (CycloneDX or SPDX as JSON), a lock file, a jar or a
+    program. Example: wardkeep vulns scan image.tar --json. Exit status: 0 nothing is affected, 1 something is, 2 the target
+    cannot be read, 3 something is unknown: no database, one too old to trust, or a part that could not be read.
     """
     from wardkeep.advisories.coverage import unasked
     from wardkeep.advisories.matching import Matcher, foreign_notices
     from wardkeep.cli.terminal import print_json
-    from wardkeep.cli.vulns_shown import FAILING, plain, plain_notice, pressing, show
+    from wardkeep.cli.vulns_shown import FAILING, plain, plain_finding, plain_notice, pressing, show
 
     folder = _folder(state)
     db = _database(folder)
     now = datetime.now(UTC)
-    inventory = _inventory(target, folder, now)
+    inventory = _inventory(target, folder, now, image)
     matcher = Matcher(db, _deadlines(folder))
     found = sorted(matcher.matches(inventory.components, dismissed=everything), key=pressing)
     inventory.notices += foreign_notices(inventory.components)
@@ -58,8 +64,12 @@ def scan(
                 "release": " ".join(inventory.release).strip(),
                 "packages": len(inventory.components),
                 "database": {"built": db.meta["built"], "unknown": unknown},
+                "covered": inventory.covered,
                 "notices": [plain_notice(one) for one in inventory.notices],
-                "findings": [plain(one, now) for one in found],
+                "findings": [
+                    *(plain(one, now) for one in found),
+                    *filter(None, map(plain_finding, inventory.notices)),
+                ],
             }
         )
     else:
@@ -175,6 +185,7 @@ def why(
     flaw: Annotated[str, typer.Argument(metavar="ID", help="CVE-…, GHSA-…, DSA-…: any of its names.")],
     package: Annotated[str, typer.Argument(metavar="PACKAGE", help="A package, or its source package.")],
     target: Target = "",
+    image: Image = "",
     state: State = None,
     json: Json = False,
 ) -> None:
@@ -192,7 +203,7 @@ def why(
         raise BadInput(
             f"the database knows no flaw called `{flaw}`", todo="It may be newer: see `wardkeep vulns feeds`."
         )
-    inventory = _inventory(target, folder, datetime.now(UTC))
+    inventory = _inventory(target, folder, datetime.now(UTC), image)
     having = [c for c in inventory.components if package == c.name or package in c.binaries]
     if not having:
         raise BadInput(f"no package there is called `{package}`", where=inventory.name)
@@ -269,7 +280,7 @@ def _deadlines(folder: Path) -> Deadlines:
         return Deadlines.of(platform.config.numbers)
 
 
-def _inventory(target: str, folder: Path, now: datetime) -> Inventory:
+def _inventory(target: str, folder: Path, now: datetime, image: str = "") -> Inventory:
     from wardkeep.advisories.inventories import read_path
     from wardkeep.engine.folder import CONFIG
     from wardkeep.engine.inventories import ask_host, inventory_of, support_notices
@@ -277,10 +288,12 @@ def _inventory(target: str, folder: Path, now: datetime) -> Inventory:
 
     path = Path(target).expanduser()
     if target and (path.exists() or "/" in target):
-        made = read_path(path)
+        made = read_path(path, image)
         if made.release != ("", ""):
             made.notices += support_notices(made.release, " ".join(made.release), now.date())
         return made
+    if image:
+        raise BadInput("--image says which image of an archive, and no archive is given")
     host, keys = Host("localhost", "local:"), None
     if target:
         if not (folder.parent / CONFIG).is_file():

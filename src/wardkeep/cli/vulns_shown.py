@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wardkeep.advisories.matching import Match
 
 FAILING = ("fix_available", "no_fix")
+MOST_NOTES = 20
 
 
 def plain(one: Match, now: datetime) -> dict[str, Any]:
@@ -40,6 +41,41 @@ def plain(one: Match, now: datetime) -> dict[str, Any]:
         "advisory": one.advisory or None,
         "published": one.published or None,
         "summary": one.summary,
+        "place": one.component.place or None,
+        "why": one.why,
+    }
+
+
+def plain_finding(one: Notice) -> dict[str, Any] | None:
+    """What no advisory says, as a finding of the same shape: a release without support, a part that could not be read.
+
+    None for a notice that is neither a failure nor unknown.
+    """
+    if not one.is_unknown and one.kind != "unsupported_release":
+        return None
+    return {
+        "id": f"wardkeep:{one.kind}",
+        "aliases": [],
+        "package": one.subject,
+        "packages": [],
+        "ecosystem": None,
+        "installed": None,
+        "fixed": None,
+        "state": "unknown" if one.is_unknown else "no_fix",
+        "severity": "unknown",
+        "severity_source": "nobody",
+        "score": None,
+        "kev": None,
+        "epss": None,
+        "ssvc": None,
+        "risk": None,
+        "risk_because": "no advisory speaks of it",
+        "due": None,
+        "overdue": False,
+        "advisory": None,
+        "published": None,
+        "summary": "",
+        "place": None,
         "why": one.why,
     }
 
@@ -65,8 +101,14 @@ def show(inventory: Inventory, found: list[Match], unknown: list[str], db: Datab
     out.print(
         f"{inventory.name}: {len(inventory.components):,} packages; {', '.join(parts) or 'nothing affected'}."
     )
-    for notice in inventory.notices:
+    for notice in inventory.notices[:MOST_NOTES]:
         note(f"{notice.subject}: {notice.why}")
+    if len(inventory.notices) > MOST_NOTES:
+        note(f"and {len(inventory.notices) - MOST_NOTES:,} more like these; `--json` lists all.")
+    if inventory.covered:
+        note(
+            f"{inventory.covered:,} language packages and programs belong to packages of the system, whose vendor decides about them."
+        )
     shown = [one for one in found if one.state.value in (*FAILING, "unknown")][:40]
     if shown:
         made = table(

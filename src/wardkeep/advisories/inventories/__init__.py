@@ -5,29 +5,76 @@ from __future__ import annotations
 from pathlib import Path
 
 from wardkeep.advisories.components import Inventory
-from wardkeep.advisories.inventories.debian import read_root
+from wardkeep.advisories.inventories.folders import tree_of_folder
+from wardkeep.advisories.inventories.images import choose, images, open_store, tree_of_image
 from wardkeep.advisories.inventories.lockfiles import format_of, read_lock_file
 from wardkeep.advisories.inventories.sbom import read_sbom
+from wardkeep.advisories.inventories.system import read_tree
+from wardkeep.advisories.inventories.wanted import look
 from wardkeep.core.errors import BadInput
 
 LARGEST = 256 << 20
 
 
-def read_path(path: Path) -> Inventory:
-    """A root folder, a lock file or a bill of materials, by what it is. Raises BadInput in one line for anything else."""
-    if path.is_dir():
-        return read_root(path)
+def read_path(path: Path, image: str = "") -> Inventory:
+    """A root folder or project folder, an image, a program, a lock file or a bill of materials, by what it is.
+
+    `image` says which one of several in an archive: its name, digest or platform (`linux/arm64`). Raises BadInput in one line.
+    """
+    try:
+        is_archive = path.is_dir() or _is_tar(path)
+    except OSError as e:
+        raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
+    if is_archive:
+        with open_store(path) as store:
+            if store is not None:
+                chosen = choose(images(store), image, str(path))
+                made = read_tree(tree_of_image(store, chosen), f"{path} ({chosen.shown})")
+                return made
+        if path.is_dir():
+            return _read_folder(path)
+        raise BadInput(
+            "is an archive, but no container image", where=str(path), todo="Unpack it and give the folder."
+        )
+    if image:
+        raise BadInput("is no image archive, so --image says nothing", where=str(path))
+    return _read_file(path)
+
+
+def _read_folder(path: Path) -> Inventory:
+    made = read_tree(tree_of_folder(path), str(path))
+    if not made.components and not any(one.is_unknown for one in made.notices):
+        raise BadInput(
+            "has no package database (dpkg, apk, rpm), no lock file and no installed language package",
+            where=str(path),
+            todo="Give the root of a system, or a project's folder.",
+        )
+    return made
+
+
+def _read_file(path: Path) -> Inventory:
     try:
         if path.stat().st_size > LARGEST:
             raise BadInput(f"is larger than {LARGEST >> 20} MB", where=str(path))
         data = path.read_bytes()
+        mode = path.stat().st_mode
     except OSError as e:
         raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
     if format_of(path.name) is not None:
         return read_lock_file(data, str(path))
     if data.lstrip()[:1] == b"{":
         return read_sbom(data, str(path))
+    kept = look(path.name, mode, len(data), lambda size: data[:size])
+    if kept is not None:
+        return Inventory(str(path), list(kept.components), list(kept.notices))
     raise BadInput(
-        "is no root folder, bill of materials (CycloneDX, SPDX as JSON) or lock file known here",
+        "is no root folder, image, bill of materials (CycloneDX, SPDX as JSON), lock file, jar or program known here",
         where=str(path),
     )
+
+
+def _is_tar(path: Path) -> bool:
+    """By content: a plain tar, or anything packed by gzip (which a bill of materials is not)."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    return head[257:262] == b"ustar" or head[:2] == b"\x1f\x8b" or path.name.endswith(".tar")

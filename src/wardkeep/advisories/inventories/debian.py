@@ -1,14 +1,13 @@
-"""Packages of a root file system or host: dpkg's and apk's own databases, and os-release."""
+"""What dpkg's and apk's own databases say, and os-release."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
-from wardkeep.advisories.components import Component, Inventory, Notice
-from wardkeep.advisories.ecosystems import family, of_release
+from wardkeep.advisories.components import Component
+from wardkeep.advisories.ecosystems import family
 from wardkeep.core.errors import BadInput
 
 # Marks in a Debian version of archives that Debian's security team does not keep.
@@ -27,56 +26,31 @@ SIGNED = (
 )
 SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
 BINARY_REBUILD = re.compile(r"\+b\d+$")
-SMALL = 64 << 20
 
 
-def read_root(root: Path) -> Inventory:
-    """Everything of a root folder. Raises BadInput when it has no package database that is understood."""
-    release = os_release(root)
-    ecosystem = of_release(*release)
-    made = Inventory(str(root), release=release)
-    status = root / "var/lib/dpkg/status"
-    parts = root / "var/lib/dpkg/status.d"
-    apk = root / "lib/apk/db/installed"
-    texts: list[str] = []
-    if status.is_file():
-        texts.append(_text(status))
-    if parts.is_dir():
-        texts += [_text(one) for one in sorted(parts.iterdir()) if one.is_file() and one.suffix != ".md5sums"]
-    if texts:
-        if family(ecosystem) not in ("Debian", "Ubuntu"):
-            made.notices.append(
-                Notice(
-                    "no_feed", " ".join(release).strip() or "os-release", "no vendor's data are known for it"
-                )
-            )
-        made.components += of_dpkg("\n\n".join(texts), ecosystem)
-    elif apk.is_file():
-        made.components += of_apk(_text(apk), ecosystem)
-    elif any((root / "var/lib" / name).exists() for name in ("rpm", "rpm/rpmdb.sqlite")):
-        raise BadInput("has an RPM database, which is not read yet", where=str(root))
-    else:
-        raise BadInput(
-            "has no package database (dpkg, apk)", where=str(root), todo="Give the root of a system."
-        )
-    return made
-
-
-def os_release(root: Path) -> tuple[str, str]:
+def parse_os_release(text: str, where: str) -> tuple[str, str]:
     """ID and VERSION_ID; "" for what it does not say."""
-    for name in ("etc/os-release", "usr/lib/os-release"):
-        path = root / name
-        if path.is_file():
-            said: dict[str, str] = {}
-            for line in _text(path).splitlines():
-                key, equals, value = line.partition("=")
-                if equals and not line.startswith("#"):
-                    try:
-                        said[key.strip()] = " ".join(shlex.split(value))
-                    except ValueError:
-                        raise BadInput(f"has the line {line[:60]!r}", where=str(path)) from None
-            return said.get("ID", "").lower(), said.get("VERSION_ID", "")
-    return "", ""
+    said: dict[str, str] = {}
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            try:
+                said[key.strip()] = " ".join(shlex.split(value))
+            except ValueError:
+                raise BadInput(f"has the line {line[:60]!r}", where=where) from None
+    return said.get("ID", "").lower(), said.get("VERSION_ID", "")
+
+
+def unread_dpkg(text: str) -> list[str]:
+    """What of a status file is no whole entry, one sentence each: a package without a version would otherwise be left out."""
+    made = []
+    for block in re.split(r"\n\s*\n", text):
+        said = next(_paragraphs(block), {})
+        if block.strip("\0\n\t ") and not said.get("Package"):
+            made.append(f"an entry names no package: {' '.join(block.split())[:60]!r}")
+        elif said and not said.get("Version") and _is_there(said.get("Status", "install ok installed")):
+            made.append(f"the package {said['Package'][:80]} has no version")
+    return made
 
 
 def of_dpkg(text: str, ecosystem: str) -> list[Component]:
@@ -146,7 +120,7 @@ def of_apk(text: str, ecosystem: str) -> list[Component]:
 
 
 def _is_there(status: str) -> bool:
-    return status.split()[-1] not in ("not-installed", "config-files")
+    return status.split()[-1:] not in (["not-installed"], ["config-files"])
 
 
 def _paragraphs(text: str) -> Iterator[dict[str, str]]:
@@ -159,12 +133,3 @@ def _paragraphs(text: str) -> Iterator[dict[str, str]]:
                 said[key] = value.strip()
         if said:
             yield said
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > SMALL:
-            raise BadInput(f"is larger than {SMALL >> 20} MB", where=str(path))
-        return path.read_text(errors="replace")
-    except OSError as e:
-        raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None

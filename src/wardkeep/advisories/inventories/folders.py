@@ -1,0 +1,66 @@
+"""A folder on the disk as a tree: the root of a system, or a project. Links are not followed, other systems' data not entered."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from wardkeep.advisories.components import Notice
+from wardkeep.advisories.inventories.tree import Tree
+from wardkeep.advisories.inventories.wanted import look
+from wardkeep.core.errors import BadInput
+
+# Of a running system: made by the kernel, or other systems' files.
+LEFT_OUT = frozenset({"proc", "sys", "dev", "run"})
+OTHERS = frozenset({"var/lib/containers", "var/lib/docker", "var/lib/containerd"})
+MOST = 5_000_000
+
+
+def tree_of_folder(root: Path) -> Tree:
+    """Raises BadInput for a folder that cannot be listed; a file or folder inside that cannot becomes a notice."""
+    tree = Tree()
+    left = [""]
+    seen = 0
+    while left:
+        folder = left.pop()
+        try:
+            with os.scandir(root / folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as e:
+            if not folder:
+                raise BadInput(f"cannot be read: {e.strerror}", where=str(root)) from None
+            tree.notices.append(Notice("not_readable", folder, f"the folder cannot be read: {e.strerror}"))
+            continue
+        for entry in entries:
+            path = f"{folder}/{entry.name}".lstrip("/")
+            seen += 1
+            if seen > MOST:
+                raise BadInput(f"holds more than {MOST:,} files", where=str(root))
+            if entry.is_symlink():
+                tree.links[path] = os.readlink(entry.path)
+            elif entry.is_dir():
+                if path in OTHERS:
+                    why = "it holds other systems: give their images as targets of their own"
+                    tree.notices.append(Notice("left_out", path, why))
+                elif entry.name != ".git" and path not in LEFT_OUT:
+                    left.append(path)
+            elif entry.is_file():
+                _look(tree, entry, path)
+    return tree
+
+
+def _look(tree: Tree, entry: os.DirEntry[str], path: str) -> None:
+    def read(size: int) -> bytes:
+        # Without following a link that was put there meanwhile, and without waiting at a pipe.
+        handle = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            return file.read(size)
+
+    try:
+        said = entry.stat(follow_symlinks=False)
+        kept = look(path, said.st_mode, said.st_size, read)
+    except OSError as e:
+        tree.notices.append(Notice("not_readable", path, f"cannot be read: {e.strerror}"))
+        return
+    if kept is not None:
+        tree.files[path] = kept
