@@ -11,7 +11,8 @@ TEST_PACKAGES := python3-venv systemd busybox openssh-server openssh-client sudo
 # Live Debian hosts for the scenarios: containers and virtual machines.
 E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archive-keyring openssh-client iproute2 \
   qemu-system-x86 qemu-utils swtpm e2fsprogs
-BENCH_PACKAGES := $(TEST_PACKAGES)
+# gcc and libdpkg-dev: the yardstick of versions is libdpkg itself.
+BENCH_PACKAGES := $(TEST_PACKAGES) gcc libdpkg-dev
 
 .PHONY: help up test lint e2e bench lock wheel docs screenshots clean
 help: ## list the targets

@@ -28,6 +28,7 @@ PROMISED = {
     "patch_critical": ("15 d", "15 d"),
     "patch_high": ("30 d", "30 d"),
     "vulnerability_scan": ("24 h", "6 months"),
+    "vulnerability_review": ("24 h", "24 h"),
     "penetration_test": ("12 months", "12 months"),
     "backup_age": ("24 h", "48 h"),
     "restore_drill": ("1 month", "1 month"),

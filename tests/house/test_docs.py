@@ -31,6 +31,12 @@ def subcommands(module: str) -> set[str]:
     """The names in a group of commands, read from its source, so that this test stays quick."""
     found = set()
     for node in ast.walk(ast.parse((SRC / "wardkeep" / "cli" / f"{module}.py").read_bytes())):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_typer":
+            found |= {
+                str(k.value.value)
+                for k in node.keywords
+                if k.arg == "name" and isinstance(k.value, ast.Constant)
+            }
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for mark in node.decorator_list:
                 if isinstance(mark, ast.Call) and getattr(mark.func, "attr", "") == "command":

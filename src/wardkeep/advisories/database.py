@@ -19,6 +19,7 @@ from wardkeep.core.errors import Unavailable
 BLOCK = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 FLAWS = msgspec.msgpack.Decoder(list[StoredFlaw])
 UPDATE = "Run `wardkeep vulns update`, or `wardkeep vulns update --from FOLDER` where there is no network."
+FEW = 16  # questions for a flaw's other names
 HELD = 4096  # packages, and blocks of each kind, kept in memory
 
 
@@ -55,6 +56,8 @@ class Database:
         self._packages: dict[str, PackageRows | None] = {}
         self._blocks: dict[int, dict[str, bytes]] = {}
         self._chunks: dict[int, list[StoredFlaw]] = {}
+        self._aliases: dict[int, list[str]] | None = None
+        self._asked_aliases = 0
 
     def close(self) -> None:
         self._db.close()
@@ -85,14 +88,19 @@ class Database:
         return sorted({*found, *(number for (number,) in aliases)})
 
     def aliases(self, number: int) -> list[str]:
-        """Not indexed by flaw: for one flaw at a time."""
+        """Its other names. They are not indexed by flaw: from some number of questions on, all of them are read at once."""
+        self._asked_aliases += 1
+        if self._aliases is None and self._asked_aliases > FEW:
+            self._aliases = self.all_aliases()
+        if self._aliases is not None:
+            return self._aliases.get(number, [])
         return [
             n for (n,) in self._db.execute("SELECT name FROM alias WHERE flaw = ? ORDER BY name", (number,))
         ]
 
     def all_aliases(self) -> dict[int, list[str]]:
         made: dict[int, list[str]] = {}
-        for name, number in self._db.execute("SELECT name, flaw FROM alias"):
+        for name, number in self._db.execute("SELECT name, flaw FROM alias ORDER BY name"):
             made.setdefault(number, []).append(name)
         return made
 

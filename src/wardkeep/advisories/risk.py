@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # Where no score is given: the middle of CVSS's range for the word; "unknown" is held to be high.
@@ -17,9 +18,19 @@ class Risk:
 
 
 def risk_of(
-    label: str, score: float, *, kev: bool, epss: float, ssvc: str, has_fix: bool, exposure: int = 0
+    label: str,
+    score: float,
+    *,
+    kev: bool,
+    epss: float,
+    ssvc: str,
+    has_fix: bool,
+    more: Iterable[tuple[str, float]] = (),
 ) -> Risk:
-    """Severity × 4, known exploitation 40 (else EPSS × 30), SSVC up to 10, a released fix 5, exposure as given; at most 100."""
+    """Severity × 4, known exploitation 40 (else EPSS × 30), SSVC up to 10, a released fix 5, and what `more` says; at most 100.
+
+    `more` is what the caller knows of the places it is installed in, as reasons and points: that something listens, for example.
+    """
     points = [
         (
             f"severity {label} {score if score >= 0 else MIDDLE[label]:g} × 4",
@@ -39,8 +50,7 @@ def risk_of(
         points.append(("SSVC automatable", 3.0))
     if has_fix:
         points.append(("fix released", 5.0))
-    if exposure:
-        points.append(("exposed", float(exposure)))
+    points += more
     total = min(100, round(sum(value for _, value in points)))
     return Risk(
         total,

@@ -10,7 +10,12 @@ from wardkeep.cli.options import Json, State
 
 
 def command(
-    row: Annotated[str, typer.Argument(metavar="ROW", help="system_access, firewall_audit or vm_scans.")],
+    row: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROW", help="system_access, firewall_audit, vm_scans or vulnerability_review."
+        ),
+    ],
     says: Annotated[
         str, typer.Option("--says", metavar="TEXT", help="What was looked at, and what came of it.")
     ],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wardkeep.cli import vulns_review
 from wardkeep.cli.options import Json, State
 from wardkeep.core.errors import BadInput
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from wardkeep.advisories.matching import Deadlines
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
+app.add_typer(vulns_review.app, name="review", help="The review queue, and a reviewer's decisions.")
 FOLDER = "advisories"
 Target = Annotated[
     str, typer.Argument(metavar="[TARGET]", help="A host's name, or a path; else this machine.")

@@ -51,6 +51,9 @@ class Numbers:
     vulnerability_scan: timedelta = field(
         metadata=_doc("hosts and images are scanned for flaws every", "duration")
     )
+    vulnerability_review: timedelta = field(
+        metadata=_doc("what was published about the fleet is reviewed by a person every", "duration")
+    )
     penetration_test: timedelta = field(metadata=_doc("a penetration test is attested every", "duration"))
     backup_age: timedelta = field(metadata=_doc("the newest backup is at most this old", "duration"))
     restore_drill: timedelta = field(metadata=_doc("a backup is restored as a drill every", "duration"))
@@ -174,6 +177,7 @@ HIPAA = Profile(
         patch_critical=15 * DAY,
         patch_high=30 * DAY,
         vulnerability_scan=DAY,
+        vulnerability_review=DAY,
         penetration_test=months(12),
         backup_age=24 * HOUR,
         restore_drill=months(1),

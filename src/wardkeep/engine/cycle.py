@@ -16,6 +16,7 @@ from wardkeep.core.facts import HOST, PLATFORM, Snapshot
 from wardkeep.core.findings import Finding, Verdict
 from wardkeep.engine.assess import assess, not_built, questions
 from wardkeep.engine.findings import Assessment, Turn, deadlines, record
+from wardkeep.engine.flaw_review.inventory import note_inventories
 from wardkeep.engine.hosts import list_hosts, note_looks
 from wardkeep.engine.known_flaws import with_known_flaws
 from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
@@ -184,6 +185,7 @@ def record_looks(
     ]
     recorded = record(platform.store, given, deadlines(platform.config.numbers))
     note_looks(platform, snapshots)
+    note_inventories(platform, snapshots)
     checked = [
         Checked(one.host, snapshot.problem, tuple(one.found), one.entry or 0)
         for snapshot, one in zip(snapshots, given, strict=True)

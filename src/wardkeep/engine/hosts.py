@@ -14,6 +14,7 @@ from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import PLATFORM, Snapshot
 from wardkeep.core.profiles import did_you_mean
 from wardkeep.engine.findings import retire_host
+from wardkeep.engine.flaw_review.inventory import forget_host
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.fleet import Host
 from wardkeep.store.schema import hosts
@@ -79,6 +80,7 @@ def remove_host(platform: Platform, name: str, actor: str) -> None:
     platform.record("host", actor, body, subject={"host": name})
     with platform.store.begin() as connection:
         connection.execute(delete(hosts).where(hosts.c.name == name))
+        forget_host(connection, name)
     retire_host(platform.store, name, at)
 
 

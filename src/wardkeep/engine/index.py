@@ -1,7 +1,7 @@
 """The database as an index of the ledger: caught up with it after a kill, made again from it when lost or doubted.
 
-Made from the ledger alone: findings with their history, the rows' states and days, waivers, drills, reviews, plans
-and what became of them, and the list of entries. Not in the ledger, and so only in a backup: secrets of sign-in, identities and labels of hosts, messages that
+Made from the ledger alone: findings with their history, the rows' states and days, waivers, drills, reviews, the flaws under
+review, plans and what became of them, and the list of entries. Not in the ledger, and so only in a backup: secrets of sign-in, identities and labels of hosts, messages that
 wait for delivery.
 """
 
@@ -20,11 +20,14 @@ from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.engine.apply.retold import retell_apply, retell_plan
 from wardkeep.engine.deadlines import deadlines
 from wardkeep.engine.findings import Assessment, record, retire_host
+from wardkeep.engine.flaw_review import KIND as FLAW
+from wardkeep.engine.flaw_review.cases import retell as retell_flaws
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.row_states import GONE
 from wardkeep.engine.schedules import REVIEW, REVIEWS, review_number
 from wardkeep.store import textindex
 from wardkeep.store.bulk import upsert
+from wardkeep.store.flaw_tables import flaw_assets, flaw_cases
 from wardkeep.store.schema import (
     applies,
     drills,
@@ -44,7 +47,7 @@ from wardkeep.store.schema import (
 CHUNK = 50  # entries taken in with one transaction
 REBUILT = (
     *(findings, finding_history, tallies, totals, row_states, row_days, strips, waivers, drills),
-    *(applies, plans, entries),  # in the order in which they can go
+    *(flaw_cases, flaw_assets, applies, plans, entries),  # in the order in which they can go
 )
 Entry = Mapping[str, Any]
 
@@ -151,6 +154,8 @@ def _take_in(platform: Platform, chunk: list[Entry]) -> None:
                 _drill(connection, entry)
             elif entry["kind"] == "review":
                 _review(platform, connection, entry)
+            elif entry["kind"] == FLAW:
+                retell_flaws(platform, connection, entry)
             elif entry["kind"] == "plan":
                 retell_plan(platform, connection, entry)
             elif entry["kind"] == "apply":

@@ -3,6 +3,7 @@
     platform-alerts     {"channels": [{"name", "least_severity", "last_try", "last_ok", "problem"}], "undelivered": N}
     platform-schedules  {"duties": [{"kind", "control", "cadence_seconds", "last_done", "next_due", "late_on": [host, …]}]}
     platform-ledger     {"origin", "size", "last_at", "root"}
+    platform-flaws      {"problem", "built", "feeds", "hosts", "unseen", "cases": [{"flaw", "package", "decision", …}], …}
     platform-allowlist  {"file", "text", "providers": [{"provider", "networks"}], "campaign": null or {"name", "state", …}}
 
 Times are UTC in ISO 8601, null for never.
@@ -23,6 +24,7 @@ from wardkeep.core.facts import PLATFORM, Answer, Question, Snapshot
 from wardkeep.engine.allowlist_review import campaigns
 from wardkeep.engine.channels import channels
 from wardkeep.engine.declared import allowlist_path, declared_text, provider_ranges
+from wardkeep.engine.flaw_review.told import tell_flaws
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.schedules import duties
 from wardkeep.store.schema import deliveries
@@ -133,4 +135,5 @@ ANSWERS: Mapping[str, Callable[[Platform, datetime], dict[str, Any]]] = {
     "platform-schedules": _schedules,
     "platform-ledger": _ledger,
     "platform-allowlist": _allowlist,
+    "platform-flaws": tell_flaws,
 }

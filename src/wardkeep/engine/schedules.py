@@ -29,6 +29,7 @@ REVIEWS: Mapping[str, str] = {
     "system_access": "access_review",
     "firewall_audit": "firewall_audit",
     "vm_scans": "penetration_test",
+    "vulnerability_review": "vulnerability_review",
 }
 AHEAD = timedelta(minutes=5)  # an act this far in the future means that the clock was set back since
 
@@ -114,8 +115,19 @@ def due(platform: Platform, kind: str, now: datetime | None = None) -> list[Duty
     )
 
 
-def attest(platform: Platform, control: str, *, says: str, by: str, now: datetime | None = None) -> int:
-    """A person says that a review was done; returns the ledger's index. Raises BadInput for a row without one."""
+def attest(
+    platform: Platform,
+    control: str,
+    *,
+    says: str,
+    by: str,
+    now: datetime | None = None,
+    more: Mapping[str, int] | None = None,
+) -> int:
+    """A person says that a review was done; returns the ledger's index. Raises BadInput for a row without one.
+
+    `more` are counts of what there was to review.
+    """
     now = now or datetime.now(UTC)
     said = " ".join(says.split())
     if control not in REVIEWS:
@@ -126,7 +138,7 @@ def attest(platform: Platform, control: str, *, says: str, by: str, now: datetim
         raise BadInput("a review needs a sentence: what was looked at, and what came of it")
     duties(platform, now)  # the duty's row exists from here on
     entry = platform.record(
-        "review", by, {"says": said, "done": timestamp(now)}, subject={"control": control}
+        "review", by, {**(more or {}), "says": said, "done": timestamp(now)}, subject={"control": control}
     )
     key = f"{REVIEW}:{control}"
     with platform.store.begin() as connection:
@@ -166,11 +178,22 @@ def _duty(
     starts: Mapping[str, datetime],
     now: datetime,
 ) -> Duty:
-    each = [Late(name, last, (last or starts[name]) + cadence) for name, last in done.items()]
+    # A person's act is due by the end of its day: who reviews at nine every morning is never late at half past nine.
+    spare = day_end if kind == REVIEW else _same
+    each = [Late(name, last, spare((last or starts[name]) + cadence)) for name, last in done.items()]
     each.sort(key=lambda one: (one.due, one.host))
     oldest = each[0]
     last = None if any(one.last is None for one in each) else oldest.last
     return Duty(kind, control, cadence, last, oldest.due, tuple(one for one in each if one.due < now))
+
+
+def day_end(at: datetime) -> datetime:
+    """The last microsecond of that day, UTC."""
+    return at.astimezone(UTC).replace(hour=23, minute=59, second=59, microsecond=999_999)
+
+
+def _same(at: datetime) -> datetime:
+    return at
 
 
 def _finding(duty: Duty, now: datetime) -> Finding:

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from wardkeep.store import flaw_tables  # noqa: F401  its tables belong to the metadata
 from wardkeep.store.schema import metadata
 
 context.configure(

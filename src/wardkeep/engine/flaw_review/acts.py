@@ -1,0 +1,112 @@
+"""What a reviewer does: decide about cases, and say that the day's review was done. Each act is in the ledger before it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from wardkeep.core.errors import BadInput
+from wardkeep.engine.flaw_review import KIND, ROW
+from wardkeep.engine.flaw_review.cases import Case, Key, decide, read_cases
+from wardkeep.engine.flaw_review.queue import refresh
+from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.engine.schedules import attest
+
+MOST_AT_ONCE = 1_000
+LONGEST_TEXT = 2_000
+
+
+def find_cases(platform: Platform, names: Sequence[str], *, closed: bool = False) -> list[Case]:
+    """The open cases of these names: a flaw (by any of its names), or `FLAW:PACKAGE` for one package only.
+
+    Raises BadInput for a name that no open case has. Brings the queue up to date first.
+    """
+    refresh(platform)
+    with platform.store.read() as connection:
+        known = read_cases(platform, connection, closed=closed)
+    found: dict[Key, Case] = {}
+    for name in names:
+        flaw, _, package = name.partition(":")
+        if flaw.lower().startswith("cve-"):
+            flaw = flaw.upper()
+        here = [
+            case
+            for case in known
+            if flaw in (case.flaw, *case.told.get("aliases", ())) and package in ("", case.package)
+        ]
+        if not here:
+            raise BadInput(
+                "no flaw of this name concerns the fleet now", where=name, todo="See `wardkeep vulns review`."
+            )
+        found |= {case.key: case for case in here}
+    if len(found) > MOST_AT_ONCE:
+        raise BadInput(f"at most {MOST_AT_ONCE:,} cases are decided at once")
+    return list(found.values())
+
+
+def accept(
+    platform: Platform, cases: Sequence[Case], *, by: str, says: str = "", now: datetime | None = None
+) -> int:
+    """Take notice: the fix comes with the next patching, before the clock ends. Returns the ledger's index."""
+    return _decide(platform, cases, "accepted", {"says": text(says)}, by, now)
+
+
+def reopen(
+    platform: Platform, cases: Sequence[Case], *, by: str, says: str, now: datetime | None = None
+) -> int:
+    """Take a decision back: the cases are undecided again."""
+    if any(not case.decision for case in cases):
+        raise BadInput("nothing is decided about this", where=_names(cases))
+    return _decide(platform, cases, "", {"says": said("reason", says)}, by, now)
+
+
+def done(platform: Platform, *, says: str, by: str, now: datetime | None = None) -> int:
+    """The day's review was done: what was open, new and undecided then stands beside it in the ledger."""
+    now = now or datetime.now(UTC)
+    with platform.store.read() as connection:
+        cases = read_cases(platform, connection)
+    body = {"open": len(cases), "undecided": sum(not case.decision for case in cases)}
+    return attest(platform, ROW, says=says, by=by, now=now, more=body)
+
+
+def _decide(
+    platform: Platform,
+    cases: Sequence[Case],
+    decision: str,
+    told: dict[str, Any],
+    by: str,
+    now: datetime | None,
+) -> int:
+    now = now or datetime.now(UTC)
+    if not cases:
+        raise BadInput("no case is named", todo="See `wardkeep vulns review`.")
+    if any(case.closed for case in cases):
+        raise BadInput("this case is closed: nothing of the fleet has the flaw", where=_names(cases))
+    keys = [case.key for case in cases]
+    body: dict[str, Any] = {"act": decision or "reopened", "decision": decision, "at": timestamp(now)}
+    body |= {"cases": [list(key) for key in keys], "said": told}
+    with platform.store.begin() as connection:
+        platform.store.lock(connection, KIND)
+        entry = platform.record(KIND, by, body, subject={"control": ROW})
+        decide(connection, keys, decision, now, by, told, entry)
+    return entry
+
+
+def said(what: str, given: str) -> str:
+    """A text that must be there. Raises BadInput."""
+    made = text(given)
+    if not made:
+        raise BadInput(f"the {what} must be said")
+    return made
+
+
+def text(given: str) -> str:
+    made = " ".join(given.split())
+    if len(made) > LONGEST_TEXT:
+        raise BadInput(f"a text is longer than {LONGEST_TEXT:,} characters")
+    return made
+
+
+def _names(cases: Sequence[Case]) -> str:
+    return ", ".join(f"{case.flaw} {case.package}" for case in cases[:3])

@@ -1,0 +1,319 @@
+"""The queue: what is installed on the fleet held against the advisories, and the difference to what was known put on record.
+
+A case opens when a flaw concerns some host, and ends on a host when a later look shows another version there (fixed), when the
+data no longer say so of the same version (withdrawn), or when the host left. What the vendor calls minor is counted, not queued,
+unless it is known to be exploited.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from wardkeep.advisories.components import Component, Inventory
+from wardkeep.advisories.coverage import unasked
+from wardkeep.advisories.database import Database
+from wardkeep.advisories.matching import WORST, Deadlines, Match, Matcher, State
+from wardkeep.advisories.risk import risk_of
+from wardkeep.advisories.updating import FILE
+from wardkeep.core.errors import Unavailable
+from wardkeep.engine.flaw_review.cases import ASSET_FACTS, FACTS, Key, put_changes
+from wardkeep.engine.flaw_review.inventory import (
+    HostInventory,
+    every_place,
+    hosts_of,
+    known_inventories,
+)
+from wardkeep.engine.platform import Platform
+from wardkeep.store.flaw_tables import flaw_assets, flaw_cases
+from wardkeep.store.schema import hosts, settings
+
+FOLDER = "advisories"
+STATE = "flaw_review"  # in the settings: what the queue was last made from
+FIXED, WITHDRAWN, LEFT = "fixed", "withdrawn", "left"
+LISTENS, LISTENS_UNKNOWN = 15.0, 7.0  # points of risk
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh found. `problem` says why it could not be made; then nothing changed. `minor`: called minor by the vendor."""
+
+    problem: str = ""
+    opened: int = 0
+    joined: int = 0
+    fixed: int = 0
+    ended: int = 0
+    minor: int = 0
+    entry: int | None = None
+
+
+@dataclass
+class _Found:
+    """A flaw in a package as it is now: by host, with the match that says so."""
+
+    by_host: dict[str, Match] = field(default_factory=dict)
+
+
+def refresh(platform: Platform, now: datetime | None = None) -> Refreshed:
+    """Bring the queue up to the newest looks and advisories. Does nothing when neither changed since the last time."""
+    now = now or datetime.now(UTC)
+    try:
+        db = Database(platform.folder / FOLDER / FILE)
+    except Unavailable as e:
+        return Refreshed(problem=f"{e.what.rstrip('.')}. {e.todo}")
+    try:
+        with platform.store.begin() as connection:
+            platform.store.lock(connection, STATE)
+            return _refresh(platform, connection, db, now)
+    finally:
+        db.close()
+
+
+def _refresh(platform: Platform, connection: Connection, db: Database, now: datetime) -> Refreshed:
+    fleet = set(connection.execute(select(hosts.c.name)).scalars())
+    looks = {name: one for name, one in known_inventories(connection).items() if name in fleet}
+    made_from = _digest(db, fleet, looks)
+    last = connection.execute(select(settings.c.value).where(settings.c.key == STATE)).scalar() or {}
+    if last.get("made_from") == made_from:
+        return Refreshed(minor=int(last["minor"]))
+    found, minor = _match(platform, connection, db, looks)
+    unsure = _not_told(connection, db, now)
+    changes = _Changes(connection, now, fleet, looks, found, unsure)
+    cases, assets = changes.made()
+    entry = None
+    if cases or assets:
+        body = {"act": "queue", "built": db.meta["built"], "hosts": len(looks), **changes.counts}
+        entry = put_changes(platform, cases, assets, body, connection)
+    value = {"made_from": made_from, "minor": minor, "at": now.isoformat(), "built": db.meta["built"]}
+    if last:
+        where = settings.c.key == STATE
+        connection.execute(update(settings).where(where).values(value=value, changed=now))
+    else:
+        connection.execute(insert(settings).values(key=STATE, value=value, changed=now))
+    return Refreshed("", **changes.counts, minor=minor, entry=entry)
+
+
+def last_refresh(connection: Connection) -> Mapping[str, Any]:
+    """`at`, `built` and `minor` of the last refresh; empty before the first."""
+    value = connection.execute(select(settings.c.value).where(settings.c.key == STATE)).scalar()
+    return value or {}
+
+
+def _digest(db: Database, fleet: set[str], looks: Mapping[str, HostInventory]) -> str:
+    told = [db.meta["built"], str(db.path.stat().st_mtime_ns), *sorted(fleet)]
+    told += [f"{one.host} {one.digest} {one.exposed}" for _, one in sorted(looks.items())]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _match(
+    platform: Platform, connection: Connection, db: Database, looks: Mapping[str, HostInventory]
+) -> tuple[dict[Key, _Found], int]:
+    """Each package version is held against its rows once, whatever the number of hosts that have it."""
+    matcher = Matcher(db, Deadlines.of(platform.config.numbers))
+    hits: list[tuple[int, Match]] = []
+    minor: set[Key] = set()
+    for number, component in every_place(connection):
+        for match in matcher.matches([component]):
+            if match.state is State.IGNORED and not match.kev:
+                minor.add((match.id, component.name))
+            else:
+                hits.append((number, match))
+    having = hosts_of(connection, {number for number, _ in hits})
+    found: dict[Key, _Found] = {}
+    for number, match in hits:
+        for host in having.get(number, ()):
+            if host in looks:
+                one = found.setdefault((match.id, match.component.name), _Found())
+                held = one.by_host.get(host)
+                if held is None or WORST.index(match.state) < WORST.index(held.state):
+                    one.by_host[host] = match
+    return found, len(minor - set(found))
+
+
+def _not_told(connection: Connection, db: Database, now: datetime) -> bool:
+    """Whether the data do not cover all that is installed: then the silence about a flaw does not end it."""
+    ecosystems = {component.ecosystem for _, component in every_place(connection)}
+    given = Inventory("", [Component(ecosystem, "", "") for ecosystem in ecosystems])
+    return bool(unasked(db, given, now)) if ecosystems else True
+
+
+class _Changes:
+    """What is there now, held against what the tables know."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        now: datetime,
+        fleet: set[str],
+        looks: Mapping[str, HostInventory],
+        found: Mapping[Key, _Found],
+        unsure: bool,
+    ) -> None:
+        self.now, self.fleet, self.looks, self.found, self.unsure = now, fleet, looks, found, unsure
+        self.counts = {"opened": 0, "joined": 0, "fixed": 0, "ended": 0}
+        rows = connection.execute(select(flaw_cases)).mappings()
+        self.cases: dict[Key, Mapping[str, Any]] = {(row["flaw"], row["package"]): dict(row) for row in rows}
+        self.assets: dict[Key, dict[str, Mapping[str, Any]]] = {}
+        a = flaw_assets.c
+        for row in connection.execute(select(flaw_assets).where(a.closed.is_(None))).mappings():
+            self.assets.setdefault((row["flaw"], row["package"]), {})[row["host"]] = dict(row)
+        i = every_place(connection)
+        numbers = hosts_of(connection, {n for n, c in i if (c.name) in {k[1] for k in self.assets}})
+        self.versions = {
+            (host, component.name, component.version)
+            for number, component in i
+            for host in numbers.get(number, ())
+        }
+
+    def made(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Rows of cases and of assets that changed."""
+        cases: list[dict[str, Any]] = []
+        assets: list[dict[str, Any]] = []
+        for key in sorted(set(self.found) | set(self.assets)):
+            one = self.found.get(key, _Found())
+            had = self.assets.get(key, {})
+            ended = [row for host, row in had.items() if host not in one.by_host]
+            over = [self._ended(row) for row in sorted(ended, key=lambda row: row["host"])]
+            stays = [
+                row
+                for row, made in zip(sorted(ended, key=lambda r: r["host"]), over, strict=True)
+                if made is None
+            ]
+            assets += [made for made in over if made is not None]
+            for host, match in sorted(one.by_host.items()):
+                row = self._asset(key, host, match, had.get(host))
+                if row is not None:
+                    assets.append(row)
+            case = self._case(key, one, stays, [made for made in over if made is not None])
+            if case is not None:
+                cases.append(case)
+        return cases, assets
+
+    def _ended(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """An asset that is not among those found any more; None where nobody can say that it ended."""
+        host = row["host"]
+        if host not in self.fleet:
+            how = LEFT
+        elif host not in self.looks:
+            return None
+        elif (host, row["package"], row["version"]) not in self.versions:
+            how = FIXED
+        elif self.unsure:
+            return None
+        else:
+            how = WITHDRAWN
+        self.counts["fixed" if how == FIXED else "ended"] += 1
+        made = {name: row[name] for name in ("flaw", "package", "host", *ASSET_FACTS)}
+        return {**made, "closed": self.looks[host].at if how == FIXED else self.now, "how": how}
+
+    def _asset(
+        self, key: Key, host: str, match: Match, had: Mapping[str, Any] | None
+    ) -> dict[str, Any] | None:
+        facts = {"version": match.component.version, "fixed": match.fixed, "state": match.state.value}
+        if had is not None and all(had[name] == value for name, value in facts.items()):
+            return None
+        if had is None:
+            self.counts["joined"] += 1
+        opened = had["opened"] if had is not None else self.now
+        return {
+            "flaw": key[0],
+            "package": key[1],
+            "host": host,
+            **facts,
+            "opened": opened,
+            "closed": None,
+            "how": "",
+        }
+
+    def _case(
+        self,
+        key: Key,
+        one: _Found,
+        stays: Sequence[Mapping[str, Any]],
+        over: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Any] | None:
+        known = self.cases.get(key)
+        is_open = known is not None and known["closed"] is None
+        if not one.by_host:
+            if not is_open or known is None:
+                return None
+            if stays:
+                return None
+            ways = {row["how"] for row in over}
+            how = FIXED if FIXED in ways else WITHDRAWN if WITHDRAWN in ways else LEFT
+            kept = {name: known[name] for name in ("flaw", "package", *FACTS)}
+            closed = max((row["closed"] for row in over), default=self.now)
+            return {**kept, "hosts": 0, "closed": closed, "how": how, "anew": False}
+        facts = case_facts(one.by_host.values(), len(one.by_host) + len(stays), self._listening(one))
+        if is_open and known is not None and all(known[name] == value for name, value in facts.items()):
+            return None
+        if not is_open:
+            self.counts["opened"] += 1
+        opened = known["opened"] if is_open and known is not None else self.now
+        made = {"flaw": key[0], "package": key[1], **facts, "opened": opened, "closed": None, "how": ""}
+        return {**made, "anew": not is_open}
+
+    def _listening(self, one: _Found) -> tuple[dict[str, str], int]:
+        """Host → where the package listens there, and of how many hosts that is not known."""
+        told, unknown = {}, 0
+        for host, match in sorted(one.by_host.items()):
+            exposed = self.looks[host].exposed
+            if exposed is None:
+                unknown += 1
+            elif match.component.name in exposed:
+                told[host] = exposed[match.component.name]
+        return told, unknown
+
+
+def case_facts(matches: Iterable[Match], count: int, listening: tuple[dict[str, str], int]) -> dict[str, Any]:
+    """What is kept of a case: the most pressing of its matches speaks for it."""
+    some = sorted(matches, key=lambda one: (WORST.index(one.state), -one.risk.value, one.component.version))
+    first = some[0]
+    risk = risk_of(
+        first.severity,
+        first.score if first.score is not None else -1.0,
+        kev=bool(first.kev),
+        epss=first.epss if first.epss is not None else -1.0,
+        ssvc=first.ssvc,
+        has_fix=first.state is State.FIX_AVAILABLE,
+        more=_exposure(listening, len(some)),
+    )
+    told = {
+        "aliases": list(first.aliases),
+        "summary": first.summary,
+        "advisory": first.advisory,
+        "published": first.published,
+        "severity_source": first.severity_source,
+        "score": first.score,
+        "epss": first.epss,
+        "ssvc": first.ssvc,
+        "because": risk.because,
+        "why": first.why,
+        "fixed": sorted({one.fixed for one in some if one.fixed}),
+        "ecosystems": sorted({one.component.ecosystem for one in some}),
+        "listens": listening[0],
+    }
+    return {
+        "state": first.state.value,
+        "severity": first.severity,
+        "exploited": first.kev,
+        "risk": risk.value,
+        "since": min(one.since for one in some if one.state is first.state).isoformat(),
+        "hosts": count,
+        "told": told,
+    }
+
+
+def _exposure(listening: tuple[dict[str, str], int], of: int) -> list[tuple[str, float]]:
+    told, unknown = listening
+    if told:
+        ports = ", ".join(sorted(set(told.values()))[:3])
+        return [(f"listens to the network on {len(told)} of {of} hosts ({ports})", LISTENS)]
+    if unknown:
+        return [(f"whether it listens is not known on {unknown} of {of} hosts", LISTENS_UNKNOWN)]
+    return []

@@ -1,0 +1,123 @@
+"""`wardkeep vulns review` as a person types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.engine.flaws_world import NEW, OLD, add_hosts, give_feeds, look, seen
+
+from wardkeep.cli import main
+from wardkeep.engine.platform import Platform, open_platform
+
+
+class Run:
+    """A command in the platform's folder; `status`, `out`, `err` are of the last one."""
+
+    def __init__(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.state, self.capsys = state, capsys
+        self.status, self.out, self.err = -1, "", ""
+
+    def __call__(self, *words: str | Path) -> Any:
+        self.status = 0
+        try:
+            main(["vulns", *map(str, words), "--state", str(self.state)])
+        except SystemExit as ended:
+            self.status = int(ended.code or 0)
+        self.out, self.err = self.capsys.readouterr()
+        return json.loads(self.out) if "--json" in words and self.out else None
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Platform]:
+    with open_platform(tmp_path / "state", create=True) as made:
+        yield made
+
+
+@pytest.fixture
+def run(place: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """With today's feeds and two hosts."""
+    now = datetime.now(UTC)
+    give_feeds(place, tmp_path, now)
+    add_hosts(place, "app-1", "app-2")
+    seen(
+        place,
+        look("app-1", {"openssl": OLD}, now, listens={"openssl": 443}),
+        look("app-2", {"openssl": OLD}, now),
+    )
+    return Run(place.folder, capsys)
+
+
+def test_the_queue_is_listed_the_riskiest_first(run: Run) -> None:
+    told = run("review", "--json")
+    assert (run.status, told["open"], told["undecided"], told["minor"]) == (1, 4, 4, 1)
+    risks = [case["risk"] for case in told["cases"]]
+    assert risks == sorted(risks, reverse=True)
+    first = told["cases"][0]
+    assert (first["id"], first["hosts"], first["overdue"], first["listens"]) == (
+        "CVE-2026-0001",
+        2,
+        True,
+        {"app-1": "443/tcp"},
+    )
+    run("review")
+    assert "d late" in run.out
+    assert "4 flaws concern the fleet, 4 undecided, 1 late; 1 more are called minor" in run.out
+
+
+def test_a_decision_is_followed_by_the_row_at_once(run: Run, place: Platform) -> None:
+    told = run("review", "accept", "DSA-9001-1", "--says", "tonight", "--json")
+    (case,) = told["cases"]
+    assert (case["id"], case["decision"], case["said"]["says"]) == ("CVE-2026-0001", "accepted", "tonight")
+    (entry,) = place.ledger.read(told["entry"], told["entry"] + 1)
+    assert (entry["kind"], entry["body"]["cases"]) == ("flaw", [["CVE-2026-0001", "openssl"]])
+    told = run("review", "--undecided", "--json")
+    assert "CVE-2026-0001" not in {case["id"] for case in told["cases"]}
+    run("review", "show", "CVE-2026-0001")
+    assert "accepted by operator:" in run.out
+    assert "app-2" in run.out
+    run("review", "reopen", "CVE-2026-0001", "--says", "it failed")
+    assert run("review", "show", "CVE-2026-0001", "--json")[0]["decision"] is None
+
+
+def test_the_days_review_is_put_on_record(run: Run, place: Platform) -> None:
+    told = run("review", "done", "--says", "All seen.", "--json")
+    (entry,) = place.ledger.read(told["entry"], told["entry"] + 1)
+    assert (entry["kind"], entry["body"]["says"], entry["body"]["undecided"]) == ("review", "All seen.", 0)
+
+
+def test_a_patched_fleet_has_nothing_late(run: Run, place: Platform) -> None:
+    run("review", "--json")
+    now = datetime.now(UTC)
+    seen(place, *(look(name, {"openssl": NEW}, now) for name in ("app-1", "app-2")))
+    told = run("review", "--all", "--json")
+    fixed = {case["id"]: case["how"] for case in told["cases"] if case["closed"]}
+    assert fixed == {"CVE-2026-0001": "fixed"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("review", "accept", "CVE-1999-0001"),
+        ("review", "accept"),
+        ("review", "reopen", "CVE-2026-0001", "--says", "x"),
+        ("review", "done", "--says", " "),
+    ],
+)
+def test_wrong_use_is_one_line(run: Run, words: tuple[str, ...]) -> None:
+    run("review", "--json")
+    run(*words)
+    assert run.status == 2
+    assert "Traceback" not in run.err
+
+
+def test_without_a_database_the_queue_is_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    open_platform(tmp_path / "bare", create=True).close()
+    run = Run(tmp_path / "bare", capsys)
+    told = run("review", "--json")
+    assert (run.status, told["cases"]) == (3, [])
+    assert "wardkeep vulns update" in told["problem"]
