@@ -58,7 +58,7 @@ def _go(data: bytes, at: int, path: str) -> Found:
             rows[-1] = rest
         elif kind in ("mod", "dep") and len(rest) >= 2:
             rows.append(rest)
-    if not modules:
+    if not rows:
         notices.append(Notice("not_readable", path, "it is a Go program without its list of modules"))
     for name, release, *_ in rows:
         if release.startswith("v"):

@@ -12,7 +12,14 @@ from wardkeep.core.errors import BadInput
 
 # Of a running system: made by the kernel, or other systems' files.
 LEFT_OUT = frozenset({"proc", "sys", "dev", "run"})
-OTHERS = frozenset({"var/lib/containers", "var/lib/docker", "var/lib/containerd"})
+OTHERS = frozenset({"var/lib/docker", "var/lib/containerd"})
+STORAGE = frozenset({"overlay-images", "overlay-layers"})  # of podman, anybody's
+DATABASES = (
+    "var/lib/dpkg/status",
+    "lib/apk/db/installed",
+    "usr/lib/sysimage/rpm/rpmdb.sqlite",
+    "var/lib/rpm/rpmdb.sqlite",
+)
 MOST = 5_000_000
 
 
@@ -31,6 +38,10 @@ def tree_of_folder(root: Path) -> Tree:
                 raise BadInput(f"cannot be read: {e.strerror}", where=str(root)) from None
             tree.notices.append(Notice("not_readable", folder, f"the folder cannot be read: {e.strerror}"))
             continue
+        if folder and (folder in OTHERS or _is_other_system(root, folder, {entry.name for entry in entries})):
+            why = "it is another system, or holds some: give it as a target of its own"
+            tree.notices.append(Notice("left_out", folder, why))
+            continue
         for entry in entries:
             path = f"{folder}/{entry.name}".lstrip("/")
             seen += 1
@@ -39,14 +50,18 @@ def tree_of_folder(root: Path) -> Tree:
             if entry.is_symlink():
                 tree.links[path] = os.readlink(entry.path)
             elif entry.is_dir():
-                if path in OTHERS:
-                    why = "it holds other systems: give their images as targets of their own"
-                    tree.notices.append(Notice("left_out", path, why))
-                elif entry.name != ".git" and path not in LEFT_OUT:
+                if entry.name != ".git" and path not in LEFT_OUT:
                     left.append(path)
             elif entry.is_file():
                 _look(tree, entry, path)
     return tree
+
+
+def _is_other_system(root: Path, folder: str, names: set[str]) -> bool:
+    """A root below this one, as of a chroot, or an engine's storage of images."""
+    if names >= STORAGE:
+        return True
+    return bool(names & {"var", "lib", "usr"}) and any((root / folder / one).is_file() for one in DATABASES)
 
 
 def _look(tree: Tree, entry: os.DirEntry[str], path: str) -> None:

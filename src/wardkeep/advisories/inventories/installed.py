@@ -18,7 +18,7 @@ GEM_FIELD = re.compile(r"""^\s*s\.(name|version)\s*=\s*["']([^"']+)["']""", re.M
 def python(data: bytes) -> Found:
     """METADATA or PKG-INFO (core metadata specification): fields as in a mail's head."""
     head = data.decode("utf-8", "replace").replace("\r\n", "\n").partition("\n\n")[0]
-    said = dict(re.findall(r"^(Name|Version): *(.+?) *$", head, re.M))
+    said = dict(re.findall(r"^(Name|Version):[ \t]*(\S.*?)[ \t]*$", head, re.M))
     yield said.get("Name", ""), said.get("Version", "")
 
 

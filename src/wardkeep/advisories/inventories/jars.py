@@ -12,7 +12,7 @@ from wardkeep.advisories.components import Component, Notice
 ENDINGS = frozenset({".jar", ".war", ".ear", ".hpi", ".par", ".kar"})
 DEEPEST = 4
 MEMBERS = 200_000
-UNPACKED = 1 << 30
+UNPACKED = 512 << 20
 PROPERTIES = 64 << 10
 
 

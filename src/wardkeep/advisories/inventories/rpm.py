@@ -50,6 +50,9 @@ def read_rpm(data: bytes) -> list[RpmPackage]:
 
 def _sqlite(data: bytes) -> Iterator[bytes]:
     # In memory there is no write-ahead log: the marks that ask for one are set to the plain form (sqlite.org/fileformat2, 18 and 19).
+    size, pages = struct.unpack_from(">H", data, 16)[0], struct.unpack_from(">I", data, 28)[0]
+    if len(data) < (65536 if size == 1 else size) * pages:
+        raise ValueError("it is cut")
     plain = data[:18] + b"\x01\x01" + data[20:]
     db = sqlite3.connect(":memory:")
     try:

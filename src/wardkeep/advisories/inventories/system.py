@@ -73,6 +73,8 @@ def _dpkg(tree: Tree, made: Inventory, ecosystem: str, owned: set[str]) -> bool:
     made.components += found
     for path, text in decoded:
         made.notices += [Notice("not_readable", path, why) for why in unread_dpkg(text)]
+    if status and not status.endswith(b"\n"):
+        made.notices.append(Notice("not_readable", texts[0][0], "ends in the middle of a line: it is cut"))
     if not found:
         made.notices.append(Notice("not_readable", texts[0][0], "names not one installed package"))
     made.notices += other_archives(tree)

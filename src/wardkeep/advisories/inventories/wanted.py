@@ -25,10 +25,6 @@ SYSTEM = {
     "usr/lib/apk/db/installed": LARGE,
     **{f"{folder}/{name}": 4 * LARGE for folder in RPM_FOLDERS for name in RPM_FILES},
 }
-FOLDERS = {
-    "var/lib/dpkg/status.d": SMALL,
-    "etc/apt/sources.list.d": SMALL,
-}
 # Of these the first lines say all: the rest is the description.
 HEADS = re.compile(r"\.(dist-info/METADATA|egg-info/PKG-INFO|egg-info)$")
 HEAD = 64 << 10
@@ -45,8 +41,10 @@ def most_bytes(path: str) -> int:
     folder, _, name = path.rpartition("/")
     if path in SYSTEM:
         return SYSTEM[path]
-    if folder in FOLDERS:
-        return FOLDERS[folder]
+    if folder == "var/lib/dpkg/status.d":
+        return SMALL
+    if folder == "etc/apt/sources.list.d":
+        return SMALL if name.endswith((".list", ".sources")) else 0  # apt reads no others
     if folder == "var/lib/dpkg/info":
         return LARGE if name.endswith(".list") else 0
     if HEADS.search(path):
@@ -66,7 +64,7 @@ def look(path: str, mode: int, size: int, read: Callable[[int], bytes]) -> Kept 
             return _too_large(path, most)
         return Kept(read(min(size, most)))
     is_jar = PurePosixPath(path).suffix.lower() in JARS
-    is_program = mode & 0o111 and size > 1024 and not LIBRARY.search(path.rpartition("/")[2])
+    is_program = mode & 0o111 and size > len(ELF) and not LIBRARY.search(path.rpartition("/")[2])
     if is_jar:
         if size > PROGRAM:
             return _too_large(path, PROGRAM)
