@@ -12,8 +12,10 @@ from wardkeep.core.changes import Cannot, Change, Step
 from wardkeep.core.control import Control, Rule
 from wardkeep.core.facts import HOST, PLATFORM, Fact, Question, Snapshot, Unknown
 from wardkeep.core.findings import Finding, Seen, Severity, Verdict
+from wardkeep.core.memo import Memo
 
 WHOLE_SUBJECT = "host"
+_judged = Memo(32 << 20)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def see(rule: Rule, snapshot: Snapshot, policy: Any) -> list[Seen]:
     if isinstance(given, Blind):
         return [Seen(Verdict.UNKNOWN, WHOLE_SUBJECT, str(given), _look_again(snapshot))]
     try:
-        seen = list(rule.check(**given))
+        seen = _seen_before(rule, given, snapshot)
     # A defect in a check must cost only its own rule, and must be seen; it is never allowed to look clean.
     except Exception as e:  # noqa: BLE001
         why = f"the check itself failed ({type(e).__name__}); please report this as a defect"
@@ -137,6 +139,20 @@ def _arguments(
 @functools.cache
 def _parameters(function: Callable[..., object]) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)
+
+
+def _seen_before(rule: Rule, given: Mapping[str, Any], snapshot: Snapshot) -> list[Seen]:
+    """What the check says. Checks are pure: the very same facts under the same policy (hosts of one kind give many equal
+    answers, which are read once) are judged once. A check that asks for the time is made anew each time."""
+    if "now" in given:
+        return list(rule.check(**given))
+    asked = [snapshot.answers.get(kind.ask.id) for kind in rule.needs.values()]
+    size = sum(len(answer.stdout) for answer in asked if answer)
+    # The values hold what was given, so that an address in a key cannot come to mean another object.
+    made = _judged.get(
+        (rule.check, *map(id, given.values())), 1000 + size, lambda: (given, list(rule.check(**given)))
+    )
+    return made[1]  # type: ignore[index,no-any-return]
 
 
 def _finding(control: Control, rule: Rule, host: str, seen: Seen) -> Finding:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, literal, select, update
 
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.engine.deadlines import Deadlines, due_at, keep_to
@@ -20,12 +20,19 @@ from wardkeep.engine.deadlines import deadlines as deadlines
 from wardkeep.engine.row_states import Counted, Moved, close_rows, drop_tallies, move_totals, write_rows
 from wardkeep.store import Store, textindex
 from wardkeep.store.browse import pressing
-from wardkeep.store.bulk import insert_many
+from wardkeep.store.bulk import insert_tuples
 from wardkeep.store.columns import Moment
 from wardkeep.store.schema import GONE, finding_history, findings, row_states
 
 WHOLE_HOST = "host"  # the subject of the one unknown finding that a blind rule yields (engine.assess)
 BATCH = 100  # hosts
+# What is written of a finding seen for the first time, and of each change: in tuples, since a first cycle makes them by the
+# hundred thousand.
+_NEW = (
+    "fingerprint", "control", "rule", "host", "subject", "first_seen", "says", "verdict", "severity", "pressing", "seen",
+    "todo", "since", "changed_at", "failing_since", "due", "entry",
+)  # fmt: skip
+_CHANGE = ("fingerprint", "at", "verdict", "severity", "seen", "entry")
 _TICK = timedelta(microseconds=1)
 
 
@@ -105,30 +112,41 @@ class _Batch:
         self, connection: Connection, given: Sequence[Assessment], limits: Deadlines, to: Recorded
     ) -> None:
         self.connection, self.given, self.limits, self.to = connection, given, limits, to
-        self.inserts: list[dict[str, Any]] = []
+        self.inserts: list[tuple[Any, ...]] = []  # of _NEW
         self.updates: list[dict[str, Any]] = []
-        self.history: list[dict[str, Any]] = []
+        self.history: list[tuple[Any, ...]] = []  # of _CHANGE
         hosts = [one.host for one in given]
         r, f = row_states.c, findings.c
         states = connection.execute(select(r.host, r.control, r.at, r.entry).where(r.host.in_(hosts)))
         self.rows = {(row.host, row.control): row for row in states}
-        self.known: dict[str, dict[str, Mapping[str, Any]]] = {host: {} for host in hosts}
-        row: Any
-        for row in connection.execute(select(findings).where(f.host.in_(hosts))).mappings():
-            self.known[row["host"]][row["fingerprint"]] = row
+        self.known: dict[str, dict[str, Row[Any]]] = {host: {} for host in hosts}
+        compared: Select[Any] = select(
+            f.fingerprint, f.verdict, f.seen, f.severity, f.todo, f.since, f.says, f.control, f.rule, f.host, f.id,
+            (f.gone_at.is_(None) & f.last_seen.is_(None)).label("live"), f.gone_at.is_not(None).label("gone"),
+        )  # fmt: skip
+        for row in connection.execute(compared.where(f.host.in_(hosts))):
+            self.known[row.host][row.fingerprint] = row
+        self._whole: dict[str, dict[int, Mapping[str, Any]]] = {}
+
+    def whole(self, known: Row[Any]) -> Mapping[str, Any]:
+        """All that is stored of a finding. Read for the hosts where something changed alone: times cost most of the reading."""
+        if known.host not in self._whole:
+            rows = self.connection.execute(select(findings).where(findings.c.host == known.host)).mappings()
+            self._whole[known.host] = {row["id"]: row for row in rows}  # type: ignore[misc]
+        return self._whole[known.host][known.id]
 
     def write(self) -> Moved:
         counted = [done for one in self.given if (done := _Recording(self, one).take())]
         self.to.written += len(self.inserts) + len(self.updates)
         before = textindex.newest(self.connection)
-        insert_many(self.connection, findings, self.inserts)
+        insert_tuples(self.connection, findings, _NEW, self.inserts)
         textindex.learn_since(self.connection, before)
         if self.updates:
             ids = [row["row"] for row in self.updates]
             textindex.forget(self.connection, ids)
             self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
             textindex.learn(self.connection, ids)
-        insert_many(self.connection, finding_history, self.history)
+        insert_tuples(self.connection, finding_history, _CHANGE, self.history)
         return write_rows(self.connection, counted)
 
 
@@ -156,13 +174,14 @@ class _Recording:
         blind = {f.rule for f in found.values() if _is_blind(f)} - {
             f.rule for f in found.values() if not _is_blind(f)
         }
-        known = {fp: row for fp, row in self.batch.known[self.given.host].items() if row["control"] in wanted}
+        known = {fp: row for fp, row in self.batch.known[self.given.host].items() if row.control in wanted}
         counts: dict[str, Counter[Verdict]] = {control: Counter() for control in self.controls}
         for fingerprint, finding in found.items():
             counts[finding.control][finding.verdict] += 1
             self._spoken_of(fingerprint, finding, known.pop(fingerprint, None))
         for row in known.values():
-            self._silent(row, row["rule"] in blind)
+            if not row.gone:
+                self._silent(self.batch.whole(row), row.rule in blind)
         return Counted(self.given.host, self.at, self.given.entry, counts, self.open)
 
     def _later_than_the_last(self) -> datetime:
@@ -172,15 +191,20 @@ class _Recording:
         at = to_the_millisecond(self.given.at)
         return at if last is None or at > last else last + _TICK
 
-    def _spoken_of(self, fingerprint: str, finding: Finding, old: Mapping[str, Any] | None) -> None:
+    def _spoken_of(self, fingerprint: str, finding: Finding, known: Row[Any] | None) -> None:
         band = pressing(finding.verdict, finding.severity)
         self.open[finding.control, band] += 1
-        was_gone = old is not None and old["gone_at"] is not None
-        if old is not None and not was_gone and old["last_seen"] is None and _same(old, finding):
+        if known is None:
+            self._first_seen(fingerprint, finding, band)
+        elif known.live and _same(known, finding):
             self.to.unchanged += 1
-            return
-        verdict_changed = old is None or was_gone or old["verdict"] != finding.verdict
-        stretch = None if old is None or was_gone else old["failing_since"]
+        else:
+            self._changed(fingerprint, finding, band, self.batch.whole(known))
+
+    def _changed(self, fingerprint: str, finding: Finding, band: int, old: Mapping[str, Any]) -> None:
+        was_gone = old["gone_at"] is not None
+        verdict_changed = was_gone or old["verdict"] != finding.verdict
+        stretch = None if was_gone else old["failing_since"]
         passes = finding.verdict is Verdict.PASS
         since = None if passes else stretch or self.at
         due = None if since is None else due_at(self.limits, finding.severity, finding.since, since)
@@ -192,19 +216,14 @@ class _Recording:
             "seen": finding.seen,
             "todo": finding.todo,
             "since": finding.since,
-            "changed_at": self.at if old is None or verdict_changed else old["changed_at"],
+            "changed_at": self.at if verdict_changed else old["changed_at"],
             "failing_since": since,
             "due": due,
             "entry": self.given.entry,
             "last_seen": None,
             "gone_at": None,
         }
-        if old is None:
-            values |= {"fingerprint": fingerprint, "control": finding.control, "rule": finding.rule}
-            values |= {"host": finding.host, "subject": finding.subject, "first_seen": self.at}
-            self.batch.inserts.append(values)
-        else:
-            self.batch.updates.append({**values, "row": old["id"]})
+        self.batch.updates.append({**values, "row": old["id"]})
         if verdict_changed:
             self._remember(fingerprint, str(finding.verdict), finding.severity, finding.seen)
         if not passes and since is not None and (stretch is None or verdict_changed):
@@ -212,10 +231,22 @@ class _Recording:
         elif passes and stretch is not None:
             self.to.turns.append(Turn("resolved", finding, self.at, stretch))
 
+    def _first_seen(self, fingerprint: str, finding: Finding, band: int) -> None:
+        at, entry = self.at, self.given.entry
+        verdict, severity = str(finding.verdict), str(finding.severity)
+        since = due = None
+        if finding.verdict is not Verdict.PASS:
+            since, due = at, due_at(self.limits, finding.severity, finding.since, at)
+            self.to.turns.append(Turn(verdict, finding, at, at, due))
+        row = (
+            fingerprint, finding.control, finding.rule, finding.host, finding.subject, at, finding.says, verdict, severity, band,
+            finding.seen, finding.todo, finding.since, at, since, due, entry,
+        )  # fmt: skip
+        self.batch.inserts.append(row)
+        self.batch.history.append((fingerprint, at, verdict, severity, finding.seen, entry))
+
     def _silent(self, old: Mapping[str, Any], blind: bool) -> None:
         """A known finding that this assessment did not speak of."""
-        if old["gone_at"] is not None:
-            return
         if blind and old["verdict"] == Verdict.FAIL:
             self.open[old["control"], old["pressing"]] += 1
             if old["last_seen"] is None:
@@ -244,10 +275,7 @@ class _Recording:
         return seen
 
     def _remember(self, fingerprint: str, verdict: str, severity: str, seen: str) -> None:
-        self.batch.history.append(
-            {"fingerprint": fingerprint, "at": self.at, "verdict": verdict, "severity": str(severity)}
-            | {"seen": seen, "entry": self.given.entry}
-        )
+        self.batch.history.append((fingerprint, self.at, verdict, str(severity), seen, self.given.entry))
 
 
 def retire_host(store: Store, host: str, at: datetime) -> None:
@@ -313,15 +341,10 @@ def _is_blind(finding: Finding) -> bool:
     return finding.subject == WHOLE_HOST and finding.verdict is Verdict.UNKNOWN
 
 
-def _same(old: Mapping[str, Any], new: Finding) -> bool:
-    return bool(
-        old["verdict"] == new.verdict
-        and old["seen"] == new.seen
-        and old["severity"] == new.severity
-        and old["todo"] == new.todo
-        and old["since"] == new.since
-        and old["says"] == new.says
-    )
+def _same(old: Row[Any], new: Finding) -> bool:
+    # By place (see `compared`): a name costs a row more than the comparison.
+    said = (new.fingerprint, new.verdict, new.seen, new.severity, new.todo, new.since, new.says)
+    return bool(tuple(old)[:7] == said)
 
 
 _CHANGING = (

@@ -17,12 +17,20 @@ FEW = 20  # below this, nothing is saved
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all have the same columns. Columns left out must have a default in the database, or be nullable."""
-    if not rows:
-        return
+    if rows:
+        names = tuple(rows[0])
+        insert_tuples(connection, table, names, [tuple(row[name] for name in names) for row in rows])
+
+
+def insert_tuples(
+    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """As `insert_many`, for the many: values in the order of `names`."""
     if len(rows) < FEW:
-        connection.execute(insert(table), list(rows))
+        if rows:
+            connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
         return
-    names, ready = list(rows[0]), _as_stored(connection, table, rows)
+    ready = _as_stored(connection, table, names, rows)
     quote = connection.dialect.identifier_preparer.quote
     columns = ", ".join(quote(name) for name in names)
     if connection.dialect.name == "sqlite":
@@ -54,23 +62,22 @@ def upsert(
         connection.execute(statement, list(rows))
         return
     made = statement.values(dict.fromkeys(rows[0])).compile(dialect=connection.dialect)
-    in_order = [{name: row[name] for name in made.positiontup or ()} for row in rows]
-    connection.exec_driver_sql(str(made), _as_stored(connection, table, in_order))
+    names = made.positiontup or ()
+    in_order = [tuple(row[name] for name in names) for row in rows]
+    connection.exec_driver_sql(str(made), _as_stored(connection, table, names, in_order))
 
 
 def _as_stored(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
 ) -> list[tuple[Any, ...]]:
-    """The rows' values as the driver wants them, in the order of the first row's columns."""
-    columns = []
-    for name in rows[0]:
-        values = [row[name] for row in rows]
+    """The rows' values as the driver wants them."""
+    columns: list[Sequence[Any]] = []
+    for name, values in zip(names, zip(*rows, strict=True), strict=True):
         process = table.c[name].type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
         if process and isinstance(table.c[name].type, Moment | Deadline):
             # Few different ones among many: the times of one cycle.
             stored = {value: process(value) for value in set(values)}
-            values = [stored[value] for value in values]
-        elif process:
-            values = [process(value) for value in values]
-        columns.append(values)
+            columns.append([stored[value] for value in values])
+        else:
+            columns.append([process(value) for value in values] if process else values)
     return list(zip(*columns, strict=True))
