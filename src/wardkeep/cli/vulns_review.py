@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from wardkeep.cli.options import Json, State
 
 if TYPE_CHECKING:
-    from wardkeep.engine.flaw_review.cases import Case, CaseAsset
+    from wardkeep.engine.flaw_review.cases import Case
     from wardkeep.engine.platform import Platform
 
 app = typer.Typer(no_args_is_help=False, rich_markup_mode=None)
@@ -22,7 +23,6 @@ Flaws = Annotated[
 ]
 Flaw = Annotated[str, typer.Argument(metavar="FLAW", help="CVE-…, DSA-…: any of its names.")]
 Says = Annotated[str, typer.Option("--says", metavar="TEXT", help="Why.")]
-SHOWN = 50
 
 
 @app.callback(invoke_without_command=True)
@@ -41,12 +41,13 @@ def listing(
     if ctx.invoked_subcommand:
         return
     from wardkeep.cli.terminal import note, print_json
+    from wardkeep.cli.vulns_review_shown import is_late, plain, show_queue
     from wardkeep.engine.flaw_review.cases import read_cases
-    from wardkeep.engine.flaw_review.queue import refresh
+    from wardkeep.engine.flaw_review.renewing import renew
 
     now = datetime.now(UTC)
     with _open(state) as platform:
-        made = refresh(platform, now)
+        made = renew(platform, now)
         with platform.store.read() as connection:
             cases = read_cases(platform, connection, closed=everything)
     shown = [case for case in cases if not (undecided and case.decision)]
@@ -63,7 +64,7 @@ def listing(
     else:
         if made.problem:
             note(made.problem)
-        _show(shown, made.minor, now)
+        show_queue(shown, made.minor, now)
     if made.problem:
         raise typer.Exit(3)
     pressing = [c for c in cases if c.closed is None and (not c.decision or is_late(c, now))]
@@ -79,13 +80,14 @@ def show(flaw: Flaw, state: State = None, json: Json = False) -> None:
     from dataclasses import asdict
 
     from wardkeep.cli.terminal import print_json
+    from wardkeep.cli.vulns_review_shown import plain, show_case
     from wardkeep.engine.flaw_review import acts
     from wardkeep.engine.flaw_review.cases import read_assets
-    from wardkeep.engine.flaw_review.queue import refresh
+    from wardkeep.engine.flaw_review.renewing import renew
 
     now = datetime.now(UTC)
     with _open(state) as platform:
-        refresh(platform, now)
+        renew(platform, now)
         cases = acts.find_cases(platform, [flaw], closed=True)
         with platform.store.read() as connection:
             assets = [read_assets(connection, key=case.key, closed=True) for case in cases]
@@ -94,7 +96,7 @@ def show(flaw: Flaw, state: State = None, json: Json = False) -> None:
         print_json([plain(case, now) | {"assets": [asdict(one) for one in some]} for case, some in told])
         return
     for case, some in zip(cases, assets, strict=True):
-        _paragraph(case, some, now)
+        show_case(case, some, now)
 
 
 @app.command()
@@ -109,6 +111,94 @@ def accept(flaws: Flaws, says: Says = "", state: State = None, json: Json = Fals
     with _open(state) as platform:
         cases = acts.find_cases(platform, flaws)
         entry = acts.accept(platform, cases, by=operator(), says=says)
+        _told(platform, cases, entry, json)
+
+
+@app.command()
+def plan(
+    flaws: Flaws,
+    until: Annotated[
+        str, typer.Option("--on", metavar="DAY", help="By when: a date (2026-12-01) or a span (5 d).")
+    ],
+    owner: Annotated[str, typer.Option(help="Who sees to it.")],
+    says: Says = "",
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Plan when flaws are mended, and by whom: at the latest on the day their clock ends.
+
+    Example: wardkeep vulns review plan CVE-2024-6387 --on "5 d" --owner alice --says "with Tuesday's window"
+    """
+    from wardkeep.cli.findings import read_until
+    from wardkeep.engine.flaw_review import acts
+    from wardkeep.engine.platform import operator
+
+    day = read_until(until, datetime.now(UTC)).date()
+    with _open(state) as platform:
+        cases = acts.find_cases(platform, flaws)
+        entry = acts.plan(platform, cases, until=day, owner=owner, by=operator(), says=says)
+        _told(platform, cases, entry, json)
+
+
+@app.command()
+def waive(
+    flaws: Flaws,
+    owner: Annotated[str, typer.Option(help="Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why it is accepted.")],
+    compensating: Annotated[str, typer.Option(help="What protects instead.")],
+    until: Annotated[
+        str, typer.Option(help="When it ends at the latest: a date (2027-01-31) or a span (30 d).")
+    ],
+    until_fixed: Annotated[
+        bool, typer.Option("--until-fixed", help="It also ends as soon as a fix is released.")
+    ] = False,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Live with flaws for a time. They stay visible, and are open again by themselves when the waiver ends.
+
+    Example: wardkeep vulns review waive CVE-2026-0002 --owner alice --reason "no fix yet" --compensating "reachable over the VPN only" --until "60 d" --until-fixed
+    """
+    from wardkeep.cli.findings import read_until
+    from wardkeep.engine.flaw_review import acts
+    from wardkeep.engine.flaw_review.waiving import waive_cases
+    from wardkeep.engine.platform import operator
+
+    with _open(state) as platform:
+        cases = acts.find_cases(platform, flaws)
+        made, entry = waive_cases(
+            platform,
+            cases,
+            owner=owner,
+            reason=reason,
+            compensating=compensating,
+            expires=read_until(until, datetime.now(UTC)),
+            until_fixed=until_fixed,
+            by=operator(),
+        )
+        _told(platform, cases, entry, json, waivers=[one.id for one in made])
+
+
+@app.command()
+def not_affected(
+    flaws: Flaws,
+    justification: Annotated[
+        str, typer.Option(help="One of the five of OpenVEX: vulnerable_code_not_present, …")
+    ],
+    says: Annotated[str, typer.Option("--says", metavar="TEXT", help="How that is known.")],
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """State that flaws do not concern the fleet, and why. `wardkeep vulns vex export` tells others.
+
+    Example: wardkeep vulns review not-affected CVE-2026-0005 --justification vulnerable_code_not_in_execute_path --says "the module is not loaded"
+    """
+    from wardkeep.engine.flaw_review import acts
+    from wardkeep.engine.platform import operator
+
+    with _open(state) as platform:
+        cases = acts.find_cases(platform, flaws)
+        entry = acts.not_affected(platform, cases, justification=justification, says=says, by=operator())
         _told(platform, cases, entry, json)
 
 
@@ -146,47 +236,6 @@ def done(says: Says, state: State = None, json: Json = False) -> None:
         console().print(f"The day's review is on record as entry {entry}.")
 
 
-def plain(case: Case, now: datetime) -> dict[str, Any]:
-    """A case for programs."""
-    told = case.told
-    return {
-        "id": case.flaw,
-        "aliases": told.get("aliases", []),
-        "package": case.package,
-        "state": case.state,
-        "fixed": told.get("fixed", []),
-        "severity": case.severity,
-        "severity_source": told.get("severity_source", ""),
-        "kev": case.exploited or None,
-        "epss": told.get("epss"),
-        "risk": case.risk,
-        "risk_because": told.get("because", ""),
-        "hosts": case.hosts,
-        "listens": told.get("listens", {}),
-        "since": case.since.isoformat(),
-        "due": case.due.date().isoformat(),
-        "days_left": (case.due.date() - now.date()).days,
-        "overdue": is_late(case, now),
-        "opened": case.opened,
-        "closed": case.closed,
-        "how": case.how or None,
-        "decision": case.decision or None,
-        "decided": case.decided,
-        "decided_by": case.decided_by or None,
-        "said": dict(case.said),
-        "advisory": told.get("advisory") or None,
-        "summary": told.get("summary", ""),
-        "why": told.get("why", ""),
-    }
-
-
-def is_late(case: Case, now: datetime) -> bool:
-    """Whether its clock has ended and nobody waived it or stated that it does not concern."""
-    if case.closed is not None or case.decision in ("waived", "not_affected"):
-        return False
-    return case.due.date() < now.date()
-
-
 def look_again(platform: Platform) -> None:
     """The row's findings follow an act at once."""
     from wardkeep.engine.flaw_review.follow import look_at_row
@@ -201,8 +250,9 @@ def _open(state: Any) -> Platform:
     return open_platform(find_folder(state))
 
 
-def _told(platform: Platform, cases: list[Case], entry: int, json: bool) -> None:
+def _told(platform: Platform, cases: list[Case], entry: int, json: bool, waivers: Sequence[str] = ()) -> None:
     from wardkeep.cli.terminal import console, print_json
+    from wardkeep.cli.vulns_review_shown import plain
     from wardkeep.engine.flaw_review.cases import read_cases
 
     look_again(platform)
@@ -210,85 +260,9 @@ def _told(platform: Platform, cases: list[Case], entry: int, json: bool) -> None
         after = read_cases(platform, connection, keys=[case.key for case in cases])
     now = datetime.now(UTC)
     if json:
-        print_json({"entry": entry, "cases": [plain(case, now) for case in after]})
+        told: dict[str, Any] = {"entry": entry, "cases": [plain(case, now) for case in after]}
+        print_json(told | ({"waivers": list(waivers)} if waivers else {}))
         return
     for case in after:
         word = case.decision.replace("_", " ") or "undecided"
         console().print(f"{case.flaw} {case.package}: {word} (entry {entry}).", markup=False)
-
-
-def _show(cases: list[Case], minor: int, now: datetime) -> None:
-    from wardkeep.cli.terminal import console, table
-
-    out = console()
-    still = [case for case in cases if case.closed is None]
-    undecided = sum(not case.decision for case in still)
-    late = sum(is_late(case, now) for case in still)
-    out.print(
-        f"{len(still):,} flaws concern the fleet, {undecided:,} undecided, {late:,} late; "
-        f"{minor:,} more are called minor by the vendor."
-    )
-    if not cases:
-        return
-    made = table(
-        ("risk", {"justify": "right"}),
-        "flaw",
-        "package",
-        "severity",
-        ("hosts", {"justify": "right"}),
-        "fix",
-        "due",
-        "decision",
-    )
-    for case in cases[:SHOWN]:
-        made.add_row(
-            str(case.risk),
-            case.flaw,
-            case.package,
-            f"{case.severity}{' KEV' if case.exploited else ''}",
-            str(case.hosts),
-            "released" if case.state == "fix_available" else case.state.replace("_", " "),
-            countdown(case, now),
-            case.how or case.decision.replace("_", " ") or "-",
-        )
-    out.print(made)
-    if len(cases) > SHOWN:
-        out.print(f"and {len(cases) - SHOWN:,} more: --json shows all.", style="dim")
-
-
-def countdown(case: Case, now: datetime) -> str:
-    """`2026-12-07, 15 d`, `2026-11-07, 15 d late`."""
-    if case.closed is not None:
-        return f"closed {case.closed:%Y-%m-%d}"
-    days = (case.due.date() - now.date()).days
-    return f"{case.due:%Y-%m-%d}, " + (f"{days} d" if days >= 0 else f"{-days} d late")
-
-
-def _paragraph(case: Case, assets: list[CaseAsset], now: datetime) -> None:
-    from wardkeep.cli.terminal import console, table
-
-    out = console()
-    told = case.told
-    out.print(
-        f"{case.flaw}  {case.package}  {case.severity} by {told.get('severity_source', 'nobody')}",
-        markup=False,
-    )
-    names = ", ".join(told.get("aliases", ()))
-    for line in (names and f"also {names}", told.get("summary", ""), told.get("why", "")):
-        if line:
-            out.print(line, markup=False)
-    out.print(f"Risk {case.risk}: {told.get('because', '')}", markup=False)
-    out.print(f"Its clock runs since {case.since}; {countdown(case, now)}.")
-    if case.decision:
-        why = case.said.get("says") or ""
-        out.print(
-            f"{case.decision.replace('_', ' ')} by {case.decided_by} on {case.decided:%Y-%m-%d}{': ' if why else ''}{why}",
-            markup=False,
-        )
-    else:
-        out.print("Nobody decided about it.")
-    made = table("host", "installed", "fixed by", "since", "")
-    for one in assets:
-        ended = f"{one.how} {one.closed:%Y-%m-%d}" if one.closed else one.state.replace("_", " ")
-        made.add_row(one.host, one.version, one.fixed or "-", f"{one.opened:%Y-%m-%d}", ended)
-    out.print(made)

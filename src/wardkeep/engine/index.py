@@ -194,6 +194,7 @@ def _waiver(connection: Connection, entry: Entry) -> None:
     if body["act"] == "given" and known is None:
         texts = {name: body[name] for name in ("id", "fingerprint", "owner", "reason", "compensating")}
         times = {"created": _time(body["created"]), "expires": _time(body["expires"])}
+        texts["until_fixed"] = int(body.get("until_fixed", False))
         row = {**texts, **times, "created_by": entry["actor"], "entry": entry["index"]}
         connection.execute(insert(waivers).values(**row))
     elif body["act"] == "revoked":

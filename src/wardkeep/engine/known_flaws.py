@@ -17,11 +17,13 @@ from wardkeep.advisories.updating import FILE
 from wardkeep.core.errors import Unavailable, WardkeepError
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.core.memo import Memo
+from wardkeep.engine.flaw_review.cases import Words, reviewers_words
 from wardkeep.engine.inventories import ASKED, inventory_of
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.known_flaws import KnownFlaws
 
 FOLDER = "advisories"
+NO_WORDS = Words({}, {})
 ID = KnownFlaws.ask.id
 _told_before = Memo(32 << 20)
 
@@ -36,42 +38,49 @@ def with_known_flaws(platform: Platform, snapshots: Sequence[Snapshot]) -> list[
         stamp = path.stat().st_mtime_ns
     except WardkeepError as e:
         db, stamp = e, 0
+    with platform.store.read() as connection:
+        words = reviewers_words(connection, max(snapshot.at for snapshot in snapshots))
     made = []
     for snapshot in snapshots:
         if ID not in snapshot.answers or snapshot.problem:
             made.append(snapshot)
         else:
             made.append(
-                replace(snapshot, answers={**snapshot.answers, ID: _answer(db, stamp, snapshot)}, _learned={})
+                replace(
+                    snapshot,
+                    answers={**snapshot.answers, ID: _answer(db, stamp, snapshot, words)},
+                    _learned={},
+                )
             )
     if isinstance(db, Database):
         db.close()
     return made
 
 
-def _answer(db: Database | WardkeepError, stamp: int, snapshot: Snapshot) -> Answer:
+def _answer(db: Database | WardkeepError, stamp: int, snapshot: Snapshot, words: Words) -> Answer:
     if isinstance(db, WardkeepError):
         # Without the path: the answer is evidence, and says the same wherever the state lies.
         return Answer(ID, None, b"", whole=False, problem=f"{db.what.rstrip('.')}. {db.todo}")
     given = [snapshot.answers[kind.ask.id].stdout for kind in ASKED if kind.ask.id in snapshot.answers]
     day = snapshot.at.date().isoformat()
-    key = (stamp, day, hashlib.sha256(b"\0".join(given)).digest())
+    key = (stamp, day, str(words), hashlib.sha256(b"\0".join(given)).digest())
     try:
-        told = _told_before.get(key, sum(map(len, given)) // 16, lambda: _told(db, snapshot))
+        told = _told_before.get(key, sum(map(len, given)) // 16, lambda: _told(db, snapshot, words))
     except Unavailable as e:
         return Answer(ID, None, b"", whole=False, problem=e.what)
     assert isinstance(told, bytes)
     return Answer(ID, 0, told)
 
 
-def _told(db: Database, snapshot: Snapshot) -> bytes:
+def _told(db: Database, snapshot: Snapshot, words: Words) -> bytes:
     inventory = inventory_of(snapshot, snapshot.at.date())
-    return json.dumps(flaws_of(db, inventory, snapshot.at), sort_keys=True).encode()
+    return json.dumps(flaws_of(db, inventory, snapshot.at, words), sort_keys=True).encode()
 
 
-def flaws_of(db: Database, inventory: Inventory, now: datetime) -> dict[str, Any]:
+def flaws_of(db: Database, inventory: Inventory, now: datetime, words: Words = NO_WORDS) -> dict[str, Any]:
     """The answer as a value; see `wardkeep.facts.known_flaws` for its shape."""
-    found = [one for one in Matcher(db).matches(inventory.components) if one.state is not State.NOT_AFFECTED]
+    every = [one for one in Matcher(db).matches(inventory.components) if one.state is not State.NOT_AFFECTED]
+    found = [one for one in every if (one.id, one.component.name) not in words.stated]
     return {
         "ecosystem": inventory.components[0].ecosystem if inventory.components else "",
         "packages": len(inventory.components),
@@ -79,6 +88,11 @@ def flaws_of(db: Database, inventory: Inventory, now: datetime) -> dict[str, Any
         "unasked": unasked(db, inventory, now),
         "foreign": [
             {"package": one.subject, "why": one.why} for one in foreign_notices(inventory.components)
+        ],
+        "stated": [
+            {"id": one.id, "package": one.component.name, "why": words.stated[one.id, one.component.name]}
+            for one in sorted(every, key=lambda m: (m.component.name, m.id))
+            if (one.id, one.component.name) in words.stated
         ],
         "flaws": [
             {
@@ -92,6 +106,7 @@ def flaws_of(db: Database, inventory: Inventory, now: datetime) -> dict[str, Any
                 "exploited": one.kev,
                 "since": one.since.isoformat(),
                 "advisory": one.advisory,
+                "waived": words.waived.get((one.id, one.component.name), ""),
             }
             for one in sorted(found, key=lambda m: (m.component.name, m.id))
         ],

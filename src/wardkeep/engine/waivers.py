@@ -25,7 +25,7 @@ LONGEST_TEXT = 2_000
 
 @dataclass(frozen=True)
 class Waiver:
-    """A waiver as it stands. `state` is `in force`, `expired` or `revoked`."""
+    """A waiver as it stands. `state` is `in force`, `expired` or `revoked`. `until_fixed`: it also ends when a fix is released."""
 
     id: str
     fingerprint: str
@@ -40,6 +40,7 @@ class Waiver:
     expires: datetime
     revoked: datetime | None
     state: str
+    until_fixed: bool = False
 
 
 def waive(
@@ -52,8 +53,11 @@ def waive(
     expires: datetime,
     by: str,
     now: datetime | None = None,
+    until_fixed: bool = False,
 ) -> Waiver:
     """Accept an open finding until `expires`. Everything is mandatory; the act is in the ledger before it holds.
+
+    `until_fixed` notes that it is to end before that when a fix is released; who follows the finding revokes it then.
 
     Raises BadInput when a text is missing, the expiry is not in the future or later than the profile's yearly audit
     allows, or the finding does not exist, is not open, or is waived already.
@@ -85,9 +89,15 @@ def waive(
             )
         made = secrets.token_hex(8)
         body = {"act": "given", "id": made, "fingerprint": fingerprint, "rule": finding.rule, **texts}
-        body |= {"finding_subject": finding.subject, "created": timestamp(now), "expires": timestamp(expires)}
+        body |= {
+            "until_fixed": until_fixed,
+            "finding_subject": finding.subject,
+            "created": timestamp(now),
+            "expires": timestamp(expires),
+        }
         entry = platform.record("waiver", by, body, subject=_subject(finding))
         row = {"id": made, "fingerprint": fingerprint, **texts, "created_by": by, "created": now}
+        row["until_fixed"] = int(until_fixed)
         connection.execute(insert(waivers).values(**row, expires=expires, entry=entry))
     return get_waiver(platform, made, now)
 
@@ -164,7 +174,8 @@ def _view(row: Row[Any], now: datetime) -> Waiver:
     texts = (row.owner, row.reason, row.compensating)
     times = (row.created, row.expires, row.revoked)
     return Waiver(
-        row.id, row.fingerprint, row.rule, row.host, row.subject, *texts, row.created_by, *times, state
+        *(row.id, row.fingerprint, row.rule, row.host, row.subject, *texts, row.created_by, *times, state),
+        bool(row.until_fixed),
     )
 
 

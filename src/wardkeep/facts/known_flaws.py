@@ -2,7 +2,8 @@
 
 The script ends with status 3 everywhere, so that an answer nobody filled in is never an answer. The engine's answer is one JSON object:
 `{"ecosystem", "packages", "built", "unasked": [why, …], "foreign": [{"package", "why"}], "flaws": [{"id", "package",
-"installed", "fixed", "state", "severity", "severity_source", "exploited", "since", "advisory"}]}`. `state` is fix_available, no_fix,
+"installed", "fixed", "state", "severity", "severity_source", "exploited", "since", "advisory", "waived"}], "stated": [{"id",
+"package", "why"}]}`. `stated` are flaws left out because a reviewer stated that they do not concern; `waived` says until when and by whom. `state` is fix_available, no_fix,
 ignored or unknown; `since` the ISO day the fix was published or first known here; `exploited` the day CISA listed it, or "".
 """
 
@@ -34,6 +35,7 @@ class KnownFlaw:
     exploited: str
     since: date
     advisory: str
+    waived: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class KnownFlaws:
     unasked: tuple[str, ...]
     foreign: tuple[tuple[str, str], ...]
     flaws: tuple[KnownFlaw, ...]
+    stated: tuple[tuple[str, str, str], ...] = ()  # flaw, package, why
 
     @classmethod
     def parse(cls, answer: Answer) -> Self:
@@ -64,6 +67,7 @@ class KnownFlaws:
                 tuple(map(str, told["unasked"])),
                 foreign,
                 flaws,
+                tuple((str(o["id"]), str(o["package"]), str(o["why"])) for o in told.get("stated", ())),
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             raise NotUnderstood("the engine's answer has another shape", where=answer.question) from None
@@ -84,4 +88,5 @@ def _flaw(one: dict[str, object]) -> KnownFlaw:
         texts["exploited"],
         date.fromisoformat(texts["since"]),
         texts["advisory"],
+        texts.get("waived", ""),
     )

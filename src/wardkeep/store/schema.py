@@ -144,6 +144,9 @@ waivers = Table(
     Column("expires", Moment, nullable=False),
     Column("revoked", Moment),
     Column("revoked_by", Text, nullable=False, default=""),
+    Column(
+        "until_fixed", Integer, nullable=False, default=0, server_default="0"
+    ),  # ends too when a fix is released
     Column("expiry_said", Moment),  # when its expiry was recorded and alerted
     Column("entry", RowId),
     Index("ix_waivers_fingerprint", "fingerprint", "expires"),

@@ -120,6 +120,32 @@ def read_assets(
     return [CaseAsset(*row) for row in connection.execute(query)]
 
 
+@dataclass(frozen=True)
+class Words:
+    """What reviewers said that a scan of a host has to know, by flaw and package.
+
+    `stated` is why a flaw does not concern the fleet; `waived` until when and by whom it is lived with.
+    """
+
+    stated: Mapping[Key, str]
+    waived: Mapping[Key, str]
+
+
+def reviewers_words(connection: Connection, now: datetime) -> Words:
+    """A waiver that has ended is none, whether or not anybody noticed yet."""
+    c = flaw_cases.c
+    query = select(c.flaw, c.package, c.decision, c.decided_by, c.said)
+    stated, waived = {}, {}
+    rows = connection.execute(query.where(c.closed.is_(None), c.decision.in_(("waived", "not_affected"))))
+    for row in rows.all():
+        if row.decision == "not_affected":
+            why = str(row.said.get("justification", "")).replace("_", " ")
+            stated[row.flaw, row.package] = f"{row.decided_by} states: {why}: {row.said.get('says', '')}"
+        elif str(row.said.get("until", "")) >= now.date().isoformat():
+            waived[row.flaw, row.package] = f"until {row.said['until']} by {row.said.get('owner', '')}"
+    return Words(stated, waived)
+
+
 def put_changes(
     platform: Platform,
     cases: Sequence[Mapping[str, Any]],

@@ -14,14 +14,15 @@ from wardkeep.advisories.updating import FILE
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.flaw_review.cases import Case, read_cases
 from wardkeep.engine.flaw_review.inventory import every_place, known_inventories
-from wardkeep.engine.flaw_review.queue import FOLDER, refresh
+from wardkeep.engine.flaw_review.queue import FOLDER
+from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.store.schema import hosts
 
 
 def tell_flaws(platform: Platform, now: datetime) -> dict[str, Any]:
     """Brings the queue up to date first."""
-    made = refresh(platform, now)
+    made = renew(platform, now)
     with platform.store.read() as connection:
         cases = read_cases(platform, connection)
         fleet = sorted(connection.execute(select(hosts.c.name)).scalars())

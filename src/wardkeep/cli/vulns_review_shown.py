@@ -1,0 +1,129 @@
+"""How the review is shown: a case for programs, the queue and one case in a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wardkeep.engine.flaw_review.cases import Case, CaseAsset
+
+SHOWN = 50
+
+
+def plain(case: Case, now: datetime) -> dict[str, Any]:
+    """A case for programs."""
+    told = case.told
+    return {
+        "id": case.flaw,
+        "aliases": told.get("aliases", []),
+        "package": case.package,
+        "state": case.state,
+        "fixed": told.get("fixed", []),
+        "severity": case.severity,
+        "severity_source": told.get("severity_source", ""),
+        "kev": case.exploited or None,
+        "epss": told.get("epss"),
+        "risk": case.risk,
+        "risk_because": told.get("because", ""),
+        "hosts": case.hosts,
+        "listens": told.get("listens", {}),
+        "since": case.since.isoformat(),
+        "due": case.due.date().isoformat(),
+        "days_left": (case.due.date() - now.date()).days,
+        "overdue": is_late(case, now),
+        "opened": case.opened,
+        "closed": case.closed,
+        "how": case.how or None,
+        "decision": case.decision or None,
+        "decided": case.decided,
+        "decided_by": case.decided_by or None,
+        "said": dict(case.said),
+        "advisory": told.get("advisory") or None,
+        "summary": told.get("summary", ""),
+        "why": told.get("why", ""),
+    }
+
+
+def is_late(case: Case, now: datetime) -> bool:
+    """Whether its clock has ended and nobody waived it or stated that it does not concern."""
+    if case.closed is not None or case.decision in ("waived", "not_affected"):
+        return False
+    return case.due.date() < now.date()
+
+
+def show_queue(cases: list[Case], minor: int, now: datetime) -> None:
+    from wardkeep.cli.terminal import console, table
+
+    out = console()
+    still = [case for case in cases if case.closed is None]
+    undecided = sum(not case.decision for case in still)
+    late = sum(is_late(case, now) for case in still)
+    out.print(
+        f"{len(still):,} flaws concern the fleet, {undecided:,} undecided, {late:,} late; "
+        f"{minor:,} more are called minor by the vendor."
+    )
+    if not cases:
+        return
+    made = table(
+        ("risk", {"justify": "right"}),
+        "flaw",
+        "package",
+        "severity",
+        ("hosts", {"justify": "right"}),
+        "fix",
+        "due",
+        "decision",
+    )
+    for case in cases[:SHOWN]:
+        made.add_row(
+            str(case.risk),
+            case.flaw,
+            case.package,
+            f"{case.severity}{' KEV' if case.exploited else ''}",
+            str(case.hosts),
+            "released" if case.state == "fix_available" else case.state.replace("_", " "),
+            countdown(case, now),
+            case.how or case.decision.replace("_", " ") or "-",
+        )
+    out.print(made)
+    if len(cases) > SHOWN:
+        out.print(f"and {len(cases) - SHOWN:,} more: --json shows all.", style="dim")
+
+
+def countdown(case: Case, now: datetime) -> str:
+    """`2026-12-07, 15 d`, `2026-11-07, 15 d late`."""
+    if case.closed is not None:
+        return f"closed {case.closed:%Y-%m-%d}"
+    days = (case.due.date() - now.date()).days
+    return f"{case.due:%Y-%m-%d}, " + (f"{days} d" if days >= 0 else f"{-days} d late")
+
+
+def show_case(case: Case, assets: list[CaseAsset], now: datetime) -> None:
+    from wardkeep.cli.terminal import console, table
+
+    out = console()
+    told = case.told
+    out.print(
+        f"{case.flaw}  {case.package}  {case.severity} by {told.get('severity_source', 'nobody')}",
+        markup=False,
+    )
+    names = ", ".join(told.get("aliases", ()))
+    for line in (names and f"also {names}", told.get("summary", ""), told.get("why", "")):
+        if line:
+            out.print(line, markup=False)
+    out.print(f"Risk {case.risk}: {told.get('because', '')}", markup=False)
+    out.print(f"Its clock runs since {case.since}; {countdown(case, now)}.")
+    if case.decision:
+        why = case.said.get("says") or ""
+        out.print(
+            f"{case.decision.replace('_', ' ')} by {case.decided_by} on {case.decided:%Y-%m-%d}{': ' if why else ''}{why}",
+            markup=False,
+        )
+    else:
+        out.print("Nobody decided about it.")
+    made = table("host", "installed", "fixed by", "since", "")
+    for one in assets:
+        ended = f"{one.how} {one.closed:%Y-%m-%d}" if one.closed else one.state.replace("_", " ")
+        made.add_row(one.host, one.version, one.fixed or "-", f"{one.opened:%Y-%m-%d}", ended)
+    out.print(made)
