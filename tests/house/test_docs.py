@@ -48,16 +48,24 @@ def subcommands(module: str) -> set[str]:
 def wrong_commands(pieces: Iterable[str]) -> list[str]:
     wrong = []
     for piece in pieces:
-        match = re.match(r"(?:\$ )?(?:sudo )?wardkeep ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", piece)
+        match = re.match(
+            r"(?:\$ )?(?:sudo )?wardkeep ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?(?: ([a-z][a-z-]*))?", piece
+        )
         if not match:
             continue
         if match[1] not in COMMANDS:
             wrong.append(f"no command `wardkeep {match[1]}`")
             continue
-        group = subcommands(COMMANDS[match[1]][0])
+        module = COMMANDS[match[1]][0]
+        group = subcommands(module)
         if match[2] and group and match[2] not in group:
             wrong.append(f"no command `wardkeep {match[1]} {match[2]}`")
-        known = (SRC / "wardkeep" / "cli" / f"{COMMANDS[match[1]][0]}.py").read_text() + OPTIONS.read_text()
+        known = (SRC / "wardkeep" / "cli" / f"{module}.py").read_text() + OPTIONS.read_text()
+        inner = SRC / "wardkeep" / "cli" / f"{module}_{match[2]}.py"  # where the group in a group stands
+        if match[2] and inner.is_file() and "typer.Typer(" in inner.read_text():
+            known += inner.read_text()
+            if match[3] and match[3] not in subcommands(inner.stem):
+                wrong.append(f"no command `wardkeep {match[1]} {match[2]} {match[3]}`")
         for option in re.findall(r"(?<= )--[a-z][a-z-]+", piece.partition(" #")[0]):
             if option not in known and option.removeprefix("--").replace("-", "_") not in known:
                 wrong.append(f"no option `wardkeep {match[1]} … {option}`")
@@ -127,6 +135,12 @@ def test_the_law_sees_a_wrong_name() -> None:
     page = "Run `wardkeep chekc` then\n```sh\n$ wardkeep frobnicate now\n```\nsee `wardkeep.core.facts.Fakt`, `src/wardkeep/nowhere.py`"
     pieces = list(code_in(page))
     assert wrong_commands(pieces) == ["no command `wardkeep frobnicate`", "no command `wardkeep chekc`"]
+    assert wrong_commands(
+        ["wardkeep vulns review acept x", "wardkeep vulns review accept x --sayings y"]
+    ) == [
+        "no command `wardkeep vulns review acept`",
+        "no option `wardkeep vulns … --sayings`",
+    ]
     assert wrong_commands(["wardkeep host ad x", "wardkeep host add x --identify y"]) == [
         "no command `wardkeep host ad`",
         "no option `wardkeep host … --identify`",

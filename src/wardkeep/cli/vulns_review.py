@@ -189,7 +189,7 @@ def not_affected(
     state: State = None,
     json: Json = False,
 ) -> None:
-    """State that flaws do not concern the fleet, and why. `wardkeep vulns vex export` tells others.
+    """State that flaws do not concern the fleet, and why.
 
     Example: wardkeep vulns review not-affected CVE-2026-0005 --justification vulnerable_code_not_in_execute_path --says "the module is not loaded"
     """
