@@ -6,10 +6,11 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 from tests.engine.toy_platform import ACTOR, TOY, end_timers, make_toy_plan, make_world, run_and_die, workers
@@ -75,6 +76,33 @@ def test_a_plan_is_shown_with_its_diff_and_with_what_it_will_not_do(platform: Pl
     assert verdict_of(stored) == "fail"
     told = json.loads(json.dumps(as_json(stored)))
     assert (told["id"], told["host"], len(told["changes"])) == (stored.id, "toy-1", 2)
+
+
+def test_a_long_script_is_told_by_its_length_and_shown_whole_when_asked_for(platform: Platform) -> None:
+    stored = make_toy_plan(platform)
+    long = "\n".join(f"echo {n}" for n in range(30))
+    acts = tuple(
+        msgspec.structs.replace(c, script=long) for c in stored.plan.changes if c.says.startswith("Send")
+    )
+    stored = replace(stored, plan=msgspec.structs.replace(stored.plan, changes=acts))
+    brief, whole = Screen(), Screen()
+    show_plan(brief.out, stored)
+    show_plan(whole.out, stored, whole=True)
+    assert f"runs: a script of 30 lines; every one: wardkeep plan {stored.id}" in brief.text
+    assert "echo 17" not in brief.text
+    assert "runs: echo 17" in whole.text
+
+
+def test_a_plan_made_before_is_shown_by_its_id(
+    platform: Platform, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stored = make_toy_plan(platform)
+    status, out, _ = run(capsys, "plan", stored.id, "--state", str(platform.folder))
+    assert status == 1
+    assert "toy-1: 2 changes" in out
+    status, out, err = run(capsys, "plan", "p-000000000000", "--state", str(platform.folder))
+    assert (status, out) == (2, "")
+    assert "p-000000000000" in err
 
 
 def test_what_was_done_is_shown_and_listed(platform: Platform, tmp_path: Path) -> None:

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from wardkeep.engine.plans import AnyChange, NoRemedy
     from wardkeep.engine.workers import NotPlanned
 
+SHORT = 12  # lines of a script that are read in passing
+
 
 def command(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[HOST|CONTROL]…", help="Hosts and rows; all when none.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST|CONTROL|PLAN]…", help="Hosts and rows, all when none; or one plan made before."
+        ),
     ] = None,
     listed: Annotated[
         bool, typer.Option("--list", help="The plans there are, and what became of them.")
@@ -29,10 +34,11 @@ def command(
 ) -> None:
     """Look at the hosts now and show what would bring them to the policy. Nothing on any host changes.
 
-    Example: wardkeep plan app-1 system_access. Exit status: 0 nothing to change and nothing in the way, 1 changes are
+    Example: wardkeep plan app-1 system_access. A plan's id shows that plan again, with every line of its scripts. Exit status: 0 nothing to change and nothing in the way, 1 changes are
     planned or something cannot be mended, 3 something could not be looked at.
     """
     from wardkeep.cli.terminal import console, exit_status, print_json, progress
+    from wardkeep.engine.apply.records import find_plan
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.hosts import list_hosts
     from wardkeep.engine.platform import open_platform, operator
@@ -43,6 +49,10 @@ def command(
         if listed:
             show_list(console(), platform, json)
             return
+        if names and len(names) == 1 and names[0].startswith("p-"):
+            again = find_plan(platform, names[0])
+            print_json(as_json(again)) if json else show_plan(console(), again, whole=True)
+            raise typer.Exit(exit_status([verdict_of(again)]))
         targets = select_targets(platform, names or [])
         hosts = targets.hosts if targets.hosts is not None else list_hosts(platform)
         with progress("planning", quiet=json) as step:
@@ -78,8 +88,11 @@ def as_json(stored: Stored | NotPlanned) -> dict[str, Any]:
     return {"id": stored.id, "digest": stored.digest, "entry": stored.entry, **stored.plan.data()}
 
 
-def show_plan(out: Console, stored: Stored) -> None:
-    """A plan as a person reads it: the changes with their diffs first, then what is not done and why."""
+def show_plan(out: Console, stored: Stored, whole: bool = False) -> None:
+    """A plan as a person reads it: the changes with their diffs first, then what is not done and why.
+
+    Scripts longer than `SHORT` lines are told by their length, unless the plan is shown `whole`.
+    """
     plan = stored.plan
     count = len(plan.changes)
     head = f"{plan.host}: {count} change{'s' * (count != 1)}" if count else f"{plan.host}: nothing to change"
@@ -87,7 +100,7 @@ def show_plan(out: Console, stored: Stored) -> None:
     for number, change in enumerate(plan.changes, start=1):
         out.print()
         out.print(f"{number}. {change.says}", style="bold", markup=False)
-        for line in change_lines(change):
+        for line in change_lines(change, stored.id, whole):
             style = {"+": "green", "-": "red", "@": "dim"}.get(line[:1], "") if change_is_file(change) else ""
             indented(out, line, style)
     for one in plan.withheld:
@@ -116,7 +129,7 @@ def change_is_file(change: AnyChange) -> bool:
     return isinstance(change, FileChange)
 
 
-def change_lines(change: AnyChange) -> list[str]:
+def change_lines(change: AnyChange, plan: str, whole: bool) -> list[str]:
     """What a change does, line by line."""
     from wardkeep.engine.plans import FileChange, UpgradeChange
 
@@ -131,12 +144,19 @@ def change_lines(change: AnyChange) -> list[str]:
         lines += [f"Restarts: {', '.join(change.restarts)}"] if change.restarts else []
         lines += ["Taken back by installing the versions before, while the archive has them"]
     else:
-        lines += [f"runs: {line}" for line in change.script.expandtabs(2).splitlines()]
-        lines += [f"undo: {line}" for line in change.undo.expandtabs(2).splitlines()] or ["nothing to undo"]
+        lines += _script_lines("runs", change.script, plan, whole)
+        lines += _script_lines("undo", change.undo, plan, whole) or ["nothing to undo"]
     if change.confirmed:
         lines.append("The host takes it back by itself unless a new connection confirms it within a minute")
     lines.append(f"for {', '.join(change.rules)}")
     return lines
+
+
+def _script_lines(what: str, script: str, plan: str, whole: bool) -> list[str]:
+    lines = script.expandtabs(2).splitlines()
+    if not whole and len(lines) > SHORT:
+        return [f"{what}: a script of {len(lines)} lines; every one: wardkeep plan {plan}"]
+    return [f"{what}: {line}" for line in lines]
 
 
 def _show_rest(out: Console, title: str, rest: tuple[NoRemedy, ...]) -> None:

@@ -36,7 +36,7 @@ RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
 def show_pressing(out: Console, found: Sequence[Told], limit: int = 6) -> None:
-    """The failing rules, the most severe first: what was seen, where, and what to do. One paragraph a rule and host."""
+    """The failing rules, the most severe first: what was seen, where, and what to do. One paragraph a rule."""
     failing = sorted(
         (f for f in found if f.verdict == "fail"), key=lambda f: (RANK[f.severity], f.rule, f.host, f.subject)
     )
@@ -48,9 +48,9 @@ def show_pressing(out: Console, found: Sequence[Told], limit: int = 6) -> None:
         )
         return
     out.print(Text("Most pressing", style="bold"))
-    groups: dict[tuple[str, str], list[Told]] = {}
+    groups: dict[str, list[Told]] = {}
     for finding in failing:
-        groups.setdefault((finding.rule, finding.host), []).append(finding)
+        groups.setdefault(finding.rule, []).append(finding)
     for alike in list(groups.values())[:limit]:
         finding = alike[0]
         shape, colour = SHAPES["fail"]
@@ -60,8 +60,10 @@ def show_pressing(out: Console, found: Sequence[Told], limit: int = 6) -> None:
         out.print(Text(f"  {finding.severity} · {finding.rule}", style="dim"))
         for one in alike[:3]:
             out.print(Text(f"  Fails on {one.host}, {one.subject}: {one.seen}"))
-        if len(alike) > 3:
-            out.print(Text(f"  and on {len(alike) - 3} more there", style="dim"))
+        if more := alike[3:]:
+            on = {one.host for one in more}
+            where = "there" if on == {alike[2].host} else f"on {len(on)} host{'s' * (len(on) > 1)}"
+            out.print(Text(f"  and {len(more)} more {where}", style="dim"))
         if finding.todo:
             out.print(Text(f"  {finding.todo}"))
     if len(groups) > limit:

@@ -205,7 +205,7 @@ class Pressing:
     todo: str
 
 
-def pressing(platform: Platform, limit: int = 50) -> list[Pressing]:
+def pressing(platform: Platform, limit: int = 5000) -> list[Pressing]:
     """The failing findings that press most, waived ones left out (they are no news)."""
     now = datetime.now(UTC)
     f = findings.c
