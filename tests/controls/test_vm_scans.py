@@ -279,3 +279,29 @@ def test_the_drill_plants_and_takes_away() -> None:
         "vm_scans.set_id_owned", "vm_scans.set_id_not_writable", "vm_scans.listeners_known",
     }  # fmt: skip
     assert all(isinstance(step, OnHost) and step.undo for step in steps)
+
+
+def test_what_other_tools_said_is_kept_with_its_passes_and_open_until_mended() -> None:
+    seen = told(ROW, "imported_scans-four-tools")
+    rule = "imported_results_dealt_with"
+    assert seen[f"{rule} report:Lynis:host-1"].startswith(
+        "pass: Lynis 3.0.8, of 2026-11-20: 1 fail, 231 pass"
+    )
+    assert seen[f"{rule} result:Lynis:host-1:FILE-7524"] == "fail: Permissions of /etc/shadow"
+    assert seen[f"{rule} result:Lynis:host-1:KRNL-5830:undecided"].startswith("unknown")
+    assert "own day not said" in seen[f"{rule} report:Trivy:host-1"]
+    assert seen[f"{rule} result:Trivy:host-1:CVE-2026-0001"].endswith(
+        "(libssl3 3.0.14-1~deb12u2, openssl 3.0.14-1~deb12u2)"
+    )
+    assert seen[f"{rule} result:Trivy:host-1:more"] == "fail: 500 further results are open"
+    assert seen[f"{rule} report:nmap"].startswith("unknown: nmap 7.93, of 2026-01-01")
+    assert seen[f"{rule} report:OpenSCAP:host-1"].endswith("2 items of it could not be read")
+    worst = [
+        one
+        for one in held(ROW, snapshot(ROW, "imported_scans-four-tools"))
+        if one.subject.endswith("CVE-2026-0001")
+    ]
+    assert [one.severity for one in worst] == ["critical"]
+    assert verdicts(ROW, "imported_scans-nothing")[f"{rule} imports"] == "pass"
+    late = verdicts(ROW, "imported_scans-four-tools", at=NOW + timedelta(days=100))
+    assert {verdict for key, verdict in late.items() if f"{rule} report:" in key} == {"unknown"}

@@ -58,7 +58,7 @@ def seen(platform: Platform, rule: str) -> list[Finding]:
 def test_long_questions_are_in_no_ordinary_round() -> None:
     asked = {question.id for question in questions([ROW], "host")}
     long = {question.id for question in long_questions([ROW])}
-    assert long == {"file_tree", "outside_ports", "package_sums"}
+    assert long == {"file_tree", "imported_scans", "outside_ports", "package_sums"}
     assert not asked & long
 
 

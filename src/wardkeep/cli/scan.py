@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,11 +36,17 @@ def import_(
         int,
         typer.Option("--limit", metavar="MIB", min=1, max=4096, help="The largest file, unpacked, in MiB."),
     ] = 64,
+    host: Annotated[
+        str,
+        typer.Option("--host", metavar="NAME", help="The host they are about: recorded as evidence of it."),
+    ] = "",
+    state: State = None,
     json: Json = False,
 ) -> None:
     """Read result files of other tools. Nothing is dropped: what went in came out as results or is named as refused.
 
-    Example: wardkeep scan import arf.xml trivy.json. Exit status: 0 all pass, 1 something fails, 2 a file cannot be
+    With --host every result, passes too, is kept in the ledger, and what fails is open in the row vm_scans until a newer report
+    of that tool says otherwise. Example: wardkeep scan import arf.xml trivy.json --host app-1. Exit status: 0 all pass, 1 something fails, 2 a file cannot be
     used (the others are shown), 3 nothing fails but something is unknown.
     """  # fmt: skip
     from wardkeep.cli.terminal import console, exit_status, note, print_json
@@ -57,12 +63,33 @@ def import_(
         except BadInput as e:
             bad += 1
             note(e.line())
+    recorded = _record(reports, host, state) if host else []
     if json:
-        print_json([as_json(report) for report in reports])
+        from wardkeep.engine.imports import plain_report
+
+        kept: list[int] | list[None] = recorded or [None] * len(reports)
+        print_json([plain_report(one) | {"entry": entry} for one, entry in zip(reports, kept, strict=True)])
     else:
         for report in reports:
             show(console(), report, every)
+        for report, entry in zip(reports, recorded, strict=False):
+            note(f"{report.file}: kept for {host} as entry {entry}; `wardkeep check vm_scans` judges it")
     raise typer.Exit(2 if bad else exit_status(word for report in reports for word in verdicts(report)))
+
+
+def _record(reports: list[Report], name: str, state: Path | None) -> list[int]:
+    """The entries of the ledger that keep them."""
+    from datetime import UTC, datetime
+
+    from wardkeep.engine.folder import find_folder
+    from wardkeep.engine.hosts import find_host
+    from wardkeep.engine.imports import record_import
+    from wardkeep.engine.platform import open_platform, operator
+
+    with open_platform(find_folder(state)) as platform:
+        known = find_host(platform, name).name
+        now = datetime.now(UTC)
+        return [record_import(platform, operator(), known, one, now) for one in reports]
 
 
 def verdicts(report: Report) -> set[str]:
@@ -72,18 +99,6 @@ def verdicts(report: Report) -> set[str]:
     if report.refused or not report.results:
         found.add("unknown")
     return found or {"pass"}
-
-
-def as_json(report: Report) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    about = {"tool": report.tool, "tool_version": report.version}
-    return {
-        "file": report.file, "sha256": report.sha256, **about, "target": report.target, "at": report.at,
-        "items": report.items, "counts": report.counts, "notes": report.notes,
-        "results": [{**about, **asdict(one), "target": one.target or report.target} for one in report.results],
-        "refused": [asdict(one) for one in report.refused],
-    }  # fmt: skip
 
 
 def show(out: Console, report: Report, every: bool) -> None:

@@ -1,7 +1,7 @@
 """Looks that are too dear for every cycle: kept in the ledger, and laid into the snapshots of the cycles until the next one.
 
-Two kinds of entry: `scan-inside`, what the host answered to the long questions (every package's checksums), and
-`scan-outside`, which ports answered from here. Each has its snapshot as blob, and every answer says itself when it was taken, so
+Three kinds of entry: `scan-inside`, what the host answered to the long questions (every package's checksums),
+`scan-outside`, which ports answered from here, and `scan-import`, what another tool's report says. Each has its snapshot as blob, and every answer says itself when it was taken, so
 that a rule sees its age. A serving Wardkeep looks by itself when a look grows old; from outside only a person looks.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -20,6 +22,7 @@ from wardkeep.core.memo import Memo
 from wardkeep.engine.assess import long_questions
 from wardkeep.engine.index import catch_up
 from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.facts.imported_scans import ImportedScans
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.outside_ports import OutsidePort, OutsidePorts, told
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
@@ -27,7 +30,8 @@ from wardkeep.fleet.outside import WAIT, addresses_of, look, own_addresses, usua
 from wardkeep.fleet.snapshots import snapshot_from_bytes
 from wardkeep.store.schema import entries, hosts
 
-INSIDE, OUTSIDE = "scan-inside", "scan-outside"
+INSIDE, OUTSIDE, IMPORTED = "scan-inside", "scan-outside", "scan-import"
+NOTHING_IMPORTED = Answer(ImportedScans.ask.id, 0, b'{"scans": []}')
 DAY = 86400
 EARLY = 0.9  # the part of its time after which a look is renewed
 SETTLED = timedelta(minutes=10)  # a host that was just added is not loaded at once
@@ -45,11 +49,19 @@ async def look_inside(
         yield snapshot
 
 
-def record_look(platform: Platform, actor: str, kind: str, snapshot: Snapshot) -> int:
+def record_look(
+    platform: Platform,
+    actor: str,
+    kind: str,
+    snapshot: Snapshot,
+    *,
+    body: Mapping[str, Any] = MappingProxyType({}),
+    blobs: Sequence[tuple[str, bytes]] = (),
+) -> int:
     """Keep a look: the ledger's entry with the answers, which stand in the host's snapshots from now on.
 
     What the host was not asked this time is carried on from its last look; an answer that is not whole does not take the place
-    of one that is. The entry tells of each answer when it was taken.
+    of one that is. The entry tells of each answer when it was taken, and holds `body` and the named `blobs` besides.
     """
     looked = {name: timestamp(snapshot.at) for name in snapshot.answers}
     answers = dict(snapshot.answers)
@@ -58,15 +70,18 @@ def record_look(platform: Platform, actor: str, kind: str, snapshot: Snapshot) -
         for name, answer in _answers(platform, index).items():
             if name not in answers or (answer.whole and not answers[name].whole):
                 answers[name], looked[name] = answer, before[name]
-    data = snapshot_bytes(replace(snapshot, answers=answers, _learned={}))
-    (digest,) = platform.ledger.put_blobs([data])
+    named = [("snapshot", snapshot_bytes(replace(snapshot, answers=answers, _learned={}))), *blobs]
+    digests = platform.ledger.put_blobs([data for _, data in named])
     unanswered = sorted(name for name, answer in snapshot.answers.items() if not answer.whole)
     entry = platform.record(
         kind,
         actor,
-        {"questions": sorted(snapshot.answers), "unanswered": unanswered, "looked": looked},
+        {"questions": sorted(snapshot.answers), "unanswered": unanswered, "looked": looked, **body},
         subject={"host": snapshot.subject, "control": "vm_scans"},
-        blobs=[{"name": "snapshot", "digest": digest, "size": len(data)}],
+        blobs=[
+            {"name": name, "digest": digest, "size": len(data)}
+            for (name, data), digest in zip(named, digests, strict=True)
+        ],
     )
     catch_up(platform)
     return entry
@@ -104,6 +119,8 @@ def _laid_in(
     found: dict[str, Answer] = {}
     for index in looks:
         found |= {name: answer for name, answer in _answers(platform, index).items() if name in wanted}
+    if NOTHING_IMPORTED.question in wanted:
+        found.setdefault(NOTHING_IMPORTED.question, NOTHING_IMPORTED)
     for name, question in wanted.items():
         how = "scan host" if question.script else "scan ports"
         why = f"is a long look that was not done yet; `wardkeep {how} {snapshot.subject}` does it now"
@@ -113,7 +130,7 @@ def _laid_in(
 
 
 def _newest(
-    platform: Platform, names: Sequence[str], kinds: Sequence[str] = (INSIDE, OUTSIDE)
+    platform: Platform, names: Sequence[str], kinds: Sequence[str] = (INSIDE, OUTSIDE, IMPORTED)
 ) -> dict[str, list[int]]:
     """Host → the entries of its newest look of each kind, since it was added to the inventory."""
     e = entries.c
@@ -130,6 +147,13 @@ def _newest(
         for host, index in connection.execute(newest):
             found.setdefault(host, []).append(int(index))
     return found
+
+
+def kept_answer(platform: Platform, host: str, kind: str, question: str) -> Answer | None:
+    """The last kept answer of a host to a question; None where none was kept since the host was added."""
+    for index in _newest(platform, [host], (kind,)).get(host, ()):
+        return _answers(platform, index).get(question)
+    return None
 
 
 def _answers(platform: Platform, index: int) -> Mapping[str, Answer]:

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 # isort: off
 from wardkeep.controls.vm_scans.row import Policy, control
-from wardkeep.controls.vm_scans import programs, files, rights, settings, audit, malware, outside, drill
+from wardkeep.controls.vm_scans import (
+    programs,
+    files,
+    rights,
+    settings,
+    audit,
+    malware,
+    outside,
+    imported,
+    drill,
+)
 # isort: on
 
 __all__ = [
@@ -16,6 +26,7 @@ __all__ = [
     "control",
     "drill",
     "files",
+    "imported",
     "malware",
     "outside",
     "programs",

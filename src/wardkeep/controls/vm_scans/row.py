@@ -63,6 +63,10 @@ class Policy:
         default=3,
         metadata={"doc": "the malware scanner's signatures are at most this old", "unit": "d"},
     )
+    imports_days: int = field(
+        default=90,
+        metadata={"doc": "an imported report of another tool says how the host is for", "unit": "d"},
+    )
     umask: str = field(
         default="027",
         metadata={"doc": "new files of people are closed at least so far", "unit": "umask"},
