@@ -31,6 +31,8 @@ def subcommands(module: str) -> set[str]:
     """The names in a group of commands, read from its source, so that this test stays quick."""
     found = set()
     for node in ast.walk(ast.parse((SRC / "wardkeep" / "cli" / f"{module}.py").read_bytes())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Call):  # app.command("digest")(function)
+            found |= {str(a.value) for a in node.func.args if isinstance(a, ast.Constant)}
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_typer":
             found |= {
                 str(k.value.value)
@@ -61,10 +63,12 @@ def wrong_commands(pieces: Iterable[str]) -> list[str]:
         if match[2] and group and match[2] not in group:
             wrong.append(f"no command `wardkeep {match[1]} {match[2]}`")
         known = (SRC / "wardkeep" / "cli" / f"{module}.py").read_text() + OPTIONS.read_text()
-        inner = SRC / "wardkeep" / "cli" / f"{module}_{match[2]}.py"  # where the group in a group stands
-        if match[2] and inner.is_file() and "typer.Typer(" in inner.read_text():
+        inner = (
+            SRC / "wardkeep" / "cli" / f"{module}_{match[2]}.py"
+        )  # where such a command, or a group in a group, stands
+        if match[2] and inner.is_file():
             known += inner.read_text()
-            if match[3] and match[3] not in subcommands(inner.stem):
+            if match[3] and "typer.Typer(" in inner.read_text() and match[3] not in subcommands(inner.stem):
                 wrong.append(f"no command `wardkeep {match[1]} {match[2]} {match[3]}`")
         for option in re.findall(r"(?<= )--[a-z][a-z-]+", piece.partition(" #")[0]):
             if option not in known and option.removeprefix("--").replace("-", "_") not in known:

@@ -29,7 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan, or take it back."),
     "drill": ("drill", "Prove controls by exercising them."),
     "scan": ("scan", "Scans: other tools' results, the host profile, ports from outside."),
-    "vulns": ("vulns", "Published flaws: scan a host or a file, why, update, feeds; offline."),
+    "vulns": (
+        "vulns",
+        "Published flaws: scan a host or a file, why, update, feeds, review, digest; offline.",
+    ),
     "evidence": ("evidence", "Evidence for an auditor: export a pack, verify one, show an entry."),
     "review": ("review", "Say that a person's review was done."),
     "firewall": (

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from wardkeep.core.errors import WardkeepError
 from wardkeep.engine.alerts import Send, alert
 from wardkeep.engine.channels import send
+from wardkeep.engine.flaw_review.sending import digest_if_due
 from wardkeep.engine.platform import Platform
 
 PAUSE = 10.0  # seconds between rounds
@@ -41,6 +42,7 @@ class AlertLoop:
         while not self._stop.wait(max(self.pause, 9 * took)):
             began = time.monotonic()
             try:
+                digest_if_due(self.platform)
                 alert(self.platform, send=self.send)
             except WardkeepError as e:
                 _log.error("a round of alerts failed: %s", e.line())

@@ -62,6 +62,9 @@ class Settings:
     alerts_least_severity: str = field(
         default="medium", metadata={"doc": "findings below it are not alerted: critical, high, medium or low"}
     )
+    alerts_digest: bool = field(
+        default=True, metadata={"doc": "the day's digest of the fleet's published flaws goes out too"}
+    )
     allowlist_file: str = field(
         default=ALLOWLIST,
         metadata={"doc": "the allowlist's file, from the folder of this one: may lie in a git checkout"},

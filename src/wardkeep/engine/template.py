@@ -22,6 +22,7 @@ TEMPLATE = """\
 # [alerts]
 # urls = ["mailto://…", "json://…"]    # Apprise addresses; they hold secrets and are never shown
 # least_severity = "medium"
+# digest = true                        # each morning one message: what is new, late and due among published flaws
 
 # [console]
 # listen = "127.0.0.1:8420"

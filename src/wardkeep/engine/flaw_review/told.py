@@ -27,7 +27,7 @@ def tell_flaws(platform: Platform, now: datetime) -> dict[str, Any]:
         cases = read_cases(platform, connection)
         fleet = sorted(connection.execute(select(hosts.c.name)).scalars())
         looks = known_inventories(connection)
-        built, problems, feeds = _data(platform, connection, now)
+        built, problems, feeds = data_now(platform, connection, now)
     return {
         "problem": made.problem,
         "built": built,
@@ -40,7 +40,7 @@ def tell_flaws(platform: Platform, now: datetime) -> dict[str, Any]:
     }
 
 
-def _data(
+def data_now(
     platform: Platform, connection: Connection, now: datetime
 ) -> tuple[str, list[str], list[dict[str, Any]]]:
     try:

@@ -1,0 +1,208 @@
+"""The day's digest: one page that a person reads in a minute. What is new, what is late, what is due, what was mended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from html import escape
+from typing import Any
+
+from wardkeep.engine.flaw_review.cases import Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.queue import FIXED
+from wardkeep.engine.flaw_review.renewing import renew
+from wardkeep.engine.flaw_review.told import data_now
+from wardkeep.engine.flaw_review.trends import last_review, mended
+from wardkeep.engine.platform import Platform
+
+SHOWN = 8  # cases in one list: the page stays one page
+SOON = timedelta(days=7)
+STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
+    "h1{font-size:1.4rem}h2{font-size:1.05rem;margin:1.4rem 0 .3rem}li{margin:.25rem 0}small{color:#555}"
+)
+
+
+def digest(platform: Platform, now: datetime) -> dict[str, Any]:
+    """The digest as plain data, up to date. Lists hold at most eight cases each, with how many there are."""
+    made = renew(platform, now)
+    with platform.store.read() as connection:
+        every = read_cases(platform, connection, closed=True)
+        assets = read_assets(connection, closed=True)
+        reviewed = last_review(connection)
+        built, problems, feeds = data_now(platform, connection, now)
+    still = [case for case in every if case.closed is None]
+    since = reviewed or now - timedelta(days=1)
+    hosts: dict[tuple[str, str], list[CaseAsset]] = {}
+    for one in assets:
+        if one.closed is None:
+            hosts.setdefault((one.flaw, one.package), []).append(one)
+    today = now.date()
+    running = [case for case in still if case.decision not in ("waived", "not_affected")]
+    late = [case for case in running if case.due.date() < today]
+    soon = [case for case in running if today <= case.due.date() <= (now + SOON).date()]
+    new = [case for case in still if case.opened > since]
+    undecided = [case for case in still if not case.decision]
+    ending = [case for case in still if case.decision == "waived" and _ends_soon(case, now)]
+    fixed = [
+        one for one in assets if one.how == FIXED and one.closed and one.closed > now - timedelta(days=1)
+    ]
+    troubles = ([made.problem] if made.problem else []) + problems
+    troubles += [f"{one['title']} is stale" for one in feeds if one["stale"]]
+    plain = [_plain(case, hosts.get(case.key, []), now) for case in sorted(late, key=_by_due)]
+    return {
+        "day": today.isoformat(),
+        "built": built,
+        "last_review": reviewed,
+        "counts": {
+            "open": len(still),
+            "new": len(new),
+            "undecided": len(undecided),
+            "late": len(late),
+            "soon": len(soon),
+            "waived": sum(case.decision == "waived" for case in still),
+            "fixed": len(fixed),
+            "minor": made.minor,
+        },
+        "late": plain[:SHOWN],
+        "new": [_plain(case, hosts.get(case.key, []), now) for case in new][:SHOWN],
+        "undecided": [_plain(c, hosts.get(c.key, []), now) for c in undecided if c not in new][:SHOWN],
+        "soon": [_plain(c, hosts.get(c.key, []), now) for c in sorted(soon, key=_by_due)][:SHOWN],
+        "ending": [_plain(case, hosts.get(case.key, []), now) for case in ending][:SHOWN],
+        "fixed": [{"id": o.flaw, "package": o.package, "host": o.host} for o in fixed][:SHOWN],
+        "mended": [
+            {"severity": o.severity, "fixed": o.fixed, "in_time": o.in_time, "mean_days": o.mean_days}
+            for o in mended(every, assets, now - timedelta(days=90))
+            if o.fixed
+        ],
+        "troubles": troubles,
+    }
+
+
+def headline(told: Mapping[str, Any]) -> str:
+    """One sentence that says how it stands."""
+    n = told["counts"]
+    if told["troubles"] and not n["open"]:
+        return "What concerns the fleet is not known."
+    if not n["open"]:
+        return "No published flaw concerns the fleet."
+    words = [
+        f"{n['new']} new",
+        f"{n['undecided']} undecided",
+        f"{n['late']} late",
+        f"{n['soon']} due within a week",
+    ]
+    many = f"{n['open']:,} flaw{'s concern' if n['open'] != 1 else ' concerns'} the fleet"
+    return f"{many}: {', '.join(words)}; {n['fixed']} fixed since yesterday."
+
+
+def sections(told: Mapping[str, Any], *, brief: bool = False) -> list[tuple[str, list[str]]]:
+    """Heads with their lines. `brief` leaves out which hosts and what is installed: it may travel by e-mail."""
+    n = told["counts"]
+
+    def lines(name: str) -> list[str]:
+        return [_line(case, brief) for case in told[name]] + _rest(n.get(name, 0), len(told[name]))
+
+    made = [
+        ("Late", lines("late")),
+        ("New since the last review", lines("new")),
+        ("Due within a week", lines("soon")),
+        ("Still undecided", [_line(case, brief) for case in told["undecided"]]),
+        ("Waivers that end within two weeks", [_line(case, brief) for case in told["ending"]]),
+        ("Fixed since yesterday", _fixed(told, brief)),
+        ("Time to fix, last 90 days", [_mended(one) for one in told["mended"]]),
+        ("The data", list(told["troubles"])),
+    ]
+    return [(head, some) for head, some in made if some]
+
+
+def as_text(told: Mapping[str, Any], *, brief: bool = False) -> str:
+    """The digest as Markdown that also reads as plain text."""
+    parts = [f"# Published flaws of the fleet, {told['day']}", "", headline(told), _reviewed(told), ""]
+    for head, some in sections(told, brief=brief):
+        parts += [f"## {head}", "", *(f"- {line}" for line in some), ""]
+    return "\n".join([*parts, _foot(told)])
+
+
+def as_html(told: Mapping[str, Any]) -> str:
+    """The digest as one page that needs nothing else."""
+    title = f"Published flaws of the fleet, {told['day']}"
+    body = [
+        f"<h1>{escape(title)}</h1><p><strong>{escape(headline(told))}</strong><br>{escape(_reviewed(told))}</p>"
+    ]
+    for head, some in sections(told):
+        items = "".join(f"<li>{escape(line)}</li>" for line in some)
+        body.append(f"<h2>{escape(head)}</h2><ul>{items}</ul>")
+    body.append(f"<p><small>{escape(_foot(told))}</small></p>")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _plain(case: Case, some: Sequence[CaseAsset], now: datetime) -> dict[str, Any]:
+    return {
+        "id": case.flaw,
+        "package": case.package,
+        "severity": case.severity,
+        "exploited": case.exploited,
+        "risk": case.risk,
+        "because": case.told.get("because", ""),
+        "summary": case.told.get("summary", ""),
+        "state": case.state,
+        "fixed": case.told.get("fixed", []),
+        "hosts": [one.host for one in some],
+        "due": case.due.date().isoformat(),
+        "days_left": (case.due.date() - now.date()).days,
+        "decision": case.decision,
+        "until": str(case.said.get("until", "")),
+    }
+
+
+def _line(case: Mapping[str, Any], brief: bool) -> str:
+    names = case["hosts"]
+    count = f"{len(names)} host{'s' * (len(names) != 1)}"
+    where = count if brief else f"{count} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    fix = f"fixed by {', '.join(case['fixed'])}" if case["fixed"] and not brief else "fix released"
+    fix = fix if case["state"] == "fix_available" else "no released fix"
+    left = case["days_left"]
+    clock = f"due {case['due']}, " + (f"{left} d left" if left >= 0 else f"{-left} d late")
+    if case["decision"] == "waived":
+        clock = f"waived until {case['until']}"
+    exploited = ", known exploited" if case["exploited"] else ""
+    word = "" if case["decision"] in ("", "waived") else f"; {case['decision'].replace('_', ' ')}"
+    told = f"{case['id']} in {case['package']}: {case['severity']}{exploited}, {where}, {fix}; {clock}{word}."
+    return told if brief else f"{told} Risk {case['risk']}: {case['because']}."
+
+
+def _rest(count: int, shown: int) -> list[str]:
+    return [f"and {count - shown} more: `wardkeep vulns review`."] if count > shown else []
+
+
+def _fixed(told: Mapping[str, Any], brief: bool) -> list[str]:
+    lines = [f"{o['id']} in {o['package']}" + ("" if brief else f" on {o['host']}") for o in told["fixed"]]
+    return list(dict.fromkeys(lines)) + _rest(told["counts"]["fixed"], len(told["fixed"]))
+
+
+def _mended(one: Mapping[str, Any]) -> str:
+    return f"{one['severity']}: {one['fixed']} fixed, {one['mean_days']:.1f} d on average, {one['in_time']} in time"
+
+
+def _reviewed(told: Mapping[str, Any]) -> str:
+    done = told["last_review"]
+    return f"Last review on record: {done:%Y-%m-%d %H:%M} UTC." if done else "No review is on record yet."
+
+
+def _foot(told: Mapping[str, Any]) -> str:
+    minor = told["counts"]["minor"]
+    return (
+        f"{minor:,} more are called minor by the vendor and are not queued. Advisories built {told['built'][:10] or 'never'}. "
+        "Decide: `wardkeep vulns review`; then `wardkeep vulns review done`."
+    )
+
+
+def _ends_soon(case: Case, now: datetime) -> bool:
+    return str(case.said.get("until", "9999")) <= (now + 2 * SOON).date().isoformat()
+
+
+def _by_due(case: Case) -> tuple[Any, ...]:
+    return case.due, -case.risk, case.flaw
