@@ -68,7 +68,7 @@ def test_a_plan_is_shown_with_its_diff_and_with_what_it_will_not_do(platform: Pl
         "undo: touch",
         "Refused: Send owner home",
         "nobody could enter any more. Name another owner.",
-        "The toy has a moat. a person must dig",
+        "a person must dig",
         f"wardkeep apply {stored.id}",
     ):
         assert said in screen.text

@@ -26,6 +26,7 @@ from wardkeep.engine.hosts import add_host, list_hosts
 from wardkeep.engine.index import rebuild_index
 from wardkeep.engine.long_looks import INSIDE, look_outside, looks_due, record_look, with_kept
 from wardkeep.engine.platform import Platform, open_platform
+from wardkeep.engine.workers import plan_host
 from wardkeep.facts.outside_ports import OutsidePorts
 from wardkeep.facts.package_sums import PackageSums
 from wardkeep.fleet import Host
@@ -79,6 +80,16 @@ def test_a_kept_look_stands_in_every_cycle_until_the_next(platform: Platform) ->
     assert "fail" in {one.verdict for one in seen(platform, "packages_unchanged")}
     rebuild_index(platform)
     assert "fail" in {one.verdict for one in seen(platform, "packages_unchanged")}
+
+
+def test_a_plan_knows_what_was_kept(platform: Platform) -> None:
+    bad = Snapshot("h1", datetime.now(UTC), {"package_sums": answer("package_sums", "debian12-neglected")})
+    record_look(platform, ACTOR, INSIDE, bad)
+    plan = asyncio.run(plan_host(platform, list_hosts(platform)[0], [ROW], ACTOR)).plan
+    assert "vm_scans.packages_unchanged" in {one.rule for one in plan.cannot}
+    assert "vm_scans.packages_unchanged" not in {one.rule for one in plan.unknown}
+    (never,) = (one for one in plan.unknown if one.rule == "vm_scans.set_id_in_place")
+    assert "`wardkeep scan host h1` does it now" in never.reason
 
 
 def test_a_look_at_one_thing_does_not_forget_the_other(platform: Platform) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from wardkeep.engine.apply.records import Stored
-    from wardkeep.engine.plans import AnyChange, NoRemedy
+    from wardkeep.engine.plans import AnyChange, NoRemedy, Withheld
     from wardkeep.engine.workers import NotPlanned
 
 SHORT = 12  # lines of a script that are read in passing
@@ -103,11 +104,7 @@ def show_plan(out: Console, stored: Stored, whole: bool = False) -> None:
         for line in change_lines(change, stored.id, whole):
             style = {"+": "green", "-": "red", "@": "dim"}.get(line[:1], "") if change_is_file(change) else ""
             indented(out, line, style)
-    for one in plan.withheld:
-        out.print()
-        out.print(f"Refused: {one.says}", style="bold", markup=False)
-        indented(out, f"{one.reason}. {one.todo}")
-        indented(out, f"rule {one.rule}", "dim")
+    _show_refused(out, plan.withheld)
     _show_rest(out, "Cannot be mended by a change", plan.cannot)
     _show_rest(out, "Could not be looked at", plan.unknown)
     if count:
@@ -115,12 +112,12 @@ def show_plan(out: Console, stored: Stored, whole: bool = False) -> None:
         out.print(f"Plan {stored.id}. Carry out exactly this: wardkeep apply {stored.id}", markup=False)
 
 
-def indented(out: Console, text: str, style: str = "") -> None:
+def indented(out: Console, text: str, style: str = "", left: int = 3) -> None:
     """A line set in; what is too long for the width goes on below, set in as well."""
     from rich.padding import Padding
     from rich.text import Text
 
-    out.print(Padding(Text(text, style=style), (0, 0, 0, 3), expand=False))
+    out.print(Padding(Text(text, style=style), (0, 0, 0, left), expand=False))
 
 
 def change_is_file(change: AnyChange) -> bool:
@@ -159,14 +156,35 @@ def _script_lines(what: str, script: str, plan: str, whole: bool) -> list[str]:
     return [f"{what}: {line}" for line in lines]
 
 
+def _show_refused(out: Console, withheld: Sequence[Withheld]) -> None:
+    """What is not done: once for each reason of a rule, however many changes it keeps from being made."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for one in withheld:
+        alike.setdefault((one.rule, one.reason, one.todo), []).append(one.says)
+    for (rule, reason, todo), says in alike.items():
+        out.print()
+        out.print(f"Refused: {_some(says)}", style="bold", markup=False)
+        indented(out, f"{reason}. {todo}")
+        indented(out, f"rule {rule}", "dim")
+
+
 def _show_rest(out: Console, title: str, rest: tuple[NoRemedy, ...]) -> None:
     if not rest:
         return
+    alike: dict[str, list[NoRemedy]] = {}
+    for one in rest:
+        alike.setdefault(one.reason, []).append(one)
     out.print()
     out.print(f"{title}:", style="bold")
-    for one in rest:
-        indented(out, f"{one.says} {one.reason}")
-        indented(out, f"rule {one.rule}: {', '.join(one.subjects)}", "dim")
+    for reason, those in alike.items():
+        indented(out, reason)
+        for one in those:
+            indented(out, f"{one.says} ({one.rule}: {_some(one.subjects)})", "dim", left=5)
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    more = len(names) - most
+    return ", ".join(names) if more < 2 else f"{', '.join(names[:most])} and {more} more"
 
 
 def show_list(out: Console, platform: Any, json: bool) -> None:

@@ -151,6 +151,16 @@ def judge(platform: Platform, snapshot: Snapshot, controls: Sequence[Control]) -
     return found
 
 
+def completed(
+    platform: Platform, snapshots: Sequence[Snapshot], controls: Sequence[Control]
+) -> list[Snapshot]:
+    """The snapshots with what is not asked of a host each time: known flaws of its packages, and what was kept of long looks.
+
+    Whoever holds a snapshot against the controls, for findings, a plan or a drill, completes it first. Twice changes nothing.
+    """
+    return with_kept(platform, with_known_flaws(platform, snapshots), controls)
+
+
 def record_looks(
     platform: Platform,
     actor: str,
@@ -160,10 +170,9 @@ def record_looks(
 ) -> tuple[list[Checked], list[Turn]]:
     """Assess snapshots and record them: all in one batch of the ledger, then all in one transaction of the state.
 
-    What was kept of long looks is laid in first, so that no cycle falls back behind another.
+    They are completed first, so that no cycle falls back behind another.
     """
-    snapshots = with_known_flaws(platform, snapshots)
-    snapshots = with_kept(platform, snapshots, controls)
+    snapshots = completed(platform, snapshots, controls)
     digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]

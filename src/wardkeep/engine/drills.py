@@ -26,6 +26,7 @@ from wardkeep.engine.apply.carry_out import Site
 from wardkeep.engine.apply.hand import Done, Hand
 from wardkeep.engine.apply.host_scripts import Place, fenced
 from wardkeep.engine.assess import Blind, drill_steps, questions
+from wardkeep.engine.cycle import completed
 from wardkeep.engine.durable import Json, Run
 from wardkeep.engine.hosts import find_host
 from wardkeep.engine.platform import Platform
@@ -94,7 +95,8 @@ class Drilling:
         return self._end(begun, "")
 
     def _steps(self) -> Json:
-        snapshot = self.hand.ask(questions([self.control], HOST))
+        asked = self.hand.ask(questions([self.control], HOST))
+        (snapshot,) = completed(self.site.platform, [asked], [self.control])
         policy = self.site.platform.config.policy(self.control, self.host.name)
         found = drill_steps(self.control, snapshot, policy)
         if isinstance(found, Cannot | Blind):
