@@ -63,7 +63,10 @@ WHY = {
     ("engines", "*"): "an engine is useful by itself, on plain files, without a platform",
 }
 # One engine on another, where the second is nothing without the first.
-STANDS_ON = {"rulesets": {"packets"}}  # what tools wrote, read into packet sets and audited there
+STANDS_ON = {
+    "rulesets": {"packets"},  # what tools wrote, read into packet sets and audited there
+    "demo": {"lab"},  # a story on the lab's hosts; the program itself it runs as a person does, in a process
+}
 STANDALONE = {
     "ledger/verify.py": "a stranger can read and run the verifier alone: standard library and one signature check"
 }

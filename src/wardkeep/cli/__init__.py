@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("token", "API tokens for programs: issue, list, revoke."),
     "doctor": ("doctor", "What is wrong with this installation, and what to do."),
     "lab": ("lab", "Live Debian hosts on this machine, to try things on."),
+    "demo": ("demo", "A small clinic on this machine, from red to green: hosts, attack, patches, evidence."),
     "install": ("install", "Run Wardkeep as a hardened service of this machine."),
 }
 

@@ -20,9 +20,9 @@ from wardkeep.lab.records import Places
 CAPABILITIES = "NET_ADMIN,NET_RAW,SYS_ADMIN,AUDIT_WRITE,SYS_PTRACE"
 
 
-def image(suite: str, places: Places) -> str:
-    """The name of a suite's image, built and imported if podman does not have it yet."""
-    recipe = Recipe("host", suite)
+def image(suite: str, places: Places, more: tuple[str, ...] = ()) -> str:
+    """The name of a suite's image with the packages `more`, built and imported if podman does not have it yet."""
+    recipe = Recipe("host", suite, more)
     name = f"localhost/{LABEL}/{suite}:{images.digest(recipe)}"
     with places.alone(f"image-host-{suite}"):
         if podman(places, "image", "exists", name, check=False).exit:
@@ -66,7 +66,7 @@ class ContainerHost(Host):
             self._podman("start", self.container)
             self._rewire()
             return
-        named = image(SUITES[self.debian], self.lab.places)
+        named = image(SUITES[self.debian], self.lab.places, self.packages)
         self._make_netns()
         self.lab.book.will_make("container", self.container)
         # --dns: no resolver, so that nothing in a test can reach beyond this machine by name.

@@ -39,6 +39,7 @@ class Host(ABC):
     def __init__(self, lab: Lab, name: str, number: int, debian: str, needs: Iterable[str] = ()) -> None:
         self.lab, self.name, self.number, self.debian = lab, name, number, debian
         self.needs = frozenset(needs)
+        self.packages: tuple[str, ...] = ()  # Debian packages besides those that every host has
         self.wired: dict[str, str] = {}  # network → interface of the host
         self.cuts: set[str] = set()
         self.slowed: dict[str, dict[str, float]] = {}

@@ -150,14 +150,21 @@ class Lab:
         debian: str = "",
         kind: str = "",
         networks: Iterable[str] = (),
+        packages: Iterable[str] = (),
     ) -> Host:
         """A new host that offers what is needed, of the cheapest kind that works, up and ready.
 
-        `debian` is "12" or "13", "" for this machine's, 12 for a container, 13 for a vm; `networks` are joined besides `outside`.
+        `debian` is "12" or "13", "" for this machine's, 12 for a container, 13 for a vm; `networks` are joined besides `outside`;
+        `packages` are installed besides (a container only: an image of its own is built once).
         Raises BadInput for a need that no kind offers, Unavailable when the kind does not work on this machine.
         """
         wanted = frozenset(needs)
         chosen, debian = choose(wanted, debian, kind)
+        more = tuple(sorted(set(packages)))
+        if more and chosen != "container":
+            raise BadInput(
+                f"a {chosen} cannot be given packages", todo="Ask for a container: kind='container'"
+            )
         self._begin()
         with self._alone():
             number = self._free_number()
@@ -172,6 +179,7 @@ class Lab:
                     f"there is a host `{name}` already", todo="Remove it first, or take another name"
                 )
             host = self._hosts[name] = kind_class(chosen)(self, name, number, debian, wanted)
+            host.packages = more
             self.keep(host)
         try:
             host.folder.mkdir(parents=True, exist_ok=True)

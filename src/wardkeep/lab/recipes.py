@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 SUITES = {"12": "bookworm", "13": "trixie"}
@@ -87,26 +88,35 @@ printf 'blacklist kvm_amd\\nblacklist kvm\\nblacklist powernow_k8\\nblacklist ps
 chroot "$R" update-initramfs -u -k "$KV" >/dev/null
 chroot "$R" systemctl enable auditd qemu-guest-agent >/dev/null 2>&1 || true
 """
+# Package that a host may have besides → what its installation leaves behind that no two builds have alike.
+# A cluster made at installation has a random id, and the certificate a random key: a host makes its own.
+_LEFT: Mapping[str, str] = {
+    "postgresql": """chroot "$R" sh -c 'pg_lsclusters -h | while read v n rest; do pg_dropcluster $v $n; done'
+rm -f "$R"/etc/ssl/private/ssl-cert-snakeoil.key "$R"/etc/ssl/certs/ssl-cert-snakeoil.pem "$R"/var/log/postgresql/*
+""",
+}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One root file system: `what` is "host" (for containers) or "machine" (with a kernel)."""
+    """One root file system: `what` is "host" (for containers) or "machine" (with a kernel), `more` are packages besides."""
 
     what: str
     suite: str
+    more: tuple[str, ...] = ()
 
     @property
     def packages(self) -> list[str]:
         own = MACHINE.split() if self.what == "machine" else []
-        return sorted({*HOST.split(), *own, *ONLY[self.what, self.suite].split()})
+        return sorted({*HOST.split(), *own, *ONLY[self.what, self.suite].split(), *self.more})
 
     @property
     def hook(self) -> str:
         """The shell script that mmdebstrap runs on the new root, which is its first argument."""
         if self.what == "machine":
             return _BOTH.replace("{masked}", MASKED_IN_MACHINE) + _MACHINE
-        return _BOTH.replace("{masked}", MASKED_IN_HOST) + _HOST
+        left = "".join(_LEFT.get(package, "") for package in self.more)
+        return _BOTH.replace("{masked}", MASKED_IN_HOST) + _HOST + left
 
     def text(self) -> str:
         """All that decides the content, besides what the archive holds today."""

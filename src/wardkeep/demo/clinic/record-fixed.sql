@@ -1,0 +1,1 @@
+select name, born, diagnosis from patients where id::text = :'id' and pin = :'pin';
