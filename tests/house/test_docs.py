@@ -92,7 +92,7 @@ def wrong_names(pieces: Iterable[str]) -> list[str]:
             if (
                 "toy" not in dotted
                 and not exists(dotted)
-                and not dotted.endswith((".toml", ".service", ".socket", ".db", ".conf", ".timer"))
+                and not dotted.endswith((".sh", ".toml", ".service", ".socket", ".db", ".conf", ".timer"))
             ):
                 wrong.append(dotted)
         for path in re.findall(r"(?<![\w/.~-])(?:src|tests|docs|bench|sdk|scripts)/[\w./-]+\w", piece):
