@@ -121,6 +121,19 @@ class OnHost:
 
 
 @dataclass(frozen=True, slots=True)
+class PlantFlaw:
+    """Let dpkg install, in a scratch root on the host, a package with a published flaw; then hold it against the advisories.
+
+    `expect` is `found`, or `mended` after dpkg has upgraded it to the fix. Which package and flaw the engine chooses.
+    """
+
+    says: str
+    proves: str  # rule id
+    expect: str
+    timeout: int = 60
+
+
+@dataclass(frozen=True, slots=True)
 class SendTest:
     """Hand a test message to an alert channel of the platform, named as facts name it (`mailto #1`): it must be taken.
 
@@ -132,7 +145,7 @@ class SendTest:
     says: str = ""
 
 
-Step: TypeAlias = TryLogin | TryConnect | OnHost | SendTest
+Step: TypeAlias = TryLogin | TryConnect | OnHost | PlantFlaw | SendTest
 
 
 @dataclass(frozen=True, slots=True)

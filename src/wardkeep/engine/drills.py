@@ -17,9 +17,9 @@ from typing import Any, cast
 
 from sqlalchemy import delete, insert
 
-from wardkeep.core.changes import NOT_TRIED, Cannot, OnHost, Step, StepResult, TryConnect, TryLogin
+from wardkeep.core.changes import NOT_TRIED, Cannot, OnHost, PlantFlaw, StepResult, TryConnect, TryLogin
 from wardkeep.core.control import Control
-from wardkeep.core.errors import BadInput
+from wardkeep.core.errors import BadInput, WardkeepError
 from wardkeep.core.facts import HOST
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.apply.carry_out import Site
@@ -28,6 +28,7 @@ from wardkeep.engine.apply.host_scripts import Place, fenced
 from wardkeep.engine.assess import Blind, drill_steps, questions
 from wardkeep.engine.cycle import completed
 from wardkeep.engine.durable import Json, Run
+from wardkeep.engine.flaw_drill import Planted, judge, planted
 from wardkeep.engine.hosts import find_host
 from wardkeep.engine.platform import Platform
 from wardkeep.fleet import Host
@@ -40,6 +41,7 @@ KINDS: dict[str, type[TryLogin] | type[TryConnect] | type[OnHost]] = {
     "login": TryLogin,
     "connect": TryConnect,
     "on_host": OnHost,
+    "planted": Planted,
 }
 _END = "drill-exit:"  # the line after the output of a step, with its exit status
 
@@ -101,8 +103,15 @@ class Drilling:
         found = drill_steps(self.control, snapshot, policy)
         if isinstance(found, Cannot | Blind):
             return {"problem": found.why if isinstance(found, Cannot) else str(found), "steps": []}
-        names: dict[type[Step], str] = {kind: name for name, kind in KINDS.items()}
-        return {"problem": "", "steps": [{"kind": names[type(step)], **asdict(step)} for step in found]}
+        names: dict[type, str] = {kind: name for name, kind in KINDS.items()}
+        try:
+            made = [
+                planted(self.site.platform, step, snapshot) if isinstance(step, PlantFlaw) else step
+                for step in found
+            ]
+        except WardkeepError as e:
+            return {"problem": e.line(), "steps": []}
+        return {"problem": "", "steps": [{"kind": names[type(step)], **asdict(step)} for step in made]}
 
     def _try(self, steps: Sequence[FromHere]) -> Json:
         self.hand.guard()
@@ -119,6 +128,8 @@ class Drilling:
             began = time.monotonic()
             done = self.hand.act(fenced(place, _exercise(step)), timeout=step.timeout + 130.0)
             verdict, seen = _judge(step, done)
+            if isinstance(step, Planted) and verdict == Verdict.PASS.value:
+                verdict, seen = judge(self.site.platform, step, done.output.rpartition(_END)[0])
             return [verdict, seen, round((time.monotonic() - began) * 1000)]
 
         def undo() -> Json:
