@@ -14,7 +14,7 @@ E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archi
 # gcc and libdpkg-dev: the yardstick of versions is libdpkg itself.
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libdpkg-dev
 
-.PHONY: help up test lint e2e bench lock wheel docs screenshots clean
+.PHONY: help up test lint e2e scenarios bench record lock wheel docs screenshots clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -32,9 +32,17 @@ e2e: .venv/.dev ## scenarios on live Debian hosts (namespaces, containers, virtu
 	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
 	WARDKEEP_LAB=required $(PY) scripts/e2e.py
 
+scenarios: .venv/.dev ## what CI runs of them: within 45 minutes, on the kinds of host that this machine can carry
+	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
+	$(PY) scripts/e2e.py --kinds .ci/kinds --minutes 45 --again
+
 bench: .venv/.dev ## measure, each figure with its yardstick in the same run
 	@scripts/packages.sh $(BENCH_PACKAGES)
 	$(PY) -m bench
+
+record: .venv/.dev ## make the recorded hosts in tests/hosts anew, from the staged states (tests/staged)
+	@scripts/packages.sh $(E2E_PACKAGES)
+	PYTHONPATH=src:. $(PY) -m tests.e2e.record_hosts
 
 lock: .venv/.dev ## renew the locked dependencies
 	$(PY) -m pip install -q pip-tools

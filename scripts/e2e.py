@@ -1,35 +1,118 @@
-"""Run the scenarios on live hosts side by side: `python scripts/e2e.py [WORKERS] [PATH…]`. Exit status 1 if one fails.
+"""Run the scenarios on live hosts side by side: `python scripts/e2e.py [--workers N] [--minutes M] [--kinds FILE] [--again] [PATH…]`.
 
-Each worker is a pytest of its own with a lab of its own. What is printed: every unit with its time as it ends, the whole
-output of those that fail or skip, and the sums. A file is one unit; a long one is split by the parameter of its tests.
+Each worker is a pytest of its own with a lab of its own. What is printed: which kinds of host this machine carries, every unit with its
+time as it ends, the whole output of those that fail or skip, what was not run, and the sums. A file is one unit; a long one is split by
+what stands before the colon in the parameter of its tests (or the whole parameter).
+
+Exit status 1 if one fails, or if nothing passed and something could have. With `--kinds` the file names the kinds that should be there,
+one a line: one that this machine can carry, and whose Debian packages are missing all the same, is a fault too. A kind that the machine
+itself cannot carry (no root, no overlay file system, another processor) is said with its reason, and its tests are counted as skipped.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TREE = Path(__file__).parents[1]
 LONG = 8  # tests; a file with more is split
 WORDS = ("failed", "error", "errors", "passed", "skipped")
 # Begun first: they build the machines' images and boot them, which is slow and mostly one processor's work.
-SLOW_FIRST = ("test_lab_machines", "test_lab_images", "test_lab_contract", "test_firewall_scenario")
+SLOW_FIRST = ("test_lab_machines", "test_lab_images", "test_lab_contract")
+PYTEST = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider"]
 
 
-def pytest(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, cwd=TREE, capture_output=True, text=True, errors="replace", check=False)
+@dataclass(frozen=True)
+class Unit:
+    """What is run together: a name and the ids of its tests."""
+
+    name: str
+    tests: tuple[str, ...]
 
 
-def units(paths: list[str]) -> list[tuple[str, list[str]]]:
-    """(name, test ids) of what is run together."""
-    told = pytest("--collect-only", "-q", "-o", "addopts=", *paths)
+@dataclass
+class Run:
+    """One run of all units, and what came of it."""
+
+    until: float  # monotonic
+    again: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    unsteady: list[str] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, unit: Unit) -> None:
+        """Run one unit and say how it ended; one that failed is run again where that was asked for."""
+        for attempt in (1, 2):
+            began = time.monotonic()
+            if began >= self.until:
+                return self._leave(unit, "no time was left")
+            output, counts = carry_out(unit, self.until)
+            if counts is None:
+                return self._leave(unit, "it was still going on when the time was over", output)
+            failed = counts["failed"] + counts["error"]
+            sums = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+            once_more = bool(failed and self.again and attempt == 1)
+            text = f"{time.monotonic() - began:6.0f} s  {unit.name}: {sums}{'; once more' if once_more else ''}\n"
+            self._say(text + (output if failed or counts["skipped"] else ""))
+            if not once_more:
+                break
+        with self.lock:
+            self.counts += counts
+            if attempt == 2 and not failed:
+                self.unsteady.append(unit.name)
+        return None
+
+    def _leave(self, unit: Unit, why: str, output: str = "") -> None:
+        with self.lock:
+            self.not_run.append(unit.name)
+            self.counts["not run"] += len(unit.tests)
+        self._say(f"not run   {unit.name}: {why}\n{output[-2000:]}")
+
+    def _say(self, text: str) -> None:
+        with self.lock:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+def carry_out(unit: Unit, until: float) -> tuple[str, Counter[str] | None]:
+    """(what pytest printed, its counts); the counts are None when the time was over before it ended."""
+    command = [*PYTEST, "-rs", "--durations=5", *unit.tests]
+    child = subprocess.Popen(
+        command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
+    )  # fmt: skip
+    try:
+        output, _ = child.communicate(
+            timeout=None if math.isinf(until) else max(1.0, until - time.monotonic())
+        )
+    except subprocess.TimeoutExpired:
+        # The lab's own watchdog removes its hosts.
+        os.killpg(child.pid, signal.SIGKILL)
+        return child.communicate()[0], None
+    last = "".join(output.splitlines()[-1:])
+    counts = Counter(
+        {word.rstrip("s") if word == "errors" else word: int(n) for n, word in re.findall(r"(\d+) (\w+)", last) if word in WORDS}
+    )  # fmt: skip
+    if child.returncode and not counts["failed"] and not counts["error"]:
+        counts["error"] += 1
+    return output, counts
+
+
+def units(paths: list[str]) -> list[Unit]:
+    told = subprocess.run(
+        [*PYTEST, "--collect-only", "-q", "-o", "addopts=", *paths], cwd=TREE, capture_output=True, text=True, check=False
+    )  # fmt: skip
     files: dict[str, list[str]] = defaultdict(list)
     for line in told.stdout.splitlines():
         if "::" in line:
@@ -40,37 +123,60 @@ def units(paths: list[str]) -> list[tuple[str, list[str]]]:
     for file, tests in files.items():
         for test in tests:
             found = re.search(r"\[(.*)\]$", test)
-            made[f"{file}[{found[1]}]" if found and len(tests) > LONG else file].append(test)
+            part = found[1].partition(":")[0] if found and len(tests) > LONG else ""
+            made[f"{file}[{part}]" if part else file].append(test)
     first = {name: at for at, name in enumerate(SLOW_FIRST)}
-    return sorted(made.items(), key=lambda unit: first.get(Path(unit[0].partition("[")[0]).stem, len(first)))
+    order = sorted(made.items(), key=lambda unit: first.get(Path(unit[0].partition("[")[0]).stem, len(first)))
+    return [Unit(name, tuple(tests)) for name, tests in order]
 
 
-def run(unit: tuple[str, list[str]]) -> Counter[str]:
-    """Run one unit and say how it ended."""
-    name, tests = unit
-    began = time.monotonic()
-    done = pytest("-rs", "--durations=5", *tests)
-    counts = Counter({word.rstrip("s") if word == "errors" else word: int(number)
-                      for number, word in re.findall(r"(\d+) (\w+)", "".join(done.stdout.splitlines()[-1:])) if word in WORDS})  # fmt: skip
-    if done.returncode and not counts["failed"] and not counts["error"]:
-        counts["error"] += 1
-    sums = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
-    text = f"{time.monotonic() - began:6.0f} s  {name}: {sums}\n"
-    if done.returncode or counts["skipped"]:
-        text += done.stdout + done.stderr
-    sys.stdout.write(text)
-    sys.stdout.flush()
-    return counts
+def look_at_kinds(file: Path | None) -> list[str]:
+    """Say which kinds of host work here; returns those that should be there and are not, with what is missing."""
+    sys.path.insert(0, str(TREE / "src"))
+    from wardkeep.lab import all_kinds
+
+    wanted = [line.partition("#")[0].strip() for line in file.read_text().splitlines()] if file else []
+    kinds = {kind.name: kind for kind in all_kinds()}
+    if unknown := sorted({name for name in wanted if name} - set(kinds)):
+        sys.exit(f"{file}: there is no kind of host `{unknown[0]}`; there are {', '.join(kinds)}")
+    faults = []
+    for kind in kinds.values():
+        print(
+            f"kind {kind.name}: {'works here' if not kind.why_not else 'does not work here: ' + kind.why_not}"
+        )
+        if kind.name in wanted and kind.packages:
+            faults.append(f"{kind.name}: needs the Debian packages {' '.join(kind.packages)}")
+    return faults
 
 
 def main(words: list[str]) -> int:
-    workers = int(words.pop(0)) if words and words[0].isdigit() else min(3, os.cpu_count() or 1)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--workers", type=int, default=min(3, os.cpu_count() or 1), help="how many run side by side"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0, help="what has not ended by then is not run; 0: no end"
+    )
+    parser.add_argument("--kinds", type=Path, help="the kinds of host that should be there")
+    parser.add_argument("--again", action="store_true", help="run what failed once more, and say so")
+    parser.add_argument("paths", nargs="*", default=["tests"])
+    asked = parser.parse_args(words)
     began = time.monotonic()
-    with ThreadPoolExecutor(workers) as pool:
-        total = sum(pool.map(run, units(words or ["tests"])), Counter[str]())
-    sums = ", ".join(f"{number} {word}" for word, number in sorted(total.items()))
-    print(f"scenarios: {sums} in {time.monotonic() - began:.0f} s with {workers} side by side")
-    return 1 if total["failed"] or total["error"] or not total["passed"] else 0
+    faults = look_at_kinds(asked.kinds)
+    for fault in faults:
+        print(f"a kind of host that should be there is not: {fault}")
+    run = Run(began + asked.minutes * 60 if asked.minutes else float("inf"), asked.again)
+    with ThreadPoolExecutor(asked.workers) as pool:
+        list(pool.map(run.take, units(asked.paths)))
+    for name in run.unsteady:
+        print(f"unsteady: {name} failed, and passed when it was run again")
+    for name in run.not_run:
+        print(f"not run for want of time: {name}")
+    sums = ", ".join(f"{number} {word}" for word, number in sorted(run.counts.items()))
+    print(f"scenarios: {sums} in {time.monotonic() - began:.0f} s with {asked.workers} side by side")
+    broken = run.counts["failed"] or run.counts["error"]
+    nothing = not run.counts["passed"] and not run.counts["skipped"] and not run.counts["not run"]
+    return 1 if faults or broken or nothing else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from lab_hosts import debian_host, host, lab, pytest_terminal_summary  # noqa: F401 fixtures
+from lab_hosts import debian_host, host, lab, lab_for, pytest_terminal_summary  # noqa: F401 fixtures
 from postgres_server import drop_database, empty_database, make_database, running_postgres
 from wardkeep.engine.folder import CONFIG
 from wardkeep.engine.platform import Platform, open_platform

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from wardkeep.lab import Host, Lab, is_required, why_not
+from wardkeep.lab import Host, Lab, cheapest, is_required, why_not
 
 ABSENT: Counter[str] = Counter()  # why a kind of host was not there → tests that were skipped for it
 
@@ -31,13 +31,22 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture
+def lab_for(lab: Lab) -> Callable[[Iterable[str]], Lab]:
+    """`lab_for({"systemd"})`: the lab, where the kind of host that offers this works; elsewhere the test goes as `want` says."""
+
+    def given(needs: Iterable[str]) -> Lab:
+        want(cheapest(needs))
+        return lab
+
+    return given
+
+
+@pytest.fixture
 def host(lab: Lab) -> Iterator[Callable[..., Host]]:
     """`host(needs={"luks"}, debian="13")`: a host of the cheapest kind that offers it, gone after the test."""
     made: list[Host] = []
 
     def make(name: str = "", **asked: object) -> Host:
-        from wardkeep.lab import cheapest
-
         want(str(asked.get("kind") or cheapest(asked.get("needs", ()))))  # type: ignore[call-overload]
         made.append(lab.host(name, **asked))  # type: ignore[arg-type]
         return made[-1]

@@ -1,51 +1,65 @@
 """Every recorded host in tests/hosts, assessed: dropping in a folder adds a test.
 
 `expected.json` maps a rule to its worst verdict over the rule's subjects; `wardkeep.toml`, where there is one, is the
-operator's policy for that host. A folder without `expected.json` must still be assessed without a defect.
+operator's policy for that host. `host.toml`, where there is one, names the staged states it was recorded in (`make record`): what their
+files say must come of them is held against the recording too. A folder without `expected.json` must still be assessed without a defect.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
+from tests import staging
 
 from wardkeep.controls import all_controls
-from wardkeep.core.findings import Finding, Verdict
-from wardkeep.engine.assess import assess, questions, remedies
+from wardkeep.engine.assess import questions, remedies
 from wardkeep.engine.config import read_config
+from wardkeep.engine.declared import with_lists
 from wardkeep.fleet import RecordedConnector
 
 HOSTS = Path(__file__).parents[1] / "hosts"
 FOLDERS = sorted(path.parent for path in HOSTS.glob("*/provenance.json"))
-ORDER = [Verdict.PASS, Verdict.UNKNOWN, Verdict.FAIL]
+RECIPES = [folder for folder in FOLDERS if (folder / "host.toml").exists()]
+CONTROLS = [made for made in all_controls() if made.rules]
+each = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
 
-def findings(folder: Path) -> list[Finding]:
-    controls = [made for made in all_controls() if made.rules]
-    snapshot = asyncio.run(RecordedConnector(folder).ask(questions(controls, "host")))
-    assert not snapshot.problem
-    config = read_config(folder / "wardkeep.toml", all_controls())
-    found = []
-    for made in controls:
-        found += assess(made, snapshot, config.policy(made))
-        for _, _, answer in remedies(made, snapshot, config.policy(made)):
-            assert answer, "a remedy that says nothing"
-    return found
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@each
 def test_a_recorded_host_has_the_verdicts_a_person_expects(folder: Path) -> None:
-    worst: dict[str, Verdict] = {}
-    for found in findings(folder):
-        assert "report this as a defect" not in found.seen
-        worst[found.rule] = max(worst.get(found.rule, Verdict.PASS), found.verdict, key=ORDER.index)
+    found = staging.replayed(folder)
+    assert not [f for f in found if "report this as a defect" in f.seen]
+    worst = staging.worst(found)
     expected = folder / "expected.json"
     if expected.exists():
         wanted = json.loads(expected.read_text())
-        assert {rule: str(worst[rule]) for rule in wanted} == wanted
+        assert {rule: worst[rule] for rule in wanted} == wanted
+
+
+@each
+def test_a_remedy_for_what_fails_there_says_something(folder: Path) -> None:
+    snapshot = asyncio.run(RecordedConnector(folder).ask(questions(CONTROLS, "host")))
+    config = with_lists(read_config(folder / "wardkeep.toml", all_controls()), all_controls())
+    for made in CONTROLS:
+        for _, _, answer in remedies(made, snapshot, config.policy(made)):
+            assert answer, "a remedy that says nothing"
+
+
+@pytest.mark.parametrize("folder", RECIPES, ids=lambda folder: folder.name)
+def test_a_host_recorded_in_staged_states_shows_what_they_say(folder: Path) -> None:
+    told = tomllib.loads((folder / "host.toml").read_text())
+    found = staging.replayed(folder)
+    chain = staging.chain(told["states"])
+    assert not staging.differences(chain, told["debian"], found, before=staging.not_passing(found))
+
+
+@pytest.mark.parametrize("folder", RECIPES, ids=lambda folder: folder.name)
+def test_a_recording_has_an_answer_to_all_that_is_asked_now(folder: Path) -> None:
+    asked = {question.id for question in questions(CONTROLS, "host")}
+    assert {file.stem for file in folder.glob("*.out")} == asked, "make the recordings anew: make record"
 
 
 def test_there_are_recorded_hosts() -> None:

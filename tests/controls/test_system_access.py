@@ -1,4 +1,4 @@
-"""What the rules say about hosts recorded in the lab (tests/e2e/states.py made their states), and what a plan may not cut."""
+"""What the rules say about hosts recorded in the lab, and what a plan may not cut."""
 
 from __future__ import annotations
 

@@ -1,94 +1,84 @@
-"""Make the recorded hosts anew: `PYTHONPATH=src:. python -m tests.e2e.record_hosts [NAME…]`, as root, with podman.
+"""Make the recorded hosts anew: `make record`, or `python -m tests.e2e.record_hosts [NAME…]`, as root, with podman.
 
-Each host is a live Debian brought into a state by a script of tests/e2e/states.py, and asked over ssh by the fleet's own connector.
-`expected.json` and `wardkeep.toml` of a folder are written by hand and stay.
+What is recorded stands in tests/hosts/NAME/host.toml: a Debian and the staged states (tests/staged) of a live host, which is asked over
+ssh all that any control asks. Its policy comes from the states too. `expected.json` is written anew: read what changed before keeping it.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
 import shutil
 import sys
-from collections.abc import Callable
-from ipaddress import ip_network
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from tests.e2e import archive, states
-from tests.e2e.fleet_hosts import connector
+from tests import staging
 
-from wardkeep.controls import control
-from wardkeep.engine.assess import questions
+from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.fleet import record
 from wardkeep.fleet.record import DISTRIBUTION, NAMES
-from wardkeep.lab import OUTSIDE, Host, Lab
+from wardkeep.lab import Lab
 from wardkeep.lab.recipes import SUITES
 
 HOSTS = Path(__file__).parents[1] / "hosts"
-ROWS = ("system_access", "operating_system")
-KEPT = ("expected.json", "wardkeep.toml")
-UPKEEP = ("security_patching", "firewall")
-State = str | Callable[[Host], None]
-# Name → Debian, the account that Wardkeep enters as, the scripts that make the state, and the rows it is asked for.
-MADE: dict[str, tuple[str, str, tuple[State, ...], tuple[str, ...]]] = {
-    "debian12-fresh": ("12", "root", (), ROWS),
-    "debian12-broken": ("12", "root", (states.ACCESS_BROKEN, states.SYSTEM_BROKEN), ROWS),
-    "debian13-fresh": ("13", "root", (), ROWS),
-    "debian13-broken": ("13", "root", (states.ACCESS_BROKEN, states.SYSTEM_BROKEN), ROWS),
-    "debian13-hardened": ("13", "ops", (states.ACCESS_HARDENED, states.SYSTEM_KEPT), ROWS),
-    "debian13-other-maker": ("13", "root", (states.OTHER_MAKER,), ROWS),
-    "debian12-open-and-behind": ("12", "root", (archive.publish, states.LISTENING), UPKEEP),
-    "debian12-patched-not-restarted": (
-        "12",
-        "root",
-        (archive.publish, states.UPGRADED, states.MARKED),
-        UPKEEP,
-    ),
-    "debian13-patched-and-closed": (
-        "13",
-        "ops",
-        (archive.publish, states.UPGRADED, states.RESTARTED, states.CLOSED),
-        UPKEEP,
-    ),
-    "debian13-stale-and-held": (
-        "13",
-        "root",
-        (archive.publish, archive.forget, states.HELD, states.HALF_CLOSED),
-        UPKEEP,
-    ),
-}
+RECIPE, EXPECTED = "host.toml", "expected.json"
 
 
-async def make(lab: Lab, name: str) -> None:
-    debian, user, scripts, wanted = MADE[name]
-    host = lab.host(name, needs={"systemd", "users", "debian-packages"}, debian=debian)
-    # Where Wardkeep comes from, as the states have it; this machine may use that network for something else.
-    admins = str(ip_network(lab.networks[OUTSIDE].subnet).supernet(new_prefix=16))
-    if user != "root":
-        host.add_operator(user)
-        host.stage(f"sed -i 's,^,from=\"{admins}\" ,' /home/{user}/.ssh/authorized_keys")
-    for script in scripts:
-        host.stage(script.replace("10.88.0.0/16", admins)) if isinstance(script, str) else script(host)
-    asked = connector(host, user=user)
-    rows = [control(row) for row in wanted]
-    snapshot = await asked.ask([*questions(rows, "host"), NAMES, DISTRIBUTION])
-    await asked.close()
-    folder, kept = HOSTS / name, {}
-    if folder.exists():
-        kept = {file: (folder / file).read_bytes() for file in KEPT if (folder / file).exists()}
-        shutil.rmtree(folder)
-    record(snapshot, folder, how="tests/e2e/record_hosts.py", labels={"user": user, "suite": SUITES[debian]})
-    for file, data in kept.items():
-        (folder / file).write_bytes(data)
-    bad = {name: answer.problem for name, answer in snapshot.answers.items() if not answer.whole}
-    print(name, len(snapshot.answers), "answers", snapshot.problem, bad or "")
-    host.remove()
+def make(lab: Lab, name: str) -> list[str]:
+    """Record one host; returns what its rules say otherwise than before."""
+    folder = HOSTS / name
+    recipe = (folder / RECIPE).read_text()
+    told = tomllib.loads(recipe)
+    old = json.loads((folder / EXPECTED).read_text()) if (folder / EXPECTED).exists() else {}
+    staged = staging.stage(lab, told["states"], debian=told["debian"])
+    try:
+        snapshot = staging.look(staged, NAMES, DISTRIBUTION)
+    finally:
+        staged.host.remove()
+    assert not snapshot.problem, snapshot.problem
+    shutil.rmtree(folder)
+    labels = {"user": staged.user, "suite": SUITES[told["debian"]], "states": " ".join(told["states"])}
+    record(without_places(lab, snapshot), folder, how="tests/e2e/record_hosts.py", labels=labels)
+    (folder / RECIPE).write_text(recipe)
+    config = staged.write(folder)
+    if not staged.policy:
+        config.unlink()
+    verdicts = staging.worst(staging.replayed(folder))
+    (folder / EXPECTED).write_text(json.dumps(dict(sorted(verdicts.items())), indent=1) + "\n")
+    return [
+        f"{rule}: {old[rule]} → {verdicts.get(rule)}"
+        for rule in sorted(old)
+        if verdicts.get(rule) != old[rule]
+    ]
+
+
+def without_places(lab: Lab, snapshot: Snapshot) -> Snapshot:
+    """The answers without the folders of this machine that a container's mounts name."""
+    places = {str(lab.places.cache): b"/var/lib/lab", str(lab.places.run): b"/run/lab"}
+    return replace(
+        snapshot, answers={key: _cleaned(answer, places) for key, answer in snapshot.answers.items()}
+    )
+
+
+def _cleaned(answer: Answer, places: Mapping[str, bytes]) -> Answer:
+    out = answer.stdout
+    for place, name in places.items():
+        out = out.replace(place.encode(), name)
+    return replace(answer, stdout=out)
 
 
 def main(names: list[str]) -> None:
-    HOSTS.mkdir(exist_ok=True)
     with Lab() as lab:
-        for name in names or list(MADE):
-            asyncio.run(make(lab, name))
+        for name in names or sorted(file.parent.name for file in HOSTS.glob(f"*/{RECIPE}")):
+            changed = make(lab, name)
+            size = sum(file.stat().st_size for file in (HOSTS / name).iterdir())
+            print(
+                f"{name}: {len(list((HOSTS / name).glob('*.out')))} answers, {size / 1000:.0f} kB", flush=True
+            )
+            for line in changed:
+                print(f"  {line}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e import states
+from tests import staging
 
 from wardkeep.engine.platform import open_platform
 from wardkeep.lab import Host
@@ -27,7 +27,7 @@ POLICY = """
 [policy.system_access]
 machines = ["ops"]
 """
-# What a plan mends of everything that the two scripts break. The rest is a person's to decide.
+# What a plan mends of everything that the two states break. The rest is a person's to decide.
 MENDED = {
     "system_access.no_root_login", "system_access.no_password_login", "system_access.no_empty_password",
     "system_access.dead_connections_end", "system_access.logins_recorded", "system_access.no_empty_password_field",
@@ -75,7 +75,8 @@ def verdicts(wardkeep: Wardkeep) -> dict[str, set[str]]:
 @BOTH
 def test_broken_planned_applied_drilled_sabotaged(wardkeep: Wardkeep, debian_host: Host) -> None:
     add(wardkeep, debian_host, "ops")
-    debian_host.stage(states.ACCESS_BROKEN + states.SYSTEM_BROKEN)
+    for state in staging.chain(["access-neglected", "upkeep-neglected"]):
+        debian_host.stage(state.stage)
     before = verdicts(wardkeep)
     assert {rule for rule in MENDED if "fail" not in before[rule]} == set()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e import states
+from tests import staging
 
 from wardkeep.engine.platform import open_platform
 from wardkeep.fleet.inventory import parse_url
@@ -62,7 +62,8 @@ def verdicts(wardkeep: Wardkeep) -> dict[str, set[str]]:
 def test_a_neglected_host_is_seen_mended_and_drilled(wardkeep: Wardkeep, debian_host: Host) -> None:
     status, told = wardkeep("drill", "vm_scans", "--host", "h1")
     assert status == 0, told
-    debian_host.stage(states.NEGLECTED)
+    for state in staging.chain(["neglected"]):
+        debian_host.stage(state.stage)
     before = verdicts(wardkeep)
     assert {rule for rule in FAILING if "fail" not in before[rule]} == set()
     status, told = wardkeep("drill", "keys", "--host", "h1")
@@ -80,19 +81,11 @@ def test_a_neglected_host_is_seen_mended_and_drilled(wardkeep: Wardkeep, debian_
     assert "fail" in verdicts(wardkeep)["keys.private_keys_closed"]
 
 
-PLANTED = r"""
-cp /bin/true /var/tmp/left && chmod 4777 /var/tmp/left
-cp /usr/bin/perl /opt/waiting
-(/opt/waiting -e 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(4444, INADDR_ANY)); listen(S, 1); sleep 900' \
-  </dev/null >/dev/null 2>&1 &)
-for try in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn | grep -q :4444 && exit 0; sleep 1; done; exit 1
-"""
-
-
 def test_what_an_intruder_left_is_seen_in_the_next_look(wardkeep: Wardkeep, debian_host: Host) -> None:
     before = verdicts(wardkeep)
     assert before["vm_scans.set_id_not_writable"] == before["vm_scans.listeners_known"] == {"pass"}
-    debian_host.stage(PLANTED)
+    for state in staging.chain(["intruder-left"]):
+        debian_host.stage(state.stage)
     _, told = wardkeep("check", "vm_scans")
     failing = {
         (f["rule"], f["subject"])

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from wardkeep.cli.check import brief_lines
 from wardkeep.cli.findings import read_until
 from wardkeep.core.errors import BadInput
+from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.engine.cycle import check
 from wardkeep.engine.platform import open_platform
 from wardkeep.engine.start import take_this_machine
@@ -140,3 +142,35 @@ def test_the_future_is_not_told(folder: Path) -> None:
     ran = wardkeep(folder, "status", "--as-of", "2999-01-01")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "has not come yet" in ran.stderr
+
+
+def test_check_in_brief_has_a_line_for_each_rule_that_does_not_pass(folder: Path) -> None:
+    ran = wardkeep(folder, "check", "system_access", "firewall", "--brief")
+    *lines, counts = ran.stdout.splitlines()
+    assert ran.returncode in (1, 3)
+    told = json.loads(wardkeep(folder, "check", "system_access", "firewall", "--json").stdout)
+    found = [f for host in told["hosts"] for f in host["findings"]]
+    named = {(f["verdict"], f["rule"]) for f in found if f["verdict"] != "pass"}
+    assert {tuple(line.split()[:2]) for line in lines} == named
+    assert named
+    rules = {(f["host"], f["rule"]) for f in found}
+    assert sum(int(n) for n in counts.split() if n.isdigit()) == len(rules)
+
+
+def test_check_in_brief_counts_a_rule_by_its_worst_subject() -> None:
+    def found(rule: str, subject: str, verdict: Verdict) -> Finding:
+        return Finding("firewall", rule, "Says.", "app-1", subject, verdict, Severity.HIGH, "seen")
+
+    lines = brief_lines(
+        [
+            found("firewall.b", "eth1", Verdict.UNKNOWN),
+            found("firewall.b", "eth2", Verdict.FAIL),
+            found("firewall.b", "eth0", Verdict.FAIL),
+            found("firewall.a", "eth0", Verdict.PASS),
+        ]
+    )
+    assert lines == [
+        "fail     firewall.b on app-1: eth0, eth2",
+        "unknown  firewall.b on app-1: eth1",
+        "rules: 1 fail, 0 unknown, 1 pass",
+    ]

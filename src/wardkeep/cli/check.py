@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from wardkeep.cli.options import Json, State
+from wardkeep.core.findings import Finding
 
 
 def command(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[CONTROL|HOST]…", help="Rows and hosts; all when none.")
     ] = None,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="One line for each rule that does not pass, and the counts.")
+    ] = False,
     state: State = None,
     json: Json = False,
 ) -> None:
@@ -52,8 +57,30 @@ def command(
                 "counts": {v: sum(f.verdict == v for f in found) for v in ("pass", "fail", "unknown")},
             }
         )
+    elif brief:
+        for line in brief_lines(found):
+            typer.echo(line)
     else:
         out = console()
         out.print(f"Profile {profile.title}", style="dim", markup=False)
         show_pressing(out, found)
     raise typer.Exit(exit_status(finding.verdict.value for finding in found))
+
+
+def brief_lines(found: Iterable[Finding]) -> list[str]:
+    """`fail     firewall.default_deny on app-1: chain:input`: verdict, rule, host, subjects; then how many rules there are of
+    each verdict. A rule that fails for one subject and is unknown for another has a line of each, and counts as failing."""
+    subjects: dict[tuple[str, str, str], list[str]] = {}
+    worst: dict[tuple[str, str], str] = {}
+    order = ("pass", "unknown", "fail")
+    for f in found:
+        key = (f.host, f.rule)
+        worst[key] = max(worst.get(key, "pass"), f.verdict.value, key=order.index)
+        if f.verdict.value != "pass":
+            subjects.setdefault((f.verdict.value, *key), []).append(f.subject)
+    lines = [
+        f"{verdict:8} {rule} on {host}: {', '.join(sorted(named))}"
+        for (verdict, host, rule), named in sorted(subjects.items())
+    ]
+    counts = [f"{list(worst.values()).count(verdict)} {verdict}" for verdict in reversed(order)]
+    return [*lines, f"rules: {', '.join(counts)}"]

@@ -43,12 +43,13 @@ ELSEWHERE = ("/usr/lib/podman", "/usr/libexec/podman", "/usr/sbin", "/sbin")
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of host on this machine. `why_not` is "" when it works."""
+    """One kind of host on this machine. `why_not` is "" when it works; `packages` are the Debian packages that are missing."""
 
     name: str
     offers: frozenset[str]
     debian: tuple[str, ...]
     why_not: str
+    packages: tuple[str, ...] = ()
 
 
 def kind_class(name: str) -> type[Host]:
@@ -57,7 +58,7 @@ def kind_class(name: str) -> type[Host]:
 
 def all_kinds() -> list[Kind]:
     """Every kind, the cheapest first."""
-    return [Kind(name, OFFERS[name], _debian(name), why_not(name)) for name in CLASSES]
+    return [Kind(name, OFFERS[name], _debian(name), why_not(name), _absent(name)) for name in CLASSES]
 
 
 def machine_debian() -> str:
@@ -76,11 +77,14 @@ def why_not(name: str) -> str:
     """Why this kind does not work on this machine; "" when it does."""
     if os.geteuid() != 0:
         return "needs root"
-    path = os.pathsep.join((os.environ.get("PATH", ""), *ELSEWHERE))
-    absent = {package for program, package in PROGRAMS[name].items() if not shutil.which(program, path=path)}
-    if absent:
-        return f"needs the Debian packages {' '.join(sorted(absent))}"
+    if absent := _absent(name):
+        return f"needs the Debian packages {' '.join(absent)}"
     return next((said for probe in PROBES[name] if (said := probe())), "")
+
+
+def _absent(name: str) -> tuple[str, ...]:
+    path = os.pathsep.join((os.environ.get("PATH", ""), *ELSEWHERE))
+    return tuple(sorted({p for program, p in PROGRAMS[name].items() if not shutil.which(program, path=path)}))
 
 
 def _namespaces() -> str:
