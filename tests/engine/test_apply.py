@@ -7,8 +7,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.engine.frozen import PATIENCE, freeze, silence, until
@@ -26,7 +27,11 @@ from tests.engine.toy_platform import (
 )
 from tests.engine.toy_row import stage_toy
 
+from wardkeep.cli.apply import exit_of
+from wardkeep.core.changes import Act, Change
+from wardkeep.core.control import Remedy
 from wardkeep.core.errors import BadInput, WardkeepError
+from wardkeep.core.findings import Seen
 from wardkeep.engine.apply.records import find_plan, latest_plan, list_applies
 from wardkeep.engine.index import catch_up, rebuild_index
 from wardkeep.engine.plans import read_plan
@@ -73,6 +78,26 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 def entries(platform: Platform, kind: str) -> list[dict[str, Any]]:
     return [entry for entry in platform.ledger.read() if entry["kind"] == kind]
+
+
+def test_a_change_for_all_that_fails_is_judged_by_all_that_its_rule_says(
+    platform: Platform, tmp_path: Path
+) -> None:
+    (rule,) = (rule for rule in platform.controls[0].rules if rule.id == "toy.no_guests")
+    mend = cast(Remedy, rule.remedy)
+
+    def for_all(failing: list[Seen]) -> Iterator[Change]:
+        for change in mend(failing=failing):
+            yield replace(change, subject="") if isinstance(change, Act) else change
+
+    rule.mend(for_all)
+    stored = make_toy_plan(platform)
+    with workers(platform, tmp_path) as durable:
+        outcome = apply_plan(platform, durable, stored, ACTOR)
+    before, after = (outcome[when]["verdicts"]["toy.no_guests"] for when in ("before", "after"))
+    assert before == {"guest:eve": "fail", "guest:owner": "fail", "toy": "pass"}
+    assert after == {"guest:owner": "fail", "toy": "pass"}
+    assert exit_of(outcome) == 1
 
 
 def test_a_plan_is_carried_out_and_recorded(platform: Platform, tmp_path: Path) -> None:

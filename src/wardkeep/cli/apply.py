@@ -130,8 +130,8 @@ def show_outcome(out: Console, outcome: dict[str, Any]) -> None:
         indented(out, f"{change['number']}. {change['says']}: {change['outcome']}{said}")
     for rule, seen in outcome["after"]["verdicts"].items():
         before = outcome["before"]["verdicts"].get(rule, {})
-        for subject, verdict in seen.items():
-            was = before.get(subject, "unknown")
-            indented(out, f"{rule} {subject}: {was} → {verdict}", "dim")
+        for subject in dict.fromkeys((*before, *seen)):
+            was, now = before.get(subject, "not spoken of"), seen.get(subject, "not spoken of")
+            indented(out, f"{rule} {subject}: {was} → {now}", "dim")
     if outcome["state"] == "applied" and not outcome["undoes"]:
         out.print(f"Take it back with: wardkeep apply --undo {outcome['plan']}", markup=False)

@@ -199,7 +199,8 @@ class Applying:
         rules = rules_of(self.plan)
         verdicts: dict[str, Json] = {rule: {} for rule in rules}
         for finding in checked[0].findings:
-            if finding.rule in rules and finding.subject in (*rules[finding.rule], "host"):
+            wanted = rules.get(finding.rule)
+            if wanted is not None and (not wanted or finding.subject in (*wanted, "host")):
                 cast(dict[str, Json], verdicts[finding.rule])[finding.subject] = finding.verdict.value
         problem = ""
         if compare:

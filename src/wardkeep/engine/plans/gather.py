@@ -249,7 +249,7 @@ def _once(values: Any) -> tuple[str, ...]:
 
 
 def rules_of(plan: Plan) -> Mapping[str, tuple[str, ...]]:
-    """Rule → the subjects its changes mean to mend."""
+    """Rule → the subjects its changes mean to mend; none for all that it speaks of."""
     found: dict[str, tuple[str, ...]] = {}
     for change in plan.changes:
         for rule in change.rules:
