@@ -65,7 +65,7 @@ def command(
         told = tell(story(setting.is_whole), live, teller, live.names())
         seconds = time.monotonic() - began
         if json:
-            print_json({"kind": setting.kind, "left_out": setting.left_out, "seconds": round(seconds, 1),
+            print_json({"kind": setting.kind, "state": str(live.state), "left_out": setting.left_out, "seconds": round(seconds, 1),
                         "held": told.held, "broken": told.broken, "acts": recorder.acts})  # fmt: skip
         else:
             shown.ending(told, seconds, kept=out is not None)

@@ -76,9 +76,10 @@ class Shown:
         name = f"{self.commands:02}.txt"
         (self.folder / name).write_text(ran.output)
         cut = len(self.held_back) - step.last
-        if cut > 0:
+        cut = cut if cut > 2 else 0  # a line that says so is no shorter
+        if cut:
             self.say(f"   … {cut} lines more, in {self.folder / name}", "dim")
-        for text in list(self.held_back)[max(cut, 0) :]:
+        for text in list(self.held_back)[cut:]:
             self._raw(text)
         self.say(f"[exit status {ran.exit}, {seconds:.1f} s]", "dim")
 

@@ -45,11 +45,32 @@ def prints_no(text: str, says: str) -> Check:
     return Check(says, lambda scene, ran: f"`{text}` in the output" if text in ran.output else "")
 
 
-def counts(counter: str, says: str) -> Check:
-    """An nft counter of the output has counted packets."""
+class Counter:
+    """An nft counter that is read twice: what was counted in between was refused in between."""
 
-    def seen(scene: Scene, ran: Ran) -> str:
-        found = re.search(rf"counter {counter} {{\s*packets (\d+)", ran.output)
-        return "" if found and int(found[1]) else "it counts nothing"
+    def __init__(self, name: str) -> None:
+        self.name, self.before = name, -1
 
-    return Check(says, seen)
+    def _packets(self, ran: Ran) -> int:
+        found = re.search(rf"counter {self.name} {{\s*packets (\d+)", ran.output)
+        return int(found[1]) if found else -1
+
+    def noted(self, says: str) -> Check:
+        """The counter is there; what it says now is remembered."""
+
+        def seen(scene: Scene, ran: Ran) -> str:
+            self.before = self._packets(ran)
+            return "" if self.before >= 0 else "no such counter in the output"
+
+        return Check(says, seen)
+
+    def has_grown(self, says: str) -> Check:
+        """It has counted packets since."""
+
+        def seen(scene: Scene, ran: Ran) -> str:
+            now = self._packets(ran)
+            return (
+                "" if now > self.before >= 0 else f"{max(now, 0)} packets, and {max(self.before, 0)} before"
+            )
+
+        return Check(says, seen)

@@ -58,7 +58,8 @@ def read(name: str) -> str:
 
 def put_up(lab: Lab, setting: Setting, note: Callable[[str], None]) -> Clinic:
     """Start the hosts side by side and stage them. `note` is told what is being waited for."""
-    note(f"starting {', '.join(NAMES)} (the first time their image is built: a minute or two)")
+    once = ", the first time from an image that is built now (a minute or two)" if setting.is_whole else ""
+    note(f"starting {', '.join(NAMES)}{once}")
 
     def start(name: str) -> Host:
         if setting.is_whole:

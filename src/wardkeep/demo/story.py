@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wardkeep.demo.claims import counts, fail_on, pass_on, prints, prints_no, row_is
+from wardkeep.demo.claims import Counter, fail_on, pass_on, prints, prints_no, row_is
 from wardkeep.demo.telling import Act, Step
 
 READ_DATABASE = "psql 'host=db-1 user=reporting dbname=clinic connect_timeout=3' -c 'select name, diagnosis from patients'"
@@ -94,25 +94,32 @@ def green() -> Act:
 
 
 def attack() -> Act:
+    refused, banned = Counter("refused"), Counter("banned")
+    count = "nft list counter inet wardkeep"
     return Act(
         "Attacked again: seen, and blocked",
-        "The neighbour tries the same things once more.",
+        "The neighbour tries the same things once more. The platform's own table counts what it refuses, and db-1's journal has "
+        "kept the first visit.",
         (
+            Step("", ("journalctl -q -o cat -t sshd -g 'Accepted password for root'",), (
+                prints("Accepted password for root from 10.77.", "The first log-in as root is on record, with its address."),),
+                on="db-1"),
+            Step("", (f"{count} refused",), (refused.noted("So many packets were refused until now."),), on="db-1"),
             Step("", (READ_DATABASE,), (
                 prints_no(PATIENT, "The neighbour reads nothing from the database."),), on="neighbour", exits=(2,)),
             Step("", (GUESS,), (
                 prints_no("in as root", "The neighbour does not get in."),), on="neighbour", exits=(255,)),
-            Step("It was seen: the platform's own table counts what it refuses.", (
-                "nft list counter inet wardkeep refused",), (
-                counts("refused", "The firewall of db-1 has counted the neighbour's packets."),), on="db-1"),
+            Step("", (f"{count} refused",), (
+                refused.has_grown("It was seen: the firewall of db-1 has refused more packets since."),), on="db-1"),
             Step("The portal is open to everybody, so no firewall helps there: its flaw is still open.", (INJECT,), (
                 prints(PATIENT, "The portal still gives every record."),), on="neighbour"),
+            Step("", (f"{count} banned",), (banned.noted("Nobody was banned until now."),), on="web-1"),
             Step("Until it is fixed, the operator bans the neighbour, for an hour, in a set that the table has for that.", (
                 "nft add element inet wardkeep banned4 '{ <neighbour> timeout 1h }'",), on="web-1"),
             Step("", (INJECT,), (
                 prints_no(PATIENT, "The neighbour gets no answer."),), on="neighbour", exits=(28,)),
-            Step("", ("nft list counter inet wardkeep banned",), (
-                counts("banned", "The firewall of web-1 has counted the banned packets."),), on="web-1"),
+            Step("", (f"{count} banned",), (
+                banned.has_grown("The firewall of web-1 has counted the banned packets."),), on="web-1"),
             Step("For everybody else the portal works: asked from db-1.", (HEALTH,), (
                 prints("ok: 6 patients", "The portal reads its database through the firewall."),), on="db-1"),
         ),

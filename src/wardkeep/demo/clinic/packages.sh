@@ -42,5 +42,7 @@ publish() {  # NAME: what is installed here is what the stable archive offers; t
   release clinic Debian stable; release clinic-security Debian-Security stable-security
   dpkg -i "$pool/$1_1.0-1_$arch.deb" >/dev/null
   printf 'deb [trusted=yes] file:/srv/archive clinic main\ndeb [trusted=yes] file:/srv/archive clinic-security main\n' >/etc/apt/sources.list
+  # A namespace host has the lists of the machine that it borrows: here the clinic knows its own archive only.
+  rm -rf /etc/apt/sources.list.d/* /var/lib/apt/lists/*
   apt-get -q update >/dev/null 2>&1
 }
