@@ -18,6 +18,7 @@ from wardkeep.engine.assess import assess, not_built, questions
 from wardkeep.engine.findings import Assessment, Turn, deadlines, record
 from wardkeep.engine.flaw_review.inventory import note_inventories
 from wardkeep.engine.hosts import list_hosts, note_looks
+from wardkeep.engine.image_flaws import with_image_flaws
 from wardkeep.engine.known_flaws import with_known_flaws
 from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
 from wardkeep.engine.own import own_findings
@@ -154,11 +155,12 @@ def judge(platform: Platform, snapshot: Snapshot, controls: Sequence[Control]) -
 def completed(
     platform: Platform, snapshots: Sequence[Snapshot], controls: Sequence[Control]
 ) -> list[Snapshot]:
-    """The snapshots with what is not asked of a host each time: known flaws of its packages, and what was kept of long looks.
+    """The snapshots with what is not asked of a host each time: known flaws of its packages and images, and what was kept of long looks.
 
     Whoever holds a snapshot against the controls, for findings, a plan or a drill, completes it first. Twice changes nothing.
     """
-    return with_kept(platform, with_known_flaws(platform, snapshots), controls)
+    flaws = with_image_flaws(platform, with_known_flaws(platform, snapshots))
+    return with_kept(platform, flaws, controls)
 
 
 def record_looks(

@@ -1,0 +1,90 @@
+"""The engine's answer to the question `image_flaws`: the packages of the images that run on a host, held against the local advisories."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from wardkeep.advisories.components import Inventory, Notice
+from wardkeep.advisories.database import Database
+from wardkeep.advisories.ecosystems import of_release
+from wardkeep.advisories.inventories.debian import of_apk, of_dpkg, parse_os_release, unread_dpkg
+from wardkeep.advisories.updating import FILE
+from wardkeep.core.errors import WardkeepError
+from wardkeep.core.facts import Answer, Snapshot, Unknown
+from wardkeep.core.memo import Memo
+from wardkeep.engine.inventories import support_notices
+from wardkeep.engine.known_flaws import FOLDER, flaws_of
+from wardkeep.engine.platform import Platform
+from wardkeep.facts.container_packages import ContainerPackages, ImagePackages
+from wardkeep.facts.image_flaws import ImagesFlaws
+
+ID = ImagesFlaws.ask.id
+_told_before = Memo(16 << 20)
+
+
+def with_image_flaws(platform: Platform, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """The same snapshots, where they were asked for it with the answer. Never raises for a missing database."""
+    return [
+        replace(one, answers={**one.answers, ID: _answer(platform, one)}, _learned={})
+        if ID in one.answers and not one.problem
+        else one
+        for one in snapshots
+    ]
+
+
+def _answer(platform: Platform, snapshot: Snapshot) -> Answer:
+    packages = snapshot.learn(ContainerPackages)
+    if isinstance(packages, Unknown):
+        return Answer(ID, None, b"", whole=False, problem=packages.reason)
+    if not packages.images:
+        return Answer(ID, 0, b'{"images": []}')
+    path = platform.folder / FOLDER / FILE
+    try:
+        with closing(Database(path)) as db:
+            given = snapshot.answers[ContainerPackages.ask.id].stdout
+            key = (path.stat().st_mtime_ns, snapshot.at.date().isoformat(), hashlib.sha256(given).digest())
+            told = _told_before.get(key, len(given) // 4, lambda: _told(db, packages, snapshot))
+    except WardkeepError as e:
+        # Without the path: the answer is evidence, and says the same wherever the state lies.
+        return Answer(ID, None, b"", whole=False, problem=f"{e.what.rstrip('.')}. {e.todo}")
+    assert isinstance(told, bytes)
+    return Answer(ID, 0, told)
+
+
+def _told(db: Database, packages: ContainerPackages, snapshot: Snapshot) -> bytes:
+    images = []
+    for one in packages.images:
+        made: dict[str, Any] = {"image": one.image, "tag": one.tag, "container": one.container}
+        inventory, problem = inventory_of_image(one, snapshot)
+        known = None if problem else flaws_of(db, inventory, snapshot.at)
+        if known is not None:
+            known["unasked"] += [f"{n.subject}: {n.why}" for n in inventory.notices if n.is_unknown]
+        images.append({**made, "problem": problem, "known": known})
+    return json.dumps({"images": images}, sort_keys=True).encode()
+
+
+def inventory_of_image(one: ImagePackages, snapshot: Snapshot) -> tuple[Inventory, str]:
+    """The packages of the system in an image, and why nothing can be said of it ("" where something can)."""
+    made = Inventory(one.tag)
+    if one.kind == "none":
+        return made, "it has no package database that can be read from here (dpkg, apk)"
+    try:
+        made.release = parse_os_release(one.release, one.tag)
+    except WardkeepError as e:
+        return made, f"its os-release {e.what}"
+    ecosystem = of_release(*made.release)
+    if not ecosystem:
+        return made, f"no vendor's data are known for its release `{' '.join(made.release).strip()}`"
+    read = of_dpkg if one.kind == "dpkg" else of_apk
+    made.components = read(one.database, ecosystem)
+    if one.kind == "dpkg":
+        made.notices += [Notice("not_readable", one.tag, why) for why in unread_dpkg(one.database)]
+    if not made.components:
+        return made, "its package database names not one installed package"
+    made.notices += support_notices(made.release, " ".join(made.release), snapshot.at.date())
+    return made, ""
