@@ -12,7 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from argon2 import PasswordHasher
-from console_fleet import fill_fleet
+from console_fleet import fill_flaws, fill_fleet
 from fastapi import FastAPI
 
 from wardkeep.console.app import create_app
@@ -47,6 +47,7 @@ def fleet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fleet") / "state"
     with open_platform(folder, create=True) as platform:
         fill_fleet(platform)
+        fill_flaws(platform, folder.parent)
         accounts_of(platform)  # makes the sealing key
     return folder
 

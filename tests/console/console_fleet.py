@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import insert
+from tests.engine.flaws_world import OLD, give_feeds, look, seen
 
 from wardkeep.core.findings import Finding, Seen, Verdict, fails, passes, unsure
 from wardkeep.engine.findings import Assessment, deadlines, record
+from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.hosts import add_host
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.fleet import Host
@@ -18,6 +21,10 @@ from wardkeep.store.schema import schedules
 
 HOSTS = ("app-1", "app-2", "db-1")
 NASTY = "<script>alert('seen')</script>\"'&\u202e\x00{{7*7}}"
+NASTY_FLAW = {
+    "description": NASTY.replace("\x00", ""),
+    "releases": {"bookworm": {"status": "open", "repositories": {"bookworm": "1.0-1"}, "urgency": "low"}},
+}
 ENDLESS = "AAAAC3NzaC1lZDI1NTE5" * 12  # a word that no line can break by itself
 
 
@@ -87,6 +94,15 @@ def fill_fleet(platform: Platform, days: tuple[int, ...] = (40, 20, 5, 1, 0)) ->
                 due = now + timedelta(hours=20) if control.id != "firewall" else now - timedelta(hours=2)
                 values |= {"cadence": 86400, "created": now, "last_done": now, "next_due": due}
                 write.execute(insert(schedules).values(values))
+
+
+def fill_flaws(platform: Platform, folder: Path) -> None:
+    """Published flaws of two of the hosts: openssl is old on both, and held by a listening program on one."""
+    now = datetime.now(UTC)
+    give_feeds(platform, folder, now, **{"nasty-package": {"CVE-2026-0066": NASTY_FLAW}})
+    old = {"openssl": OLD, "nasty-package": "1.0-1"}
+    seen(platform, look("app-1", old, now, listens={"openssl": 443}), look("db-1", {"openssl": OLD}, now))
+    renew(platform, now)
 
 
 def _plain(finding: Finding) -> dict[str, str]:

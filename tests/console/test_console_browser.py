@@ -101,6 +101,7 @@ PLACES = (
     "/ledger/4",
     "/ledger/4/blobs/0",
 )
+PLACES += ("/flaws", "/flaws/CVE-2026-0001", "/flaws/trends", "/flaws/feeds", "/hosts/app-1/flaws")
 PLACES += (
     "/settings",
     "/settings/users",

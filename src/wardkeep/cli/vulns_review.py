@@ -41,9 +41,10 @@ def listing(
     if ctx.invoked_subcommand:
         return
     from wardkeep.cli.terminal import note, print_json
-    from wardkeep.cli.vulns_review_shown import is_late, plain, show_queue
+    from wardkeep.cli.vulns_review_shown import plain, show_queue
     from wardkeep.engine.flaw_review.cases import read_cases
     from wardkeep.engine.flaw_review.renewing import renew
+    from wardkeep.engine.flaw_review.views import is_late
 
     now = datetime.now(UTC)
     with _open(state) as platform:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from wardkeep.engine.flaw_review.views import is_late
+
 if TYPE_CHECKING:
     from wardkeep.engine.flaw_review.cases import Case, CaseAsset
 
@@ -43,13 +45,6 @@ def plain(case: Case, now: datetime) -> dict[str, Any]:
         "summary": told.get("summary", ""),
         "why": told.get("why", ""),
     }
-
-
-def is_late(case: Case, now: datetime) -> bool:
-    """Whether its clock has ended and nobody waived it or stated that it does not concern."""
-    if case.closed is not None or case.decision in ("waived", "not_affected"):
-        return False
-    return case.due.date() < now.date()
 
 
 def show_queue(cases: list[Case], minor: int, now: datetime) -> None:

@@ -1,0 +1,221 @@
+"""The review as the console's pages show it. Read only: pages show the queue as of the last look, update or act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from wardkeep.advisories.database import Database
+from wardkeep.advisories.updating import FILE, last_update
+from wardkeep.core.errors import BadInput, Unavailable
+from wardkeep.engine.flaw_review.cases import Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.queue import FOLDER, last_refresh
+from wardkeep.engine.flaw_review.renewing import fingerprint
+from wardkeep.engine.flaw_review.trends import Trends, last_review, trends
+from wardkeep.engine.platform import Platform
+
+WHICH = ("open", "undecided", "late", "waived", "closed")
+PAGE = 50
+SAID = ("says", "owner", "compensating", "until", "until_fixed", "justification")  # what a decision may hold
+QUIET = ("waived", "not_affected")
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """A case as a line of the queue. `days_left` is below 0 when its clock has ended."""
+
+    flaw: str
+    package: str
+    severity: str
+    severity_source: str
+    exploited: str
+    risk: int
+    because: str
+    state: str
+    fixed: tuple[str, ...]
+    hosts: int
+    listens: dict[str, str]
+    since: date
+    due: date
+    days_left: int
+    late: bool
+    opened: datetime
+    closed: datetime | None
+    how: str
+    decision: str
+    decided: datetime | None
+    decided_by: str
+    said: dict[str, Any]
+    advisory: str
+    aliases: tuple[str, ...]
+    summary: str
+    why: str
+    finding: str  # the fingerprint of the finding that a waiver of it waives
+
+
+@dataclass(frozen=True)
+class QueuePage:
+    """A page of the queue, the riskiest first. `counts` are over all of it; `after` is where the next page begins, 0 at the end."""
+
+    cases: tuple[CaseView, ...]
+    counts: dict[str, int]
+    found: int
+    after: int
+    minor: int
+    built: str
+    at: str
+    last_review: datetime | None
+
+
+@dataclass(frozen=True)
+class CaseDetail:
+    """A case with every host that has or had it."""
+
+    case: CaseView
+    assets: tuple[CaseAsset, ...]
+
+
+@dataclass(frozen=True)
+class FeedView:
+    """`problem` says what is wrong with it, "" when nothing is."""
+
+    title: str
+    entries: int
+    newest: str
+    taken: datetime | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class FeedHealth:
+    """`problem` says why there is no database, else "". `news` are problems of the last update."""
+
+    problem: str
+    built: str
+    feeds: tuple[FeedView, ...]
+    news: tuple[str, ...]
+
+
+def queue_page(
+    platform: Platform, now: datetime, *, which: str = "open", q: str = "", start: int = 0
+) -> QueuePage:
+    """Raises BadInput for a choice that is none."""
+    if which not in WHICH:
+        raise BadInput(
+            f"{which[:40]!r} is no part of the queue", where="show", todo=f"Use {', '.join(WHICH)}."
+        )
+    with platform.store.read() as connection:
+        every = read_cases(platform, connection, closed=True)
+        last, reviewed = last_refresh(connection), last_review(connection)
+    still = [case for case in every if case.closed is None]
+    parts: dict[str, Sequence[Case]] = {
+        "open": still,
+        "undecided": [case for case in still if not case.decision],
+        "late": [case for case in still if is_late(case, now)],
+        "waived": [case for case in still if case.decision in QUIET],
+        "closed": sorted((c for c in every if c.closed), key=lambda c: c.closed or now, reverse=True),
+    }
+    words = q.lower().split()
+    found = [case for case in parts[which] if all(word in _words(case) for word in words)]
+    shown = found[start : start + PAGE]
+    return QueuePage(
+        tuple(case_view(case, now) for case in shown),
+        {name: len(some) for name, some in parts.items()},
+        len(found),
+        start + PAGE if len(found) > start + PAGE else 0,
+        int(last.get("minor", 0)),
+        str(last.get("built", ""))[:10],
+        str(last.get("at", "")),
+        reviewed,
+    )
+
+
+def flaw_detail(platform: Platform, flaw: str, now: datetime) -> list[CaseDetail]:
+    """Every case of a flaw, by any of its names; empty when it never concerned the fleet."""
+    with platform.store.read() as connection:
+        every = read_cases(platform, connection, closed=True)
+        wanted = [case for case in every if flaw in (case.flaw, *case.told.get("aliases", ()))]
+        return [
+            CaseDetail(case_view(case, now), tuple(read_assets(connection, key=case.key, closed=True)))
+            for case in wanted
+        ]
+
+
+def host_flaws(platform: Platform, host: str, now: datetime) -> list[tuple[CaseView, CaseAsset]]:
+    """What is open on one host, the riskiest first."""
+    with platform.store.read() as connection:
+        here = {(one.flaw, one.package): one for one in read_assets(connection, host=host)}
+        cases = read_cases(platform, connection, keys=here)
+    return [(case_view(case, now), here[case.key]) for case in cases]
+
+
+def trend_page(platform: Platform, now: datetime) -> Trends:
+    with platform.store.read() as connection:
+        return trends(platform, now, connection)
+
+
+def feed_health(platform: Platform, now: datetime) -> FeedHealth:
+    """Each feed of the local database with its age, and what the last update could not take."""
+    folder = platform.folder / FOLDER
+    told = last_update(folder).get("problems")
+    news = tuple(map(str, told)) if isinstance(told, list) else ()
+    try:
+        db = Database(folder / FILE)
+    except Unavailable as e:
+        return FeedHealth(f"{e.what.rstrip('.')}. {e.todo}", "", (), news)
+    try:
+        feeds = [
+            FeedView(one.title, one.entries, one.newest, one.taken, "stale" if one.is_stale else "")
+            for one in db.feeds(now)
+        ]
+        return FeedHealth("", db.meta["built"][:10], tuple(feeds), news)
+    finally:
+        db.close()
+
+
+def is_late(case: Case, now: datetime) -> bool:
+    """Whether its clock, or the day it was planned for, has ended and nobody lives with it on record."""
+    if case.closed is not None or case.decision in QUIET:
+        return False
+    planned = str(case.said.get("until", "")) if case.decision == "planned" else ""
+    return min(case.due.date(), date.fromisoformat(planned) if planned else case.due.date()) < now.date()
+
+
+def case_view(case: Case, now: datetime) -> CaseView:
+    told = case.told
+    return CaseView(
+        flaw=case.flaw,
+        package=case.package,
+        severity=case.severity,
+        severity_source=str(told.get("severity_source", "")),
+        exploited=case.exploited,
+        risk=case.risk,
+        because=str(told.get("because", "")),
+        state=case.state,
+        fixed=tuple(told.get("fixed", ())),
+        hosts=case.hosts,
+        listens=dict(told.get("listens", {})),
+        since=case.since,
+        due=case.due.date(),
+        days_left=(case.due.date() - now.date()) // timedelta(days=1),
+        late=is_late(case, now),
+        opened=case.opened,
+        closed=case.closed,
+        how=case.how,
+        decision=case.decision,
+        decided=case.decided,
+        decided_by=case.decided_by,
+        said=dict.fromkeys(SAID, "") | dict(case.said),
+        advisory=str(told.get("advisory", "")),
+        aliases=tuple(told.get("aliases", ())),
+        summary=str(told.get("summary", "")),
+        why=str(told.get("why", "")),
+        finding=fingerprint(case),
+    )
+
+
+def _words(case: Case) -> str:
+    parts = (case.flaw, case.package, *case.told.get("aliases", ()), case.told.get("summary", ""))
+    return " ".join(map(str, parts)).lower()
