@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from console_fleet import fill_fleet
+from console_fleet import fill_flaws, fill_fleet
 from test_console_pages import PAGES
 
 from wardkeep.console.app import create_app
@@ -23,6 +23,7 @@ def on_postgres(empty_store_url: str, tmp_path: Path) -> Iterator[Platform]:
     (folder / "wardkeep.toml").write_text(f'[database]\nurl = "{empty_store_url}"\n')
     with open_platform(folder, create=True) as made:
         fill_fleet(made, days=(1, 0))
+        fill_flaws(made, tmp_path)
         yield made
 
 
