@@ -13,6 +13,7 @@ import pytest
 from tests.fleet.sshd import Sshd, make_key, running_sshd, shut_port
 
 from wardkeep.core.changes import StepResult, TryConnect, TryLogin
+from wardkeep.fleet import attempts
 from wardkeep.fleet.attempts import PENALISES, Target, attempt, attempt_all, target_of
 from wardkeep.fleet.inventory import Address, Host
 
@@ -158,6 +159,27 @@ async def test_who_is_refused_too_often_waits() -> None:
     async for result in attempt_all(steps, nowhere, pause=0.5, rest=rest):
         happened.append(result.verdict)
     assert happened == ["unknown", "unknown", 0.5, "unknown", 0.5, "unknown"]
+
+
+async def test_connections_are_tried_together_and_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way, most = 0, []
+
+    async def slow(step: TryLogin | TryConnect, host: Host, **_: object) -> StepResult:
+        nonlocal under_way
+        under_way += 1
+        for _turn in range(10):
+            await asyncio.sleep(0)
+        most.append(under_way)
+        under_way -= 1
+        return StepResult(step.proves, step.proves, "pass", "")
+
+    monkeypatch.setattr(attempts, "attempt", slow)
+    steps = [TryConnect(n, "closed", f"port {n}") for n in range(7)]
+    mixed = [*steps, TryLogin("root", "none", "login 1"), TryLogin("root", "none", "login 2")]
+    told = [result.proves async for result in attempt_all(mixed, Host("h", "local:"))]
+    assert told == [step.proves for step in mixed]
+    assert max(most[:7]) == attempts.AT_ONCE
+    assert most[7:] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from wardkeep.fleet.inventory import Address, Host
 from wardkeep.fleet.ssh import PinnedClient, SshConnector, open_connection
 from wardkeep.fleet.ssh_keys import Keyring
 
+AT_ONCE = (
+    5  # connections tried together: fewer than the ten unfinished logins at which an sshd begins to refuse
+)
 PORT_TIMEOUT = 5.0  # seconds without an answer after which a port counts as silent
 # sshd 9.8 and later add 5 s of penalty for each failed login and shut a source out beyond 15 s: stay below it.
 PAUSE = 5.5
@@ -143,18 +147,28 @@ async def attempt_all(
     pause: float = PAUSE,
     rest: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[StepResult]:
-    """Try the steps one after the other, slowly where the server shuts out those who fail too often."""
+    """Try the steps in their order: connections that follow each other a few at a time, since silence takes its time to be
+    told from an answer; logins one after the other, slowly where the server shuts out those who fail too often."""
     failed = 0
-    for step in steps:
-        if isinstance(step, TryLogin) and failed >= 2:
-            await rest(pause)
-        result = await attempt(step, host, keyring=keyring, target=target)
-        # Unknown may itself be a penalty: then waiting is right as well.
-        if isinstance(step, TryLogin) and (
-            PENALISES.search(result.details.get("server", "")) or result.verdict == Verdict.UNKNOWN
-        ):
-            failed += 1
-        yield result
+    for kind, alike in groupby(steps, key=type):
+        if kind is TryConnect:
+            for few in _in_pieces(list(alike), AT_ONCE):
+                tried = [attempt(step, host, keyring=keyring, target=target) for step in few]
+                for result in await asyncio.gather(*tried):
+                    yield result
+            continue
+        for step in alike:
+            if failed >= 2:
+                await rest(pause)
+            result = await attempt(step, host, keyring=keyring, target=target)
+            # Unknown may itself be a penalty: then waiting is right as well.
+            if PENALISES.search(result.details.get("server", "")) or result.verdict == Verdict.UNKNOWN:
+                failed += 1
+            yield result
+
+
+def _in_pieces(steps: Sequence[TryLogin | TryConnect], size: int) -> list[Sequence[TryLogin | TryConnect]]:
+    return [steps[start : start + size] for start in range(0, len(steps), size)]
 
 
 async def _try_login(
