@@ -18,7 +18,16 @@ from pathlib import Path
 
 FIRST = ("ledger", "assess", "console", "fleet")
 PARTS = frozenset(
-    {"__init__", "__main__", "many_findings", "fleet_others", "firewall_kernel", "firewall_rules", "tiny_bdd"}
+    {
+        "__init__",
+        "__main__",
+        "many_findings",
+        "fleet_others",
+        "firewall_dumps",
+        "firewall_kernel",
+        "firewall_rules",
+        "tiny_bdd",
+    }
 )  # what benches are made of
 GOAL = re.compile(r"(?P<goal>.{3,}?): (?P<verdict>kept|NOT kept|not measured)\b[:,]? ?(?P<seen>.*)")
 

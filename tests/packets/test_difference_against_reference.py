@@ -127,6 +127,18 @@ def test_rules_go_together_only_where_that_is_proved() -> None:
     assert kept > 0
 
 
+def test_rules_go_together_in_programs_with_everything() -> None:
+    gone = 0
+    for seed in (*range(60), 10057, 10292):
+        for simple in (True, False):
+            program = Maker(seed, simple).program()
+            told = removals(program, analyse(program))
+            compared = difference(program, told.after, work=1e7)
+            assert compared.equal or compared.undecided, seed
+            gone += len(told.rules)
+    assert gone > 100
+
+
 def test_answers_to_questions() -> None:
     seen: dict[str, int] = {}
     for seed in range(300):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.packets.random_programs import Maker
 
-from wardkeep.packets.flat import Fate, Flat
+from wardkeep.packets.flat import Fate, Flat, Ints
 from wardkeep.packets.leaf import Budget, Leaf
 from wardkeep.packets.program import Program
 from wardkeep.packets.ranks import Ranks, rank
@@ -106,7 +107,14 @@ def test_programs_with_everything_agree_packet_by_packet() -> None:
 
 def test_a_mutant_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that takes every list for first match, blind to bypasses, is caught by the same comparison."""
-    monkeypatch.setattr(Leaf, "is_plain", lambda self, last: True)
+    clipped = Search.clipped
+
+    def first_match(self: Search, index: Ints, lo: Ints, hi: Ints) -> tuple[Leaf, Ints]:
+        leaf, columns = clipped(self, index, lo, hi)
+        target = np.where(leaf.skips, len(index), leaf.target)
+        return replace(leaf, target=target), columns
+
+    monkeypatch.setattr(Search, "clipped", first_match)
     caught = 0
     for seed in range(60):
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -11,7 +11,7 @@ import numpy as np
 from wardkeep.core.collector import collector_paused
 from wardkeep.packets.dimensions import Values
 from wardkeep.packets.explain import Reason, explain
-from wardkeep.packets.flat import Flat
+from wardkeep.packets.flat import Flat, Ints
 from wardkeep.packets.leaf import Budget
 from wardkeep.packets.program import (
     Branches,
@@ -29,6 +29,7 @@ from wardkeep.packets.program import (
 from wardkeep.packets.ranks import rows_of
 from wardkeep.packets.removal import Removal
 from wardkeep.packets.search import Search
+from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs
 from wardkeep.packets.witness import Witness
 from wardkeep.packets.worlds import Owners, checked, worlds
 
@@ -91,21 +92,29 @@ class _Facts:
 
 
 def analyse(
-    program: Program, *, layer: str = "ip", removable: bool = True, explained: bool = True, work: float = WORK
+    program: Program,
+    *,
+    layer: str = "ip",
+    removable: bool = True,
+    explained: bool = True,
+    work: float = WORK,
+    unfolded: Sequence[Flat] | None = None,
 ) -> Analysis:
     """The verdict about every rule, with its witness or its reason. Raises BadInput for a program with faults.
 
     `layer`: which packets ("ip", "bridge", "netdev", "arp"). `removable` and `explained` say whether to look for rules that could
-    go, and for what hides the dead ones. `work` is the budget in boxes compared, the same on every machine.
+    go, and for what hides the dead ones. `work` is the budget in boxes compared, the same on every machine. `unfolded`: the program's worlds in this layer, where they are made already.
     """
     with collector_paused():
-        return _analyse(checked(program), layer, removable, explained, Budget(work))
+        flats = list(worlds(checked(program), layer)) if unfolded is None else unfolded
+        return _analyse(program, flats, layer, removable, explained, Budget(work))
 
 
-def _analyse(program: Program, layer: str, removable: bool, explained: bool, budget: Budget) -> Analysis:
+def _analyse(
+    program: Program, flats: Sequence[Flat], layer: str, removable: bool, explained: bool, budget: Budget
+) -> Analysis:
     owners = Owners.of(program)
     facts = _Facts()
-    flats = list(worlds(program, layer))
     for flat in flats:
         _liveness(flat, len(owners.names), budget, facts)
     facts.doubtful -= set(facts.reached)
@@ -126,18 +135,29 @@ def _liveness(flat: Flat, count: int, budget: Budget, facts: _Facts) -> None:
     wanted[present] = True
     wanted[list(facts.reached)] = False
     found = Search(flat, flat.owner, wanted, budget).run()
-    unsure, own = np.flatnonzero(flat.lucky()), flat.own_columns()
-    for owner, (entry, point) in found.reached.items():
-        certain = True
-        if len(unsure):
-            near = unsure[unsure <= entry]
-            met = (flat.lo[near][:, own] <= point[own]) & (flat.hi[near][:, own] >= point[own])
-            certain = not bool(met.all(axis=1).any())
-        facts.reached[owner] = Witness(flat, point, entry, certain)
+    if found.reached:
+        entries, points = zip(*found.reached.values(), strict=True)
+        certain = _certain(flat, np.array(entries), np.array(points))
+        for owner, entry, point, sure in zip(found.reached, entries, points, certain.tolist(), strict=True):
+            facts.reached[owner] = Witness(flat, point, entry, sure)
     facts.doubtful |= found.doubtful
 
 
-def _removability(program: Program, owners: Owners, flats: list[Flat], budget: Budget, facts: _Facts) -> None:
+def _certain(flat: Flat, entries: Ints, points: Ints) -> Bools:
+    """Which packets come to their entry whatever the conditions say that are met by luck."""
+    out = np.ones(len(entries), dtype=bool)
+    unsure, own = np.flatnonzero(flat.lucky()), flat.own_columns()
+    lo, hi = flat.lo[unsure][:, own], flat.hi[unsure][:, own]
+    chunk = max(1, MOST_PAIRS // max(1, len(unsure)))
+    for start in range(0, len(entries), chunk):
+        rows, met = pairs(points[start : start + chunk][:, own], lo, hi)
+        out[start + rows[unsure[met] <= entries[start + rows]]] = False
+    return out
+
+
+def _removability(
+    program: Program, owners: Owners, flats: Sequence[Flat], budget: Budget, facts: _Facts
+) -> None:
     wanted = np.zeros(len(owners.names), dtype=bool)
     details = np.zeros(len(owners.names), dtype=np.int64)
     known: dict[str, int] = {}
@@ -177,7 +197,7 @@ def decision_of(rule: Rule) -> str:
 
 
 def _answers(
-    program: Program, layer: str, owners: Owners, flats: list[Flat], facts: _Facts, removable: bool
+    program: Program, layer: str, owners: Owners, flats: Sequence[Flat], facts: _Facts, removable: bool
 ) -> Analysis:
     called = called_chains(program, layer)
     answers = []

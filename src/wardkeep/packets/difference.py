@@ -16,16 +16,17 @@ from wardkeep.packets.audit import WORK, Analysis, decides_only
 from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import FAMILIES, ROUTES
 from wardkeep.packets.flat import Fate, Flat, Ints
-from wardkeep.packets.leaf import Bools, Budget, Spent
+from wardkeep.packets.leaf import Budget, Spent
 from wardkeep.packets.order import tells_fragments, uses_conntrack
 from wardkeep.packets.program import Chain, Program, Verdict
 from wardkeep.packets.ranks import rank
+from wardkeep.packets.removal import Removal
 from wardkeep.packets.search import preferred
+from wardkeep.packets.walks import Bools
 from wardkeep.packets.witness import Witness
-from wardkeep.packets.worlds import Owners, checked, unfold
+from wardkeep.packets.worlds import Owners, checked, unfold, worlds
 
 MOST_CASES: Final = 200
-ROUNDS: Final = 12  # of putting back rules that cannot go together
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +318,8 @@ def _once(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """Rules that can go, all at once, without any packet's fate changing. `proof` is the comparison of before and after: its
-    cases say where not, should there be any. `kept`: rules that could each go alone, but not with the others; they stay."""
+    """Rules that can go, all at once: that no packet's fate changes is proved. `kept`: rules that could each go alone, but not
+    with the others, or of which that was not decided within the work allowed; they stay."""
 
     rules: tuple[str, ...]
     kept: tuple[str, ...]
@@ -337,23 +338,32 @@ def without(program: Program, rules: set[str]) -> Program:
 
 
 def removals(program: Program, analysis: Analysis, *, work: float = WORK) -> Removals:
-    """The most of the dead and removable rules that can go together, proved."""
+    """The most of the dead and removable rules that can go together, proved.
+
+    No packet meets a dead rule, so that none misses it. Of the removable ones it is proved, with all of them gone at once, that
+    whoever met one of them still meets the same fate.
+    """
     rules = {rule.id: rule for chain in program.chains for rule in chain.rules}
     dead = {a.rule for a in analysis.rules if a.verdict == "dead"}
-    going = dead | {
-        a.rule for a in analysis.rules if a.verdict == "removable" and decides_only(rules[a.rule])
-    }
+    going = {a.rule for a in analysis.rules if a.verdict == "removable" and decides_only(rules[a.rule])}
     kept: set[str] = set()
-    proof = difference(program, after := without(program, going), work=work)
-    for _ in range(ROUNDS):
-        back = {case.old_rule for case in proof.cases} & going
-        if proof.equal or not back:
+    # What a dead rule made the kernel do for the others (tracking, telling fragments) is not in question.
+    left = replace(
+        without(program, dead), conntrack=uses_conntrack(program), fragments=tells_fragments(program)
+    )
+    flats = list(worlds(left)) if going else []
+    owners, details, budget = Owners.of(left), _details(left, {}), Budget(work)
+    while going:
+        together = np.isin(owners.names, [*going])
+        back: set[int] = set()
+        for flat in flats:
+            found = Removal(flat, together, budget, details, together).run()
+            back |= found.reached.keys() | found.doubtful
+        if not back:
             break
-        going, kept = going - back, kept | back
-        proof = difference(program, after := without(program, going), work=work)
-    if not proof.equal and going - dead:
-        kept |= going - dead
-        going = dead
-        proof = difference(program, after := without(program, going), work=work)
-    order = [r for r in rules if r in going]
-    return Removals(tuple(order), tuple(r for r in rules if r in kept), proof, after)
+        names = {owners.names[n] for n in back}
+        going, kept = going - names, kept | names
+    gone = going | dead
+    order = [r for r in rules if r in gone]
+    proof = Difference((), complete=True)
+    return Removals(tuple(order), tuple(r for r in rules if r in kept), proof, without(program, gone))

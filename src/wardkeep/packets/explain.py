@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.flat import NOBODY, Flat, Ints
-from wardkeep.packets.leaf import Bools, Budget, Leaf, Spent
+from wardkeep.packets.leaf import Budget, Leaf, Spent
 from wardkeep.packets.search import Search, preferred
+from wardkeep.packets.walks import Bools
 
 MOST_TRIED: Final = 24  # rules of a cover that are tried one by one for being needed
 

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wardkeep.packets.flat import Ints
+from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
-Bools = NDArray[np.bool_]
-MOST_PAIRS: Final = 4_000_000  # packets × entries looked at in one go: 4 MB of truth values
 ROUNDS: Final = 4
 
 
@@ -87,25 +85,31 @@ class Leaf:
     ) -> tuple[Ints, Bools]:
         """One packet from the box of each wanted entry, and whether it reaches it. Round 0 takes the preferred ones."""
         plain = self.is_plain(int(wanted.max()))
-        turning = np.flatnonzero(self.skips & self.certain) if plain else np.arange(len(self.lo))
-        seen = self
-        if plain:
-            seen = Leaf(
-                self.lo[turning], self.hi[turning], self.target[turning], self.certain[turning], self.prefer
-            )
-        chunk = max(1, MOST_PAIRS // max(1, len(turning)))
-        hits = []
-        lo, hi = self.lo[wanted], self.hi[wanted]
-        points = np.clip(self.prefer, lo, hi) if not number else rng.integers(lo, hi + 1, dtype=np.int32)
+        looked = self.skips & self.certain if plain else self.skips
+        if not plain:
+            looked[wanted] = True
+        near = np.flatnonzero(looked)
+        lo, hi = self.lo[near], self.hi[near]
+        target = np.searchsorted(near, self.target[near])
+        points = np.clip(self.prefer, self.lo[wanted], self.hi[wanted])
+        if number:
+            points = rng.integers(self.lo[wanted], self.hi[wanted] + 1, dtype=np.int32)
+        reached = np.zeros(len(wanted), dtype=bool)
+        chunk = max(1, MOST_PAIRS // max(1, len(near)))
         for start in range(0, len(wanted), chunk):
             some, entries = points[start : start + chunk], wanted[start : start + chunk]
-            budget.spend(len(some) * len(turning) / 16)
-            inside = seen.contains(some)
+            budget.spend(len(some) * len(near) / 16)
+            rows, met = pairs(some, lo, hi)
             if plain:
-                hits.append(~(inside & (turning[None, :] < entries[:, None])).any(axis=1))
+                hit = np.ones(len(some), dtype=bool)
+                hit[rows[near[met] < entries[rows]]] = False
             else:
-                hits.append(self.walk(inside)[entries, np.arange(len(entries))])
-        return points, np.concatenate(hits)
+                who = np.arange(len(some))
+                seen = visits(rows, met, target, self.certain[near], who, np.zeros_like(who))
+                hit = np.zeros(len(some), dtype=bool)
+                hit[rows[seen & (near[met] == entries[rows])]] = True
+            reached[start : start + chunk] = hit
+        return points, reached
 
     def hole(self, entry: int, budget: Budget, used: set[int] | None = None) -> Ints | None:
         """A packet that reaches the entry, or None: proved that there is none. Raises Spent.

@@ -7,7 +7,7 @@ Shadowing and redundancy are not looked for in pairs; `audit` finds them exactly
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -42,9 +42,17 @@ class Relations:
 
 
 def relations(
-    program: Program, *, layer: str = "ip", most: int = MOST, rules: frozenset[str] | None = None
+    program: Program,
+    *,
+    layer: str = "ip",
+    most: int = MOST,
+    rules: frozenset[str] | None = None,
+    unfolded: Sequence[Flat] | None = None,
 ) -> Relations:
-    """The first `most` pairs in the program's order; `rules` limits both ends. Rules that match only by luck are left out."""
+    """The first `most` pairs in the program's order; `rules` limits both ends. Rules that match only by luck are left out.
+
+    `unfolded`: the program's worlds in this layer, where they are made already.
+    """
     checked(program)
     owners = Owners.of(program)
     by_number = [decision_of(rule) for chain in program.chains for rule in chain.rules]
@@ -52,7 +60,7 @@ def relations(
     wanted = [bool(d) and (rules is None or owners.names[n] in rules) for n, d in enumerate(by_number)]
     seen: set[tuple[int, int]] = set()
     out: list[Relation] = []
-    for flat in worlds(program, layer):
+    for flat in worlds(program, layer) if unfolded is None else unfolded:
         for kind, i, j in _pairs(flat, np.array(wanted), np.array([d == "accept" for d in by_number])):
             pair = (int(flat.owner[i]), int(flat.owner[j]))
             if pair in seen:

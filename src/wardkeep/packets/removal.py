@@ -6,22 +6,30 @@ fate. Uncertain entries on that way may decide, so they must agree as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from wardkeep.packets.flat import Act, Fate, Flat, Ints
-from wardkeep.packets.leaf import ROUNDS, Bools, Budget, Leaf, Spent
+from wardkeep.packets.leaf import ROUNDS, Budget, Leaf, Spent
+from wardkeep.packets.proofs import Problems, holes
 from wardkeep.packets.search import Search
+from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
 _CHANGES: Final = (Act.NAT,)
 
 
 class Removal(Search):
-    """Finds, of the wanted owners, those that are *not* removable (`found.reached`, with the packet whose fate changes)."""
+    """Finds, of the wanted owners, those that are *not* removable (`found.reached`, with the packet whose fate changes).
 
-    def __init__(self, flat: Flat, wanted: Bools, budget: Budget, details: Ints) -> None:
+    Each owner is taken away alone; with `together`, all of those owners at once.
+    """
+
+    def __init__(
+        self, flat: Flat, wanted: Bools, budget: Budget, details: Ints, together: Bools | None = None
+    ) -> None:
         """`details`: owner → a number that differs where two rejects answer differently."""
         super().__init__(flat, flat.owner, wanted, budget)
         # What an entry does, for "the same fate": final accepts 1, drops 2, rejects by what they answer.
@@ -30,6 +38,11 @@ class Removal(Search):
         self.does[rejects] = 10 + details[flat.owner[rejects]]
         self.does[np.isin(flat.act, _CHANGES)] = -1
         self.final = len(flat)
+        # Who goes with whom: owners with one number are taken away at the same time.
+        self.going = np.append(np.arange(len(wanted)), -1)
+        if together is not None:
+            self.going[:-1][together] = len(wanted)
+        self.together = together is not None
 
     def cut(self, index: Ints, lo: Ints, hi: Ints) -> Ints:
         """Cut behind the entries that cover the cell; behind an open one only if another covers the cell, too."""
@@ -46,9 +59,11 @@ class Removal(Search):
             owner = int(self.group[index[n]])
             if not keep[n] or owner == first >= 0:
                 continue
+            if self.together and self.going[owner] == len(self.open):
+                continue
             end = int(target[n])
             around = (target[:n] > index[n]) & (target[:n] < end) & keep[:n]
-            if first < 0 and owner >= 0 and self.open[owner]:
+            if not self.together and first < 0 and owner >= 0 and self.open[owner]:
                 if not around.any():
                     first = owner
                 continue
@@ -61,8 +76,10 @@ class Removal(Search):
     def leaf(self, index: Ints, lo: Ints, hi: Ints) -> None:
         leaf, columns = self.clipped(index, lo, hi)
         whole = np.clip(self.prefer, lo, hi).astype(np.int32)
-        does, owner = self.does[index], self.group[index]
-        final = self.flat.target[index] >= self.final
+        owner = self.group[index]
+        case = _Case(
+            leaf, self.does[index], self.going[owner], self.flat.target[index] >= self.final, self.budget
+        )
         open_ = np.flatnonzero(self.wanted(index))
 
         def note(n: int, point: Ints) -> None:
@@ -73,71 +90,123 @@ class Removal(Search):
             self.found.doubtful.discard(int(owner[n]))
 
         try:
-            if leaf.is_plain(len(index) - 1):
-                for number in range(ROUNDS):
-                    open_ = open_[self.open[owner[open_]]]
-                    if not len(open_):
-                        return
-                    self.sample(leaf, open_, number, does, owner, final, note)
-            for n in open_:
+            for number in range(ROUNDS):
+                open_ = open_[self.open[owner[open_]]]
+                if not len(open_):
+                    return
+                for n, point in case.sample(open_, number, self.rng):
+                    if self.open[owner[n]]:
+                        note(n, point)
+            open_ = open_[self.open[owner[open_]]]
+            for n, point in case.decide(open_, owner[open_]):
                 if self.open[owner[n]]:
-                    self.decide(leaf, int(n), does, owner, final, note)
+                    note(n, point)
         except Spent:
             self.doubt(index)
 
-    def sample(
-        self,
-        leaf: Leaf,
-        open_: Ints,
-        number: int,
-        does: Ints,
-        owner: Ints,
-        final: Bools,
-        note: Callable[[int, Ints], None],
-    ) -> None:
-        """First match decides in this list: try one packet for each open entry."""
+
+@dataclass(frozen=True)
+class _Case:
+    """One list: what its entries do (0: nothing final), who goes with whom (-1: stays), and which go behind the end."""
+
+    leaf: Leaf
+    does: Ints
+    going: Ints
+    final: Bools
+    budget: Budget
+
+    def sample(self, open_: Ints, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Ints]]:
+        """Try one packet for each open entry: those whose fate changes."""
+        leaf = self.leaf
         lo, hi = leaf.lo[open_], leaf.hi[open_]
-        points = np.clip(leaf.prefer, lo, hi) if not number else self.rng.integers(lo, hi + 1, dtype=np.int32)
-        chunk = max(1, 4_000_000 // len(leaf.lo))
-        places = np.arange(len(leaf.lo))
-        turning = leaf.skips & leaf.certain
+        points = np.clip(leaf.prefer, lo, hi) if not number else rng.integers(lo, hi + 1, dtype=np.int32)
+        looked = leaf.skips | (self.does != 0)
+        looked[open_] = True
+        near = np.flatnonzero(looked)
+        nlo, nhi = leaf.lo[near], leaf.hi[near]
+        chunk = max(1, MOST_PAIRS // max(1, len(near)))
         for start in range(0, len(open_), chunk):
             some, who = points[start : start + chunk], open_[start : start + chunk]
-            self.budget.spend(len(some) * len(places) / 16)
-            inside = leaf.contains(some)
-            before = places[None, :] < who[:, None]
-            reaches = ~(inside & turning & before).any(axis=1)
-            after = inside & ~before & (owner[None, :] != owner[who][:, None])
-            decided = after & turning
-            # The first certain entry decides; uncertain ones before it may.
-            first = np.where(decided.any(axis=1), decided.argmax(axis=1), len(places))
-            differs = (does[None, :] != 0) & (does[None, :] != does[who][:, None])
-            differs &= after & (places[None, :] <= first[:, None])
-            for at in np.flatnonzero(reaches & differs.any(axis=1)):
-                if self.open[owner[who[at]]] and final[who[at]]:
-                    note(int(who[at]), some[at])
+            self.budget.spend(len(some) * len(near) / 16)
+            rows, met = pairs(some, nlo, nhi)
+            for at in np.flatnonzero(self.changes(near, rows, met, who)):
+                yield int(who[at]), some[at]
 
-    def decide(
-        self, leaf: Leaf, n: int, does: Ints, owner: Ints, final: Bools, note: Callable[[int, Ints], None]
-    ) -> None:
-        """Exactly: does a packet that reaches entry n come, without n's rule, to an entry that does something else?"""
-        others = owner != owner[n]
-        places = np.arange(len(leaf.lo))
-        behind = (places > n) & others & (does != 0)
-        behind &= does != does[n] if final[n] else places < leaf.target[n]
-        behind &= ((leaf.lo <= leaf.hi[n]) & (leaf.hi >= leaf.lo[n])).all(axis=1)
-        for other in np.flatnonzero(behind):
-            lo, hi = np.maximum(leaf.lo[n], leaf.lo[other]), np.minimum(leaf.hi[n], leaf.hi[other])
-            point = leaf.hole_in(int(other), lo, hi, self.budget, only=others, through=n)
-            if point is not None and not final[n]:
-                # It meets something else before its base chain ends; what comes of that in the end may be the same.
-                point = self.compare(leaf, n, lo, hi, does, others)
-            if point is not None:
-                note(n, point)
-                return
+    def changes(self, near: Ints, rows: Ints, met: Ints, who: Ints) -> Bools:
+        """Which packets come to their entry `who` and would meet another fate without it. (rows, met): packets and what holds
+        them."""
+        leaf, entries = self.leaf, near[met]
+        target = np.searchsorted(near, leaf.target[near])
+        certain, everyone = leaf.certain[near], np.arange(len(who))
 
-    def compare(self, leaf: Leaf, n: int, lo: Ints, hi: Ints, does: Ints, others: Bools) -> Ints | None:
-        """A packet of the box, reaching entry n, whose fate is another without n's rule; None: proved that there is none."""
+        def seen(start: Ints, some: Ints, without: bool = False) -> tuple[Ints, Ints]:
+            """The packets and entries of the walks of some packets from their places."""
+            left = np.ones(len(rows), dtype=bool)
+            if without:
+                left = (self.going[entries] != self.going[who[rows]]) | (entries < who[rows])
+            there = visits(rows[left], met[left], target, certain, some, start[some])
+            return rows[left][there], entries[left][there]
+
+        comes = np.zeros(len(who), dtype=bool)
+        first, at = seen(np.zeros(len(who), dtype=np.int64), everyone)
+        comes[first[at == who[first]]] = True
+        behind = np.searchsorted(near, who) + 1
+        out = np.zeros(len(who), dtype=bool)
+        packet, at = seen(behind, np.flatnonzero(comes), without=True)
+        does, own = self.does[at], self.does[who[packet]]
+        out[packet[(does != 0) & (does != own)]] = True
+        out &= comes
+        weak = np.flatnonzero(comes & ~self.final[who])
+        if len(weak):
+            # What its base chain's accept comes to in the end may be the same.
+            kept = [seen(np.searchsorted(near, leaf.target[who]), weak)]
+            kept.append(seen(behind, weak[~leaf.certain[who[weak]]]))
+            codes, coded = np.unique(self.does, return_inverse=True)
+            told = np.zeros((2, len(who), len(codes)), dtype=bool)
+            for packet, at in kept:
+                told[0, packet, coded[at]] = True
+            packet, at = seen(behind, weak, without=True)
+            told[1, packet, coded[at]] = True
+            told[:, :, codes == 0] = False
+            out[weak] = (told[0, weak] != told[1, weak]).any(axis=1)
+        return out
+
+    def decide(self, open_: Ints, groups: Ints) -> Iterator[tuple[int, Ints]]:
+        """Exactly: a packet that reaches an entry and comes, without what goes, to one that does something else."""
+        if not len(open_):
+            return
+        leaf, does = self.leaf, self.does
+        places, n = np.arange(len(leaf.lo)), open_[:, None]
+        out = (self.going[None, :] == self.going[n]) & (places >= n)
+        goals = (places > n) & ~out & (does != 0)
+        goals &= np.where(self.final[n], does != does[n], places < leaf.target[n])
+        weak = ~self.final[open_]
+        # Entries of one rule are one question; but where a base chain is left, each is compared by itself.
+        group = np.where(weak, groups.max(initial=0) + 1 + np.arange(len(open_)), groups)
+        asked = np.flatnonzero(goals.any(axis=1))
+        if not len(asked):
+            return
+        _, group = np.unique(group[asked], return_inverse=True)
+        which = open_[asked]
+        problems = Problems(leaf.lo[which], leaf.hi[which], goals[asked], group, out[asked], which)
+        for at, point in holes(leaf, problems, self.budget):
+            one = int(which[at])
+            # It meets something else before its base chain ends; what comes of that in the end may be the same.
+            if self.final[one] or self.differs(one, point):
+                yield one, point
+            elif (found := self.compare(one)) is not None:
+                yield one, found
+
+    def differs(self, n: int, point: Ints) -> bool:
+        """Whether one packet, which reaches entry n, meets another fate without it."""
+        near = np.flatnonzero(((self.leaf.lo <= point) & (self.leaf.hi >= point)).all(axis=1))
+        rows = np.zeros(len(near), dtype=np.intp)
+        return bool(self.changes(near, rows, np.arange(len(near)), np.array([n]))[0])
+
+    def compare(self, n: int) -> Ints | None:
+        """A packet that reaches entry n and whose fate is another without n's rule; None: proved that there is none."""
+        leaf, does = self.leaf, self.does
+        lo, hi, others = leaf.lo[n], leaf.hi[n], self.going != self.going[n]
         matters = leaf.skips | (does != 0)
         first = np.flatnonzero(matters & ((leaf.lo <= hi) & (leaf.hi >= lo)).all(axis=1))
         stack = [(lo, hi, first)]

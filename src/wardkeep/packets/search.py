@@ -12,7 +12,9 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.flat import Flat, Ints
-from wardkeep.packets.leaf import ROUNDS, Bools, Budget, Leaf, Spent
+from wardkeep.packets.leaf import ROUNDS, Budget, Leaf, Spent
+from wardkeep.packets.proofs import Problems, holes
+from wardkeep.packets.walks import Bools
 
 SHORT: Final = 768  # entries in a list that is looked at directly
 SAMPLE: Final = 64
@@ -157,11 +159,11 @@ class Search:
                 open_ = open_[self.wanted(index[open_])]
                 if not len(open_):
                     return
-            for entry in open_:
-                if self.open[self.group[index[entry]]]:
-                    point = leaf.hole(int(entry), self.budget)
-                    if point is not None:
-                        note(int(entry), point)
+            goals = np.zeros((len(open_), len(index)), dtype=bool)
+            goals[np.arange(len(open_)), open_] = True
+            asked = Problems(leaf.lo[open_], leaf.hi[open_], goals, self.group[index[open_]])
+            for which, point in holes(leaf, asked, self.budget):
+                note(int(open_[which]), point)
         except Spent:
             self.doubt(index)
 

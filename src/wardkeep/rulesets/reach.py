@@ -7,7 +7,7 @@ interface. What depends on a match that is not modelled is told apart: such a pa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,10 +16,10 @@ import numpy as np
 from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import ROUTES, Row, Values
 from wardkeep.packets.flat import Act, Fate, Flat
-from wardkeep.packets.leaf import Budget
+from wardkeep.packets.order import Traits
 from wardkeep.packets.program import Program
 from wardkeep.packets.ranks import Ranks, complement, rank
-from wardkeep.packets.search import Search
+from wardkeep.packets.spaces import in_spaces
 from wardkeep.packets.worlds import Owners, unfold
 
 MOST_BOXES: Final = 4_096  # of one region, multiplied out
@@ -53,15 +53,18 @@ class Reach:
         self.program, self.regions = program, list(regions)
         named = [{name: v for name, v in r.items() if name not in ("family", "route")} for r in self.regions]
         self.ranks: dict[str, Ranks] = rank([program], [*named, {"in": ("lo",)}])
-        self.owners = Owners.of(program)
+        self.owners, self.traits = Owners.of(program), Traits.of(program)
         self._flats: dict[tuple[int, str], Flat | None] = {}
+        self._answers: dict[tuple[int, str, int, bool, bytes], Answer] = {}
         self._pairs: dict[tuple[int, str], tuple[Flat, Flat]] = {}
 
     def flat(self, family: int, route: str) -> Flat | None:
         """The world's list; None if no base chain sees its packets: then all of them get through."""
         key = (family, route)
         if key not in self._flats:
-            self._flats[key] = unfold(self.program, Columns(self.ranks), family, route, owners=self.owners)
+            self._flats[key] = unfold(
+                self.program, Columns(self.ranks), family, route, owners=self.owners, traits=self.traits
+            )
         return self._flats[key]
 
     def find(self, region: Row, accepted: bool, sure: bool = False) -> Answer:
@@ -74,7 +77,7 @@ class Reach:
                     return Answer(Met(self._free(region, family, route), True, ""))
                 continue
             for space in self._spaces(region, flat):
-                answer = self._search(flat, space, accepted, sure)
+                (answer,) = self._search(flat, [space], accepted, sure)
                 whole &= answer.whole
                 if answer.met is not None and (answer.met.sure or not sure):
                     return answer
@@ -114,26 +117,51 @@ class Reach:
             if (lo <= hi).all():
                 yield np.stack([lo, hi])
 
-    def _search(self, flat: Flat, space: Any, accepted: bool, sure: bool) -> Answer:
-        wanted = [Fate.ACCEPT] if accepted else [Fate.DROP, Fate.REJECT]
-        group = np.where(np.isin(flat.fate, [int(a) for a in wanted]), 0, -1).astype(np.int32)
+    def prepare(self, regions: Iterable[Row], accepted: bool, sure: bool = False) -> None:
+        """Look at many regions at once, which is much faster: `find` then knows their answers."""
+        spaces: dict[tuple[int, str], dict[bytes, Any]] = {}
+        for region in regions:
+            for family, route in _worlds(region):
+                flat = self.flat(family, route)
+                if flat is not None:
+                    held = spaces.setdefault((family, route), {})
+                    held.update((space.tobytes(), space) for space in self._spaces(region, flat))
+        for key, held in spaces.items():
+            flat = self.flat(*key)
+            assert flat is not None
+            self._search(flat, list(held.values()), accepted, sure)
+
+    def _search(self, flat: Flat, spaces: Sequence[Any], accepted: bool, sure: bool) -> list[Answer]:
+        """The answer for each box of packets."""
         doubtful = not bool(flat.certain.all())
+        out: list[Answer | None] = [None] * len(spaces)
         if sure and doubtful:
             # As if no match that is not modelled held: most often what is certain is found at once.
-            first = self._first(self._decided(flat)[0], flat, group, space, accepted)
-            if first.met is not None and first.met.sure:
-                return first
-        found = self._first(flat, flat, group, space, accepted)
-        if found.met is None or found.met.sure or not sure or not doubtful:
-            return found
-        last = self._first(self._decided(flat)[1], flat, group, space, accepted)
-        return last if last.met is not None and last.met.sure else found
+            for n, answer in enumerate(self._first(0, flat, spaces, accepted)):
+                out[n] = answer if answer.met is not None and answer.met.sure else None
+        left = [n for n, answer in enumerate(out) if answer is None]
+        for n, answer in zip(left, self._first(1, flat, [spaces[n] for n in left], accepted), strict=True):
+            out[n] = answer
+        if sure and doubtful:
+            left = [n for n in left if (one := out[n]) and one.met is not None and not one.met.sure]
+            again = self._first(2, flat, [spaces[n] for n in left], accepted)
+            for n, answer in zip(left, again, strict=True):
+                out[n] = answer if answer.met is not None and answer.met.sure else out[n]
+        return [answer for answer in out if answer is not None]
 
-    def _first(self, searched: Flat, flat: Flat, group: Any, space: Any, accepted: bool) -> Answer:
-        found = Search(searched, group, np.ones(1, dtype=bool), Budget(WORK), space).run()
-        if 0 not in found.reached:
-            return Answer(None, not found.doubtful)
-        return Answer(self._met(flat, *found.reached[0], accepted))
+    def _first(self, kind: int, flat: Flat, spaces: Sequence[Any], accepted: bool) -> list[Answer]:
+        """A packet of each box, in the list as it is (`kind` 1) or as if what is doubtful turned no packet (0), or every one (2)."""
+        keys = [(flat.family, flat.route, kind, accepted, space.tobytes()) for space in spaces]
+        new = [n for n, key in enumerate(keys) if key not in self._answers]
+        if new:
+            searched = flat if kind == 1 else self._decided(flat)[0 if kind == 0 else 1]
+            wanted = [Fate.ACCEPT] if accepted else [Fate.DROP, Fate.REJECT]
+            goals = np.isin(flat.fate, [int(a) for a in wanted])
+            found = in_spaces(searched, goals, [spaces[n] for n in new], WORK)
+            for place, n in enumerate(new):
+                met = self._met(flat, *found.reached[place], accepted) if place in found.reached else None
+                self._answers[keys[n]] = Answer(met, met is not None or place not in found.doubtful)
+        return [self._answers[key] for key in keys]
 
     def _decided(self, flat: Flat) -> tuple[Flat, Flat]:
         """The list as if no doubtful entry turned packets, and as if every one did."""

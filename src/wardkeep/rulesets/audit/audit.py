@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from wardkeep.core.collector import collector_paused
 from wardkeep.packets.audit import Analysis, RuleAnswer, analyse
 from wardkeep.packets.difference import removals
+from wardkeep.packets.flat import Flat
 from wardkeep.packets.program import Program, Unknown
 from wardkeep.packets.relations import relations
 from wardkeep.packets.witness import Witness
+from wardkeep.packets.worlds import checked, worlds
 from wardkeep.rulesets.audit import openings, rules
 from wardkeep.rulesets.audit.listening import Socket, against
 from wardkeep.rulesets.audit.model import (
@@ -45,12 +48,14 @@ def audit(
     """
     program = rule_set.program
     step("verdicts", 0, 4)
-    verdicts, analysis = verdicts_of(program)
+    with collector_paused():
+        unfolded = list(worlds(checked(program)))
+    verdicts, analysis = verdicts_of(program, unfolded)
     step("openings", 1, 4)
     looked = openings.Openings(program, rule_set.families)
     looked.look()
     found = [*rules.findings(program, verdicts), *openings.findings(looked)]
-    found += correlations(program, {v.id for v in verdicts if v.verdict == "live"})
+    found += correlations(program, {v.id for v in verdicts if v.verdict == "live"}, unfolded)
     unused, note = rules.unused(program, verdicts, before)
     found += unused
     if sockets is not None:
@@ -75,10 +80,19 @@ def audit(
     )
 
 
-def verdicts_of(program: Program) -> tuple[list[RuleVerdict], Analysis]:
-    """The engine's verdict on every rule, in the program's order, over all layers; and its analysis of the layer IP."""
-    layers = {c.entry.layer for c in program.chains if c.entry}
-    analyses = [analyse(program, layer=layer) for layer in LAYERS if layer in layers] or [analyse(program)]
+def verdicts_of(
+    program: Program, unfolded: Sequence[Flat] | None = None
+) -> tuple[list[RuleVerdict], Analysis]:
+    """The engine's verdict on every rule, in the program's order, over all layers; and its analysis of the layer IP.
+
+    `unfolded`: the program's worlds in the layer IP, where they are made already.
+    """
+    layers = {c.entry.layer for c in program.chains if c.entry} or {"ip"}
+    analyses = [
+        analyse(program, layer=layer, unfolded=unfolded if layer == "ip" else None)
+        for layer in LAYERS
+        if layer in layers
+    ]
     answers = [_best(each) for each in zip(*(a.rules for a in analyses), strict=True)]
     known = {rule.id: (chain, rule) for chain in program.chains for rule in chain.rules}
     found = []
@@ -105,7 +119,7 @@ def verdicts_of(program: Program) -> tuple[list[RuleVerdict], Analysis]:
                 rule.comment,
             )
         )
-    return found, analyses[0] if "ip" in layers else analyse(program)
+    return found, analyses[0] if "ip" in layers else analyse(program, unfolded=unfolded)
 
 
 def _best(answers: Iterable[RuleAnswer]) -> RuleAnswer:
@@ -138,10 +152,12 @@ def told(shown: Witness) -> Mapping[str, Any]:
     return worded({**shown.packet, "family": shown.family, "route": shown.route}) or {}
 
 
-def correlations(program: Program, live: set[str]) -> Iterator[Finding]:
+def correlations(
+    program: Program, live: set[str], unfolded: Sequence[Flat] | None = None
+) -> Iterator[Finding]:
     """Live rules of which each matches packets the other does not, and that do the opposite: at most MOST_PAIRS pairs."""
     texts = {rule.id: rule.text for chain in program.chains for rule in chain.rules}
-    pairs = relations(program, most=20 * MOST_PAIRS, rules=frozenset(live)).pairs
+    pairs = relations(program, most=20 * MOST_PAIRS, rules=frozenset(live), unfolded=unfolded).pairs
     for pair in [p for p in pairs if p.kind == "correlation"][:MOST_PAIRS]:
         what = f"`{texts[pair.first]}` and `{texts[pair.second]}` decide against each other about what they share"
         key = finding_id("conflict", pair.first.rpartition(" ")[0], texts[pair.first], texts[pair.second])

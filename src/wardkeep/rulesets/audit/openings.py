@@ -55,6 +55,9 @@ class Openings:
         strangers = {f: _apart(self.program, f) for f in self.families}
         close = {key: {**row, f"src{key[0]}": strangers[key[0]]} for key, row in regions.items()}
         reach = Reach(self.program, [*regions.values(), *close.values()])
+        reach.prepare(regions.values(), True)
+        open_ = [key for key, region in regions.items() if reach.find(region, True).met]
+        reach.prepare([close[key] for key in open_], True, sure=True)
         for family, route in worlds:
             met: dict[tuple[int, int], tuple[Met | None, Met | None]] = {}
             for one in dict.fromkeys(like.values()):
