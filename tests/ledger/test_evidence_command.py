@@ -12,6 +12,7 @@ from tests.ledger.entries import entry
 from tests.ledger.workshop import edit, lines
 
 from wardkeep.cli import main
+from wardkeep.cli.evidence import in_runs
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.folder import KEYS, LEDGER, WITNESS
 from wardkeep.ledger import Ledger
@@ -128,3 +129,15 @@ def test_days_mean_the_whole_day() -> None:
     assert read_moment("2026-11-22T09:00+01:00", "--to", end_of_day=True).hour == 8
     with pytest.raises(BadInput):
         read_moment("22.11.2026", "--to")
+
+
+def test_the_same_fault_of_neighbours_is_told_in_one_line() -> None:
+    places = ("entry 7", "entry 6", "entry 5", "blobs/ab", "entry 3", "entry 2")
+    found = [{"what": "was removed", "where": place} for place in places]
+    told = in_runs([*found, {"what": "was changed", "where": "entry 1"}])
+    assert [(one["where"], one["what"]) for one in told] == [
+        ("entry 5 to entry 7, each", "was removed"),
+        ("blobs/ab", "was removed"),
+        ("entry 2 to entry 3, each", "was removed"),
+        ("entry 1", "was changed"),
+    ]

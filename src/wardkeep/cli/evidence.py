@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -108,8 +109,31 @@ def verify(
     if json:
         print_json(asdict(report))
     else:
-        sys.stdout.write(f"{report}\n")
+        sys.stdout.write(f"{replace(report, problems=in_runs(report.problems))}\n")
     raise typer.Exit(0 if report.verified else 1)
+
+
+def in_runs(problems: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """The problems with the same one of entries that follow each other, up or down, told once."""
+    runs: list[list[dict[str, str]]] = []
+    for problem in problems:
+        last = runs[-1][-1] if runs else None
+        if last and last["what"] == problem["what"] and abs(_entry(last) - _entry(problem)) == 1:
+            runs[-1].append(problem)
+        else:
+            runs.append([problem])
+    told = []
+    for run in runs:
+        first, last = sorted((run[0], run[-1]), key=_entry)
+        where = first["where"] if len(run) == 1 else f"{first['where']} to {last['where']}, each"
+        told.append({"what": first["what"], "where": where})
+    return told
+
+
+def _entry(problem: dict[str, str]) -> float:
+    """The index in `entry 17`; for any other place a number that follows none."""
+    word, _, index = problem["where"].partition(" ")
+    return int(index) if word == "entry" and index.isdecimal() else float("nan")
 
 
 @app.command()
