@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wardkeep.cli import vulns_digest, vulns_review
+from wardkeep.cli import vulns_digest, vulns_review, vulns_vex
 from wardkeep.cli.options import Json, State
 from wardkeep.core.errors import BadInput
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 app.add_typer(vulns_review.app, name="review", help="The review queue, and a reviewer's decisions.")
+app.add_typer(vulns_vex.app, name="vex", help="VEX statements in and out: OpenVEX, CycloneDX, CSAF.")
 app.command("digest")(vulns_digest.digest)
 FOLDER = "advisories"
 Target = Annotated[

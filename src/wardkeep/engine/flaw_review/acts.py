@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+from wardkeep.advisories.vex import JUSTIFICATIONS as JUSTIFICATIONS
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.findings import to_the_millisecond
 from wardkeep.engine.flaw_review import KIND, ROW
@@ -17,14 +18,6 @@ from wardkeep.engine.waivers import list_waivers, revoke
 
 MOST_AT_ONCE = 1_000
 LONGEST_TEXT = 2_000
-# As OpenVEX and CSAF name them (CISA, "Vulnerability Exploitability eXchange: Status Justifications", 2022).
-JUSTIFICATIONS = (
-    "component_not_present",
-    "vulnerable_code_not_present",
-    "vulnerable_code_not_in_execute_path",
-    "vulnerable_code_cannot_be_controlled_by_adversary",
-    "inline_mitigations_already_exist",
-)
 
 
 def find_cases(platform: Platform, names: Sequence[str], *, closed: bool = False) -> list[Case]:
@@ -106,8 +99,9 @@ def not_affected(
     source: str = "",
     now: datetime | None = None,
 ) -> int:
-    """State that the flaws do not concern the fleet, and why. `source` is the document the statement was read from, if any."""
-    if justification not in JUSTIFICATIONS:
+    """State that the flaws do not concern the fleet, and why. `source` is the document the statement was read from, if any:
+    only there may the reason stand in words alone."""
+    if justification not in JUSTIFICATIONS and (justification or not source):
         raise BadInput(
             f"`{justification}` is no justification", todo=f"Write one of {', '.join(JUSTIFICATIONS)}."
         )
