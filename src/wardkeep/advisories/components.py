@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 class Component:
     """One package as advisories speak of it: for dpkg and apk the source package and its version.
 
-    `binaries` are the packages as installed, `installed` their version as their tool shows it. `foreign` says, where the package
+    `binaries` are the packages as installed, `installed` the first one's version as its tool shows it, `binary_versions` those of all
+    where they are known one by one. `foreign` says, where the package
     is not from the vendor's archive, how that is known: then the vendor's data do not decide. `place` is the file it stands in.
     """
 
@@ -20,6 +21,7 @@ class Component:
     binaries: tuple[str, ...] = ()
     foreign: str = ""
     place: str = ""
+    binary_versions: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:

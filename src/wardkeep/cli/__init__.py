@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("scan", "Scans: other tools' results, the host profile, ports from outside."),
     "vulns": (
         "vulns",
-        "Published flaws: scan a host or a file, why, update, feeds, review, VEX, digest; offline.",
+        "Published flaws: scan a host, an image or a file, why, sbom, update, feeds, review, VEX, digest; offline.",
     ),
     "evidence": ("evidence", "Evidence for an auditor: export a pack, verify one, show an entry."),
     "review": ("review", "Say that a person's review was done."),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wardkeep.cli import vulns_digest, vulns_review, vulns_vex
+from wardkeep.cli import vulns_digest, vulns_review, vulns_sbom, vulns_vex
 from wardkeep.cli.options import Json, State
+from wardkeep.cli.vulns_target import Image, Target, folder_of, read_target
 from wardkeep.core.errors import BadInput
 
 if TYPE_CHECKING:
-    from wardkeep.advisories.components import Inventory
     from wardkeep.advisories.database import Database
     from wardkeep.advisories.matching import Deadlines
 
@@ -21,14 +21,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 app.add_typer(vulns_review.app, name="review", help="The review queue, and a reviewer's decisions.")
 app.add_typer(vulns_vex.app, name="vex", help="VEX statements in and out: OpenVEX, CycloneDX, CSAF.")
 app.command("digest")(vulns_digest.digest)
-FOLDER = "advisories"
-Target = Annotated[
-    str, typer.Argument(metavar="[TARGET]", help="A host's name, or a path; else this machine.")
-]
-Image = Annotated[
-    str,
-    typer.Option("--image", metavar="NAME", help="Which image of an archive: a tag, digest or platform."),
-]
+app.command("sbom")(vulns_sbom.sbom)
 
 
 @app.command()
@@ -44,7 +37,7 @@ def scan(
     """Which flaws concern what is installed; each with state, severity and whose, deadline and why.
 
     A target is this machine, a host of the inventory, a container image (archive of docker or podman save, OCI layout), the
-    root folder of a system, a project's folder, a bill of materials (CycloneDX or SPDX as JSON), a lock file, a jar or a
+    root folder of a system, a project's folder, a bill of materials (CycloneDX, SPDX), a lock file, a jar or a
     program. Example: wardkeep vulns scan image.tar --json. Exit status: 0 nothing is affected, 1 something is, 2 the target
     cannot be read, 3 something is unknown: no database, one too old to trust, or a part that could not be read.
     """
@@ -53,10 +46,10 @@ def scan(
     from wardkeep.cli.terminal import print_json
     from wardkeep.cli.vulns_shown import FAILING, plain, plain_finding, plain_notice, pressing, show
 
-    folder = _folder(state)
+    folder = folder_of(state)
     db = _database(folder)
     now = datetime.now(UTC)
-    inventory = _inventory(target, folder, now, image)
+    inventory = read_target(target, folder, now, image)
     matcher = Matcher(db, _deadlines(folder))
     found = sorted(matcher.matches(inventory.components, dismissed=everything), key=pressing)
     inventory.notices += foreign_notices(inventory.components)
@@ -111,7 +104,7 @@ def update(
     from wardkeep.advisories import updating
     from wardkeep.cli.terminal import note, print_json
 
-    folder, now = _folder(state), datetime.now(UTC)
+    folder, now = folder_of(state), datetime.now(UTC)
     if source and not source.startswith(("http://", "https://")):
         done = updating.update_from_folder(
             Path(source).expanduser(), folder, now, accept_shrunken=accept_shrunken
@@ -156,7 +149,7 @@ def feeds(state: State = None, json: Json = False) -> None:
     from wardkeep.advisories.updating import last_update
     from wardkeep.cli.terminal import ago, console, note, print_json, table
 
-    folder, now = _folder(state), datetime.now(UTC)
+    folder, now = folder_of(state), datetime.now(UTC)
     db = _database(folder)
     told = db.feeds(now)
     news = last_update(folder)
@@ -200,14 +193,14 @@ def why(
     from wardkeep.advisories.matching import Matcher, severity_of
     from wardkeep.cli.terminal import print_json
 
-    folder = _folder(state)
+    folder = folder_of(state)
     db = _database(folder)
     numbers = db.numbers(flaw.upper() if flaw.lower().startswith("cve-") else flaw)
     if not numbers:
         raise BadInput(
             f"the database knows no flaw called `{flaw}`", todo="It may be newer: see `wardkeep vulns feeds`."
         )
-    inventory = _inventory(target, folder, datetime.now(UTC), image)
+    inventory = read_target(target, folder, datetime.now(UTC), image)
     having = [c for c in inventory.components if package == c.name or package in c.binaries]
     if not having:
         raise BadInput(f"no package there is called `{package}`", where=inventory.name)
@@ -251,12 +244,6 @@ def why(
             typer.echo(f"  no feed here says that it concerns {one['package']} in {one['ecosystem']}")
 
 
-def _folder(state: Path | None) -> Path:
-    from wardkeep.engine.folder import find_folder
-
-    return find_folder(state) / FOLDER
-
-
 def _database(folder: Path) -> Database:
     """The database; a missing one ends the program with status 3, in one line."""
     from wardkeep.advisories.database import Database
@@ -282,30 +269,3 @@ def _deadlines(folder: Path) -> Deadlines:
 
     with open_platform(folder.parent) as platform:
         return Deadlines.of(platform.config.numbers)
-
-
-def _inventory(target: str, folder: Path, now: datetime, image: str = "") -> Inventory:
-    from wardkeep.advisories.inventories import read_path
-    from wardkeep.engine.folder import CONFIG
-    from wardkeep.engine.inventories import ask_host, inventory_of, support_notices
-    from wardkeep.fleet import Host
-
-    path = Path(target).expanduser()
-    if target and (path.exists() or "/" in target):
-        made = read_path(path, image)
-        if made.release != ("", ""):
-            made.notices += support_notices(made.release, " ".join(made.release), now.date())
-        return made
-    if image:
-        raise BadInput("--image says which image of an archive, and no archive is given")
-    host, keys = Host("localhost", "local:"), None
-    if target:
-        if not (folder.parent / CONFIG).is_file():
-            raise BadInput(f"`{target}` is no file, and there is no platform here that knows a host by it")
-        from wardkeep.cli.host import keyring
-        from wardkeep.engine.hosts import find_host
-        from wardkeep.engine.platform import open_platform
-
-        with open_platform(folder.parent) as platform:
-            host, keys = find_host(platform, target), keyring()
-    return inventory_of(ask_host(host, keys), now.date())

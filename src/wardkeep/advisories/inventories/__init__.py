@@ -9,6 +9,7 @@ from wardkeep.advisories.inventories.folders import tree_of_folder
 from wardkeep.advisories.inventories.images import choose, images, open_store, tree_of_image
 from wardkeep.advisories.inventories.lockfiles import format_of, read_lock_file
 from wardkeep.advisories.inventories.sbom import read_sbom
+from wardkeep.advisories.inventories.sbom_forms import is_tag_value
 from wardkeep.advisories.inventories.system import read_tree
 from wardkeep.advisories.inventories.wanted import look
 from wardkeep.core.errors import BadInput
@@ -62,13 +63,13 @@ def _read_file(path: Path) -> Inventory:
         raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
     if format_of(path.name) is not None:
         return read_lock_file(data, str(path))
-    if data.lstrip()[:1] == b"{":
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"<") or is_tag_value(data):
         return read_sbom(data, str(path))
     kept = look(path.name, mode, len(data), lambda size: data[:size])
     if kept is not None:
         return Inventory(str(path), list(kept.components), list(kept.notices))
     raise BadInput(
-        "is no root folder, image, bill of materials (CycloneDX, SPDX as JSON), lock file, jar or program known here",
+        "is no root folder, image, bill of materials (CycloneDX, SPDX), lock file, jar or program known here",
         where=str(path),
     )
 

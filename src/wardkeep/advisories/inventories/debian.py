@@ -76,9 +76,12 @@ def of_packages(
     made = []
     for (own_source, own_version), binaries in grouped.items():
         source, version = unsigned(ecosystem, own_source, own_version)
-        names = tuple(sorted(name for name, _ in binaries))
+        ordered = sorted(binaries)
+        names, versions = tuple(name for name, _ in ordered), tuple(version for _, version in ordered)
         other = next((known[name] for name in names if name in known), "") or marked(ecosystem, version)
-        made.append(Component(ecosystem, source, version, binaries[0][1], names, other))
+        made.append(
+            Component(ecosystem, source, version, binaries[0][1], names, other, binary_versions=versions)
+        )
     return made
 
 

@@ -1,4 +1,4 @@
-"""Bills of materials: CycloneDX and SPDX as JSON, by the package URLs in them."""
+"""Bills of materials: CycloneDX (JSON, XML) and SPDX (JSON, tag-value), by the package URLs in them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, unquote
 from wardkeep.advisories.components import Component, Inventory, Notice
 from wardkeep.advisories.ecosystems import DEBIAN, PURLS, normal_name, of_release
 from wardkeep.advisories.inventories.debian import BINARY_REBUILD, marked
+from wardkeep.advisories.inventories.sbom_forms import cyclonedx_of_xml, is_tag_value, spdx_of_tags
+from wardkeep.advisories.inventories.sbom_out import FOREIGN, UNREAD
 from wardkeep.core.errors import BadInput
 
 
@@ -25,10 +27,15 @@ class Purl(NamedTuple):
 
 def read_sbom(data: bytes, name: str) -> Inventory:
     """Raises BadInput for what is neither form. A component without a package URL becomes a notice, never silence."""
-    try:
-        made = json.loads(data)
-    except (ValueError, RecursionError) as e:
-        raise BadInput(f"is no JSON: {e}", where=name) from None
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        made: Any = cyclonedx_of_xml(data.lstrip(b" \t\r\n"), name)
+    elif is_tag_value(data):
+        made = spdx_of_tags(data)
+    else:
+        try:
+            made = json.loads(data)
+        except (ValueError, RecursionError) as e:
+            raise BadInput(f"is no JSON: {e}", where=name) from None
     if isinstance(made, dict) and made.get("bomFormat") == "CycloneDX":
         release, found = _cyclonedx(made)
     elif isinstance(made, dict) and str(made.get("spdxVersion", "")).startswith("SPDX-"):
@@ -36,28 +43,32 @@ def read_sbom(data: bytes, name: str) -> Inventory:
     else:
         raise BadInput("is neither CycloneDX nor SPDX", where=name, todo="Give a bill of materials as JSON.")
     inventory = Inventory(name, release=release)
-    grouped: dict[tuple[str, str, str], tuple[str, list[str]]] = {}
-    for label, purl_text, source in found:
+    grouped: dict[tuple[str, str, str], tuple[str, list[tuple[str, str]]]] = {}
+    foreign: dict[tuple[str, str, str], str] = {}
+    for label, purl_text, source, other in found:
         one = _component(read_purl(purl_text), release, source) if purl_text else None
         if isinstance(one, Component):
-            grouped.setdefault((one.ecosystem, one.name, one.version), (one.shown, []))[1].extend(
-                one.binaries
-            )
+            key = (one.ecosystem, one.name, one.version)
+            grouped.setdefault(key, (one.shown, []))[1].extend((binary, one.shown) for binary in one.binaries)
+            foreign[key] = foreign.get(key) or other
         else:
             why = one or "it has no package URL, so no advisory can be asked"
             inventory.notices.append(Notice("not_readable", label, why))
     for (ecosystem, package, version), (shown, binaries) in grouped.items():
+        ordered = sorted(set(binaries))
         inventory.components.append(
             Component(
                 ecosystem,
                 package,
                 version,
                 shown,
-                tuple(sorted(set(binaries))),
-                marked(ecosystem, version),
+                tuple(binary for binary, _ in ordered),
+                foreign[ecosystem, package, version] or marked(ecosystem, version),
                 name,
+                tuple(one for _, one in ordered),
             )
         )
+    inventory.notices += [Notice("not_readable", name, text) for text in _said_unread(made)]
     return inventory
 
 
@@ -113,7 +124,9 @@ def _component(purl: Purl | None, release: tuple[str, str], source: tuple[str, s
     return Component(ecosystem, name, exact, purl.version, (purl.name,))
 
 
-Found = Iterator[tuple[str, str, tuple[str, str]]]
+Found = Iterator[
+    tuple[str, str, tuple[str, str], str]
+]  # label, package URL, source, archive that is not the vendor's
 
 
 def _cyclonedx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
@@ -144,6 +157,7 @@ def _cyclonedx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
                 f"{one.get('name', '?')} {one.get('version', '')}".strip(),
                 str(one.get("purl") or ""),
                 source,
+                said.get(FOREIGN, ""),
             )
 
     return release, found()
@@ -181,9 +195,28 @@ def _spdx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
                 if isinstance(r, dict) and r.get("referenceType") == "purl"
             ]
             purl = str(refs[0].get("referenceLocator", "")) if refs else ""
-            yield f"{one.get('name', '?')} {one.get('versionInfo', '')}".strip(), purl, ("", "")
+            yield (
+                f"{one.get('name', '?')} {one.get('versionInfo', '')}".strip(),
+                purl,
+                ("", ""),
+                "".join(_marked_lines(one, FOREIGN)[:1]),
+            )
 
     return release, found()
+
+
+def _said_unread(made: dict[str, Any]) -> list[str]:
+    """What a document of ours says it lacks: a bill made of a damaged image stays unknown wherever it is read."""
+    metadata = made.get("metadata")
+    properties = metadata.get("properties") if isinstance(metadata, dict) else None
+    said = [one for one in properties or () if isinstance(one, dict) and one.get("name") == UNREAD]
+    return [str(one.get("value", "")) for one in said] + _marked_lines(made, UNREAD)
+
+
+def _marked_lines(made: dict[str, Any], mark: str) -> list[str]:
+    """The lines of an SPDX comment that begin with the mark, without it."""
+    lines = str(made.get("comment") or "").splitlines()
+    return [line[len(mark) + 1 :] for line in lines if line.startswith(f"{mark} ")]
 
 
 def _nested(components: object) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,58 @@
+"""What `wardkeep vulns` looks at: a host, an image, a folder or a file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wardkeep.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from wardkeep.advisories.components import Inventory
+
+FOLDER = "advisories"
+Target = Annotated[
+    str, typer.Argument(metavar="[TARGET]", help="A host's name, or a path; else this machine.")
+]
+Image = Annotated[
+    str,
+    typer.Option("--image", metavar="NAME", help="Which image of an archive: a tag, digest or platform."),
+]
+
+
+def folder_of(state: Path | None) -> Path:
+    """Where the platform's advisories are."""
+    from wardkeep.engine.folder import find_folder
+
+    return find_folder(state) / FOLDER
+
+
+def read_target(target: str, folder: Path, now: datetime, image: str = "") -> Inventory:
+    """What the target holds. Raises BadInput for what is neither a file nor a host known here."""
+    from wardkeep.advisories.inventories import read_path
+    from wardkeep.engine.folder import CONFIG
+    from wardkeep.engine.inventories import ask_host, inventory_of, support_notices
+    from wardkeep.fleet import Host
+
+    path = Path(target).expanduser()
+    if target and (path.exists() or "/" in target):
+        made = read_path(path, image)
+        if made.release != ("", ""):
+            made.notices += support_notices(made.release, " ".join(made.release), now.date())
+        return made
+    if image:
+        raise BadInput("--image says which image of an archive, and no archive is given")
+    host, keys = Host("localhost", "local:"), None
+    if target:
+        if not (folder.parent / CONFIG).is_file():
+            raise BadInput(f"`{target}` is no file, and there is no platform here that knows a host by it")
+        from wardkeep.cli.host import keyring
+        from wardkeep.engine.hosts import find_host
+        from wardkeep.engine.platform import open_platform
+
+        with open_platform(folder.parent) as platform:
+            host, keys = find_host(platform, target), keyring()
+    return inventory_of(ask_host(host, keys), now.date())
