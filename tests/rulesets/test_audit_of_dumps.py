@@ -109,7 +109,7 @@ def test_what_is_open_is_found_with_a_packet(rule: str, kind: str, severity: str
     assert one.severity == severity
     assert one.witness["in_interface"] != "lo"
     assert one.where == ("ip filter INPUT 3",)
-    assert found.exit_status == 1
+    assert found.exit_status == (3 if "limit" in rule else 1)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,23 @@ def test_an_open_policy_is_one_finding_and_not_one_for_each_service() -> None:
     found = report(filter_table("-p tcp -m tcp --dport 23 -j DROP", policy="ACCEPT"))
     assert only(found, "unfiltered").where == ("policy of ip filter INPUT",)
     assert "open" not in kinds(found)
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [
+        ("-A INPUT -p tcp -m tcp --dport 3306 -m limit --limit 5/sec -j ACCEPT", "open"),
+        ("-A INPUT -s 9.0.0.0/8 -p tcp -m tcp --dport 3306 -m limit --limit 5/sec -j ACCEPT", "wide"),
+        ("-A INPUT -m limit --limit 5/sec -j ACCEPT", "permissive"),
+    ],
+)
+def test_what_hangs_on_a_match_that_is_not_modelled_is_not_sure(rule: str, kind: str) -> None:
+    doubtful = report(f"*filter\n:INPUT DROP [0:0]\n{rule}\nCOMMIT\n")
+    assert [(f.kind, f.sure) for f in doubtful.findings if f.kind == kind] == [(kind, False)]
+    assert doubtful.exit_status == 3
+    certain = report(f"*filter\n:INPUT DROP [0:0]\n{rule.replace(' -m limit --limit 5/sec', '')}\nCOMMIT\n")
+    assert [(f.kind, f.sure) for f in certain.findings if f.kind == kind] == [(kind, True)]
+    assert certain.exit_status == 1
 
 
 def test_ipv4_closed_and_ipv6_open() -> None:

@@ -49,9 +49,9 @@ def rules_have_effect(nftables: Nftables, iptables: Iptables) -> Iterator[Seen]:
             "Audit the rules: `wardkeep firewall audit FILE`.",
         )
     for one in found:
-        if one.unknown:
+        if not one.sure:
             yield unsure(f"rule:{one.id}", one.what, "Audit a dump with `wardkeep firewall audit FILE`.")
-    if not told and not any(f.unknown for f in found):
+    if not told and not any(not f.sure for f in found):
         yield passes(
             "host",
             f"all {sum(len(c) for c in nftables.by_chain.values())} rules that nftables lists are in effect",
@@ -81,8 +81,8 @@ def nothing_sensitive_open(nftables: Nftables, iptables: Iptables) -> Iterator[S
     told = [f for f in found if not (f.kind == "open" and f.what.startswith(ADMINISTRATION))]
     for one in told:
         seen = f"{one.what}: {sentence(one.witness)}" if one.witness else one.what
-        # A match that is not modelled decides: neither open nor closed is proved.
-        made = unsure if "may be" in one.what else fails
+        # Where a match that is not modelled decides, neither open nor closed is proved.
+        made = fails if one.sure else unsure
         yield made(f"opening:{one.id}", seen, one.fix)
     if not told:
         yield passes("host", "no packet of a stranger reaches a sensitive service")

@@ -56,7 +56,10 @@ class RuleVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to look at. `id` stays the same while the rule and its chain do; `where` are rule ids, or a chain."""
+    """One thing to look at. `id` stays the same while the rule and its chain do; `where` are rule ids, or a chain.
+
+    `sure`: it is proved. Otherwise it may be so: a match that is not modelled decides, or the work allowed did not suffice.
+    """
 
     id: str
     kind: str
@@ -65,11 +68,7 @@ class Finding:
     where: tuple[str, ...]
     witness: Mapping[str, Any] | None = None
     fix: str = ""
-
-    @property
-    def unknown(self) -> bool:
-        """Whether it says that something could not be decided, rather than that something is wrong."""
-        return self.kind == "undecided"
+    sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +105,11 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """1 if a finding of weight fails, 3 if nothing fails but something is unknown, else 0."""
-        if any(f.severity != "info" and not f.unknown for f in self.findings):
+        """1 if a finding of weight is proved, 3 if none is but something is unknown, else 0."""
+        if any(f.severity != "info" and f.sure for f in self.findings):
             return 1
         undecided = any(r.verdict == "undecided" for r in self.rules)
-        return 3 if undecided or self.unknown_matches or any(f.unknown for f in self.findings) else 0
+        return 3 if undecided or self.unknown_matches or any(not f.sure for f in self.findings) else 0
 
 
 def finding_id(kind: str, *about: str) -> str:

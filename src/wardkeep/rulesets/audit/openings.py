@@ -173,7 +173,7 @@ def _unfiltered(family: int, route: str, met: Met, rules: Mapping[str, Rule]) ->
     what = f"IPv{family} packets of strangers {where}{way} {may} accepted on any port, by {by}{doubt}"
     fix = "Accept what is needed by name, and end the chain with drop or a policy of drop"
     return Finding(
-        finding_id(kind, str(family), route), kind, severity, what, (met.rule,) if met.rule else (), worded(met.packet), fix
+        finding_id(kind, str(family), route), kind, severity, what, (met.rule,) if met.rule else (), worded(met.packet), fix, met.sure
     )  # fmt: skip
 
 
@@ -192,12 +192,14 @@ def _sensitive(opening: Opening, rules: Mapping[str, Rule]) -> Iterator[Finding]
         fix = "Look at the rule; a rate limit or a knock does not say who may come"
     elif opening.anyone and (wide := _widest(opening, rules)) is not None:
         met, kind, severity = opening.anyone, "wide", "medium"
-        what = f"{label} is open to a network of prefix length {wide} over IPv{opening.family}{_through(opening.route)}"
+        is_ = "is" if met.sure else "may be"
+        doubt = "" if met.sure else ": a match that is not modelled decides"
+        what = f"{label} {is_} open to a network of prefix length {wide} over IPv{opening.family}{_through(opening.route)}{doubt}"
         fix = "Name the addresses that need it"
     else:
         return
     where = (met.rule,) if met.rule else ()
-    yield Finding(finding_id(kind, *about), kind, severity, what, where, worded(met.packet), fix)
+    yield Finding(finding_id(kind, *about), kind, severity, what, where, worded(met.packet), fix, met.sure)
 
 
 def _through(route: str) -> str:

@@ -34,7 +34,7 @@ def _about(verdict: RuleVerdict) -> Iterator[Finding]:
     place = (verdict.id,)
     if verdict.verdict == "undecided":
         what = f"`{verdict.text}` could not be decided within the work allowed"
-        yield Finding(finding_id("undecided", *key), "undecided", "info", what, place)
+        yield Finding(finding_id("undecided", *key), "undecided", "info", what, place, sure=False)
     elif verdict.verdict == "removable":
         what = f"`{verdict.text}` changes no packet's fate: the rules behind it say the same"
         yield Finding(finding_id("removable", *key), "removable", "info", what, place, None, remedy(verdict))
