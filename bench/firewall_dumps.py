@@ -2,7 +2,7 @@
 
 `campus`: one chain for each network that lets pairs of MAC and address return and drops the rest, and one with what its hosts
 may be reached on; rate limits and logs in front. `hosting`: one chain for each customer, called by address, with services and
-exceptions of its own, NAT, marks and shared chains of blocked networks.
+exceptions of its own, and shared chains of services and of blocked networks.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def campus(rules: int, networks: int = 44, seed: int = 1) -> str:
 
 
 def hosting(rules: int, customers: int = 86, seed: int = 1) -> str:
-    """About `rules` rules: `customers` chains and a few that they share, with NAT and marks in other tables."""
+    """About `rules` rules: `customers` chains and a few that they share."""
     rng = random.Random(f"hosting{rules}{customers}{seed}")
     body = [
         "-A INPUT -i lo -j ACCEPT",
@@ -90,7 +90,6 @@ def hosting(rules: int, customers: int = 86, seed: int = 1) -> str:
     each = (rules - len(body)) // customers - 3
     for n in range(customers):
         chain = f"-A cust_{n}"
-        body.append(f"{chain} -m mark --mark 0x{n % 7:x} -p tcp -j WEB")
         for _ in range(each):
             what, target = rng.random(), f"{chain} -d {_address(rng, n)}/32"
             if what < 0.15:
@@ -115,15 +114,7 @@ def hosting(rules: int, customers: int = 86, seed: int = 1) -> str:
     chains = [":INPUT DROP [0:0]", ":FORWARD DROP [0:0]", ":OUTPUT ACCEPT [0:0]"]
     chains += [f":{name} - [0:0]" for name in ("BLOCKED", "SYNLIMIT", "MAIL", "WEB")]
     chains += [f":cust_{n} - [0:0]" for n in range(customers)]
-    marks = [f"-A PREROUTING -i eth{n} -j MARK --set-xmark 0x{n:x}/0xffffffff" for n in range(1, 7)]
-    mangle = ["*mangle", ":PREROUTING ACCEPT [0:0]", *marks, "COMMIT"]
-    nat = ["*nat", ":PREROUTING ACCEPT [0:0]", ":POSTROUTING ACCEPT [0:0]"]
-    for n in range(20):
-        nat.append(
-            f"-A PREROUTING -d 192.0.2.{n + 1}/32 -p tcp -m tcp --dport 443 -j DNAT --to-destination 10.0.{n}.7:8443"
-        )
-    nat += ["-A POSTROUTING -o eth0 -j MASQUERADE", "COMMIT"]
-    return "\n".join([*mangle, *nat, "*filter", *chains, *body, "COMMIT", ""])
+    return "\n".join(["*filter", *chains, *body, "COMMIT", ""])
 
 
 DUMPS: dict[str, Callable[[int], str]] = {"campus": campus, "hosting": hosting}

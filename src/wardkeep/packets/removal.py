@@ -81,6 +81,7 @@ class Removal(Search):
             leaf, self.does[index], self.going[owner], self.flat.target[index] >= self.final, self.budget
         )
         open_ = np.flatnonzero(self.wanted(index))
+        open_ = open_[case.goals(open_).any(axis=1)]
 
         def note(n: int, point: Ints) -> None:
             self.open[owner[n]] = False
@@ -175,11 +176,8 @@ class _Case:
         """Exactly: a packet that reaches an entry and comes, without what goes, to one that does something else."""
         if not len(open_):
             return
-        leaf, does = self.leaf, self.does
-        places, n = np.arange(len(leaf.lo)), open_[:, None]
-        out = (self.going[None, :] == self.going[n]) & (places >= n)
-        goals = (places > n) & ~out & (does != 0)
-        goals &= np.where(self.final[n], does != does[n], places < leaf.target[n])
+        leaf, goals = self.leaf, self.goals(open_)
+        out = self.out(open_)
         weak = ~self.final[open_]
         # Entries of one rule are one question; but where a base chain is left, each is compared by itself.
         group = np.where(weak, groups.max(initial=0) + 1 + np.arange(len(open_)), groups)
@@ -196,6 +194,23 @@ class _Case:
                 yield one, point
             elif (found := self.compare(one)) is not None:
                 yield one, found
+
+    def out(self, open_: Ints) -> Bools:
+        """For each of the entries those that go with it, from it on: what lies before decides who comes to it."""
+        return np.asarray(
+            (self.going == self.going[open_, None]) & (np.arange(len(self.going)) >= open_[:, None])
+        )
+
+    def goals(self, open_: Ints) -> Bools:
+        """For each of the entries those behind it that share packets with it, stay, and do something else."""
+        leaf, does, n = self.leaf, self.does, open_[:, None]
+        places = np.arange(len(leaf.lo))
+        goals = (places > n) & (does != 0) & ~self.out(open_)
+        goals &= np.where(self.final[n], does != does[n], places < leaf.target[n])
+        for column in range(leaf.lo.shape[1]):
+            lo, hi = leaf.lo[:, column], leaf.hi[:, column]
+            goals &= (lo <= hi[n]) & (hi >= lo[n])
+        return np.asarray(goals)
 
     def differs(self, n: int, point: Ints) -> bool:
         """Whether one packet, which reaches entry n, meets another fate without it."""
