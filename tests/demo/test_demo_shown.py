@@ -66,8 +66,9 @@ def test_colours_of_a_command_are_passed_on_as_text_when_piped(
     assert "\n▲ fail [bold]not markup[/bold]\n" in capsys.readouterr().out
 
 
-def test_as_json_every_step_and_claim_is_there() -> None:
-    tell([ACT], scene(), recorder := Recorder(), {})
+def test_as_json_every_step_and_claim_is_there(tmp_path: Path) -> None:
+    tell([ACT], scene(), recorder := Recorder(tmp_path), {})
+    assert (tmp_path / "02.txt").read_text() == "uid=1000\n"
     (act,) = json.loads(json.dumps(recorder.acts))
     assert [step["typed"] for step in act["steps"]] == ["$ wardkeep check db-1", "db-1# id"]
     assert act["steps"][0]["output"] == LINES

@@ -45,7 +45,9 @@ def test_every_claim_holds_and_nothing_is_left(kind: str, tmp_path: Path) -> Non
         said, noted = process.communicate(timeout=900)
     told: dict[str, Any] = json.loads(said)
     steps = [step for act in told["acts"] for step in act["steps"]]
-    assert (process.returncode, told["broken"]) == (0, ""), (noted, steps[-2:])
+    assert (process.returncode, told["broken"]) == (0, ""), "\n".join(
+        [noted, *(f"{step['typed']}\n{step.get('output')}" for step in steps[-2:])]
+    )
     assert all(claim["held"] for step in steps for claim in step["claims"])
     assert bool(told["left_out"]) == (kind != "container")
     assert (out / "clinic.tar.gz").stat().st_size > 1000

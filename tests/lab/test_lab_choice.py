@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from wardkeep.core.errors import BadInput, Unavailable
-from wardkeep.lab import NEEDS, OFFERS, all_kinds, cheapest, choose
+from wardkeep.lab import NEEDS, OFFERS, Lab, all_kinds, cheapest, choose
 from wardkeep.lab.kinds import machine_debian
-from wardkeep.lab.recipes import SUITES
+from wardkeep.lab.recipes import SUITES, Recipe
 
 WORKING = {"namespace": "", "container": "", "vm": ""}
 
@@ -81,3 +81,17 @@ def test_every_kind_says_what_it_is_here() -> None:
     assert [one.name for one in all_kinds()] == ["namespace", "container", "vm"]
     assert all_kinds()[0].debian == (machine_debian(),)
     assert set(all_kinds()[2].debian) == set(SUITES)
+
+
+def test_packages_besides_make_an_image_of_their_own() -> None:
+    plain, more = Recipe("host", "bookworm"), Recipe("host", "bookworm", ("curl", "postgresql"))
+    assert set(more.packages) - set(plain.packages) == {"curl", "postgresql"}
+    assert plain.text() != more.text() == Recipe("host", "bookworm", ("curl", "postgresql")).text()
+    assert "pg_dropcluster" in more.hook, "what two builds would not have alike is removed"
+    assert more.hook.startswith(plain.hook)
+
+
+def test_only_a_container_is_given_packages(working: dict[str, str]) -> None:
+    for kind in ("namespace", "vm"):
+        with pytest.raises(BadInput, match=f"a {kind} cannot be given packages"):
+            Lab().host("a", kind=kind, packages=["curl"])

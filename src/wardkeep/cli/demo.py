@@ -54,7 +54,7 @@ def command(
     with Lab() as lab:
         folder = (out or lab.book.disks / "clinic").absolute()
         folder.mkdir(parents=True, mode=0o700)
-        recorder, shown = Recorder(), Shown(folder, pause=pause)
+        recorder, shown = Recorder(folder), Shown(folder, pause=pause)
         teller = recorder if json else shown
         if not json:
             shown.opening(setting)

@@ -21,6 +21,7 @@ class Shown:
     def __init__(self, folder: Path, pause: bool = False) -> None:
         self.out, self.folder, self.pause = console(), folder, pause
         self.commands = self.lines = 0
+        self.is_last = False
         self.held_back: deque[str] = deque()
 
     def say(self, text: str = "", style: str = "") -> None:
@@ -50,6 +51,7 @@ class Shown:
         self.say(f"    export WARDKEEP_STATE={state}")
 
     def act(self, number: int, of: int, act: Act) -> None:
+        self.is_last = number == of
         self.say(f"\n{number}/{of}  {act.title}", "bold")
         self.say(act.says)
 
@@ -73,8 +75,7 @@ class Shown:
         self.out.print(Text.from_ansi(text), soft_wrap=True)
 
     def ran(self, step: Step, ran: Ran, seconds: float) -> None:
-        name = f"{self.commands:02}.txt"
-        (self.folder / name).write_text(ran.output)
+        name = _keep(self.folder, self.commands, ran)
         cut = len(self.held_back) - step.last
         cut = cut if cut > 2 else 0  # a line that says so is no shorter
         if cut:
@@ -88,7 +89,7 @@ class Shown:
         self.say(f"{shape} {check.says}" + (f" But: {seen}." if seen else ""), colour)
 
     def act_ended(self, act: Act) -> None:
-        if self.pause:
+        if self.pause and not self.is_last:
             sys.stdout.write("\nEnter goes on: ")
             sys.stdout.flush()
             sys.stdin.readline()
@@ -107,10 +108,18 @@ class Shown:
             self.say(f"The pack and the outputs of all commands stay in {self.folder}.")
 
 
+def _keep(folder: Path, number: int, ran: Ran) -> str:
+    """Write the whole output of a command. Returns the file's name."""
+    name = f"{number:02}.txt"
+    (folder / name).write_text(ran.output)
+    return name
+
+
 class Recorder:
     """Tells nobody: keeps what was told, for `--json`."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.commands = folder, 0
         self.acts: list[dict[str, Any]] = []
 
     def act(self, number: int, of: int, act: Act) -> None:
@@ -123,6 +132,8 @@ class Recorder:
         pass
 
     def ran(self, step: Step, ran: Ran, seconds: float) -> None:
+        self.commands += 1
+        _keep(self.folder, self.commands, ran)
         self.acts[-1]["steps"][-1].update(exit=ran.exit, seconds=round(seconds, 1), output=ran.output)
 
     def claim(self, check: Check, seen: str) -> None:

@@ -44,6 +44,9 @@ def up(
     network: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Wire it into this network; any number.")
     ] = None,
+    package: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A Debian package besides; a container only.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Start a new host and print how to enter it. The first of its kind builds an image (a minute or two).
@@ -56,7 +59,9 @@ def up(
     with kept() as lab:
         if not json:
             note("starting; the first host of a kind builds its image")
-        host = lab.host(name, needs=words, debian=debian, kind=kind, networks=network or [])
+        host = lab.host(
+            name, needs=words, debian=debian, kind=kind, networks=network or [], packages=package or []
+        )
         told = view(host)
     if json:
         print_json(told)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -62,9 +63,10 @@ class Live:
         source = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH", ""))))
         more = {"FORCE_COLOR": "1"} if self.coloured else {}
+        columns = min(shutil.get_terminal_size((100, 24)).columns, 100)
         return {
             **environment(self.lab.book.lab), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1",
-            "WARDKEEP_STATE": str(self.state), "COLUMNS": "100", **more,
+            "WARDKEEP_STATE": str(self.state), "COLUMNS": str(columns), **more,
         }  # fmt: skip
 
     def wardkeep(self, words: Sequence[str], line: Callable[[str], None]) -> Ran:
