@@ -55,7 +55,7 @@ def looking(whole: bool = True) -> Act:
         (
             Step("", ("host", "add", "db-1", "<db_url>", "--identity", "<key>", "--fingerprint", "<db_key>")),
             Step("", ("host", "add", "web-1", "<web_url>", "--identity", "<key>", "--fingerprint", "<web_key>")),
-            Step("", ("check",), (fail_on("db-1", *red), fail_on("web-1", *red)), exits=(1,)),
+            Step("", ("check",), (fail_on("db-1", *red), fail_on("web-1", *red)), exits=(1,), most=50),
             Step("The matrix: one line for each of 25 responsibilities, what needs somebody first.", ("status",), (
                 row_is("firewall", "fail"), row_is("system_access", "fail"), row_is("security_patching", "fail")),
                 exits=(1,), most=100),
@@ -73,10 +73,10 @@ def planning() -> Act:
         "A plan is shown first and changes nothing. What is applied is exactly that plan. A change that could lock the "
         "operator out is taken back by the host itself unless a new connection confirms it.",
         (
-            Step("", ("plan", "db-1", "firewall", "system_access"), exits=(1,), most=16, last=10),
-            Step("", ("apply", "<plan>", "--yes"), (pass_on("db-1", *OPEN, *ROOT),), most=1, last=14),
-            Step("", ("plan", "web-1", "firewall", "system_access"), exits=(1,), most=4),
-            Step("", ("apply", "<plan>", "--yes"), (pass_on("web-1", *OPEN, *ROOT),), most=1, last=14),
+            Step("", ("plan", "db-1", "firewall", "system_access"), exits=(1,), most=80),
+            Step("", ("apply", "<plan>", "--yes"), (pass_on("db-1", *OPEN, *ROOT),), most=1, last=30),
+            Step("", ("plan", "web-1", "firewall", "system_access"), exits=(1,), most=1),
+            Step("", ("apply", "<plan>", "--yes"), (pass_on("web-1", *OPEN, *ROOT),), most=1, last=4),
         ),
     )
 
