@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,14 @@ def test_files_nobody_knows(tmp_path: Path) -> None:
         read_path(tmp_path / "empty")
     with pytest.raises(BadInput, match="cannot be read"):
         read_path(tmp_path / "absent")
+    os.mkfifo(tmp_path / "pipe")
+    for endless in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(BadInput, match="neither a file nor a folder"):
+            read_path(endless)
+    (tmp_path / "root/var/lib/dpkg").mkdir(parents=True)
+    os.mkfifo(tmp_path / "root/var/lib/dpkg/status")
+    (notice,) = read_path(tmp_path / "root").notices
+    assert (notice.subject, notice.is_unknown) == ("var/lib/dpkg/status", True)
 
 
 CYCLONEDX: dict[str, Any] = {

@@ -23,6 +23,10 @@ def read_path(path: Path, image: str = "") -> Inventory:
     `image` says which one of several in an archive: its name, digest or platform (`linux/arm64`). Raises BadInput in one line.
     """
     try:
+        if path.exists() and not (path.is_dir() or path.is_file()):
+            raise BadInput(
+                "is neither a file nor a folder", where=str(path)
+            )  # a pipe or device may have no end
         is_archive = path.is_dir() or _is_tar(path)
     except OSError as e:
         raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None

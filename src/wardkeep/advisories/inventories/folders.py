@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wardkeep.advisories.components import Notice
 from wardkeep.advisories.inventories.tree import Tree
-from wardkeep.advisories.inventories.wanted import look
+from wardkeep.advisories.inventories.wanted import SYSTEM, look
 from wardkeep.core.errors import BadInput
 
 # Of a running system: made by the kernel, or other systems' files.
@@ -54,6 +54,8 @@ def tree_of_folder(root: Path) -> Tree:
                     left.append(path)
             elif entry.is_file():
                 _look(tree, entry, path)
+            if (entry.is_dir() or not entry.is_file()) and not entry.is_symlink() and path in SYSTEM:
+                tree.notices.append(Notice("not_readable", path, "it is no file"))
     return tree
 
 

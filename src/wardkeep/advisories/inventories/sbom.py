@@ -221,10 +221,10 @@ def _marked_lines(made: dict[str, Any], mark: str) -> list[str]:
 
 def _nested(components: object) -> Iterator[dict[str, Any]]:
     """Components and those inside them, without recursion: depth is up to the document."""
-    left = list(components) if isinstance(components, list) else []
+    left = list(reversed(components)) if isinstance(components, list) else []
     while left:
-        one = left.pop(0)
+        one = left.pop()
         if isinstance(one, dict):
             yield one
             if isinstance(one.get("components"), list):
-                left = one["components"] + left
+                left += reversed(one["components"])
