@@ -2,7 +2,7 @@
 
 Each worker is a pytest of its own with a lab of its own. What is printed: which kinds of host this machine carries, every unit with its
 time as it ends, the whole output of those that fail or skip, what was not run, and the sums. A file is one unit; a long one is split by
-what stands before the colon in the parameter of its tests (or the whole parameter).
+what stands before the colon in the parameter of its tests (or the whole parameter), and that again into pieces.
 
 Exit status 1 if one fails, or if nothing passed and something could have. With `--kinds` the file names the kinds that should be there,
 one a line: one that this machine can carry, and whose Debian packages are missing all the same, is a fault too. A kind that the machine
@@ -127,7 +127,15 @@ def units(paths: list[str]) -> list[Unit]:
             made[f"{file}[{part}]" if part else file].append(test)
     first = {name: at for at, name in enumerate(SLOW_FIRST)}
     order = sorted(made.items(), key=lambda unit: first.get(Path(unit[0].partition("[")[0]).stem, len(first)))
-    return [Unit(name, tuple(tests)) for name, tests in order]
+    return [one for name, tests in order for one in pieces(name, tests)]
+
+
+def pieces(name: str, tests: list[str]) -> list[Unit]:
+    """What one parameter brings together, in pieces that are not long either."""
+    if "[" not in name or len(tests) <= LONG:
+        return [Unit(name, tuple(tests))]
+    of = -(-len(tests) // LONG)
+    return [Unit(f"{name} {n + 1} of {of}", tuple(tests[n::of])) for n in range(of)]
 
 
 def look_at_kinds(file: Path | None) -> list[str]:
