@@ -78,7 +78,7 @@ class Run:
         with self.lock:
             self.not_run.append(unit.name)
             self.counts["not run"] += len(unit.tests)
-        self._say(f"not run   {unit.name}: {why}\n{output[-2000:]}")
+        self._say(f"not run   {unit.name}: {why}\n" + (f"{output[-2000:].rstrip()}\n" if output else ""))
 
     def _say(self, text: str) -> None:
         with self.lock:
