@@ -9,7 +9,7 @@ RUN_PACKAGES := python3-venv
 # PostgreSQL, sshd, namespaces with nftables and a browser: the tests run the real thing.
 TEST_PACKAGES := python3-venv systemd busybox openssh-server openssh-client sudo nftables iptables iproute2 postgresql chromium fonts-dejavu-core
 # Live Debian hosts for the scenarios: containers and virtual machines.
-E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archive-keyring openssh-client iproute2 \
+E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archive-keyring openssh-client iproute2 curl \
   qemu-system-x86 qemu-utils swtpm e2fsprogs
 # gcc and libdpkg-dev: the yardstick of versions is libdpkg itself.
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libdpkg-dev
