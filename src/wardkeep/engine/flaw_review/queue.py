@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -249,12 +249,13 @@ class _Changes:
             kept = {name: known[name] for name in ("flaw", "package", *FACTS)}
             closed = max((row["closed"] for row in over), default=self.now)
             return {**kept, "hosts": 0, "closed": closed, "how": how, "anew": False}
-        facts = case_facts(one.by_host.values(), len(one.by_host) + len(stays), self._listening(one))
+        opened = known["opened"] if is_open and known is not None else self.now
+        count = len(one.by_host) + len(stays)
+        facts = case_facts(one.by_host.values(), count, self._listening(one), opened.date())
         if is_open and known is not None and all(known[name] == value for name, value in facts.items()):
             return None
         if not is_open:
             self.counts["opened"] += 1
-        opened = known["opened"] if is_open and known is not None else self.now
         made = {"flaw": key[0], "package": key[1], **facts, "opened": opened, "closed": None, "how": ""}
         return {**made, "anew": not is_open}
 
@@ -270,8 +271,14 @@ class _Changes:
         return told, unknown
 
 
-def case_facts(matches: Iterable[Match], count: int, listening: tuple[dict[str, str], int]) -> dict[str, Any]:
-    """What is kept of a case: the most pressing of its matches speaks for it."""
+def case_facts(
+    matches: Iterable[Match], count: int, listening: tuple[dict[str, str], int], opened: date
+) -> dict[str, Any]:
+    """What is kept of a case: the most pressing of its matches speaks for it.
+
+    Its clock starts when the fix was published; without a released fix, on the day it first concerned the fleet: then it is
+    the time to decide how to live with it.
+    """
     some = sorted(matches, key=lambda one: (WORST.index(one.state), -one.risk.value, one.component.version))
     first = some[0]
     risk = risk_of(
@@ -303,7 +310,11 @@ def case_facts(matches: Iterable[Match], count: int, listening: tuple[dict[str, 
         "severity": first.severity,
         "exploited": first.kev,
         "risk": risk.value,
-        "since": min(one.since for one in some if one.state is first.state).isoformat(),
+        "since": (
+            min(one.since for one in some if one.state is first.state)
+            if first.state is State.FIX_AVAILABLE
+            else opened
+        ).isoformat(),
         "hosts": count,
         "told": told,
     }
