@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 # What a command prints and a later one is given: a plan's id, the key that verifies a pack.
@@ -99,7 +99,6 @@ class Told:
 
     held: int = 0
     broken: str = ""
-    outputs: list[tuple[str, str]] = field(default_factory=list)
 
 
 def tell(acts: Sequence[Act], scene: Scene, teller: Teller, names: dict[str, str]) -> Told:
@@ -126,7 +125,6 @@ def _play(step: Step, scene: Scene, teller: Teller, known: dict[str, str], told:
             teller.line(step, text)
     else:
         ran = scene.wardkeep(words, lambda text: teller.line(step, text))
-    told.outputs.append((typed, ran.output))
     teller.ran(step, ran, time.monotonic() - began)
     for name, pattern in TAKEN.items():
         if found := pattern.findall(ran.output):
