@@ -23,7 +23,7 @@ from wardkeep.engine.platform import Platform
 from wardkeep.facts.listener_programs import ListenerPrograms
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.packages import Packages
-from wardkeep.store.bulk import insert_many, upsert
+from wardkeep.store.bulk import insert_tuples, upsert
 from wardkeep.store.flaw_tables import installed, inventories, places
 
 Place = tuple[str, str, str, str]  # ecosystem, package, version, archive where it is not the vendor's
@@ -45,25 +45,27 @@ def note_inventories(platform: Platform, snapshots: Sequence[Snapshot]) -> int:
     given = [(one, digest) for one in snapshots if (digest := _digest(one))]
     if not given:
         return 0
-    changed = 0
+    wanted: dict[str, set[Place]] = {}
     with platform.store.begin(rebuildable=True) as connection:
         platform.store.lock(connection, "inventories")
         known = known_inventories(connection)
-        rows = []
+        rows, told = [], dict[str, set[Place] | None]()
         for snapshot, digest in given:
             had = known.get(snapshot.subject)
             exposed = exposure(snapshot)
             if had is not None and (had.digest, had.exposed) == (digest, exposed):
                 continue
             if had is None or had.digest != digest:
-                packages = _packages(snapshot)
+                if digest not in told:  # hosts of one kind have the same packages
+                    told[digest] = _packages(snapshot)
+                packages = told[digest]
                 if packages is None:
                     continue
-                _replace(connection, snapshot.subject, packages)
-                changed += 1
+                wanted[snapshot.subject] = packages
             rows.append({"host": snapshot.subject, "at": snapshot.at, "digest": digest, "exposed": exposed})
+        _replace(connection, wanted)
         upsert(connection, inventories, rows, ("at", "digest", "exposed"))
-    return changed
+    return len(wanted)
 
 
 def _digest(snapshot: Snapshot) -> str:
@@ -85,26 +87,37 @@ def _packages(snapshot: Snapshot) -> set[Place] | None:
     return {(c.ecosystem, c.name, c.version, c.foreign) for c in found.components}
 
 
-def _replace(connection: Connection, host: str, wanted: set[Place]) -> None:
-    p, i = places.c, installed.c
-    names = (p.ecosystem, p.package, p.version, p.source)
-    here = select(*names, p.id).join(installed, i.place == p.id).where(i.host == host)
-    had = {(e, n, v, s): number for e, n, v, s, number in connection.execute(here)}
-    gone = [number for place, number in had.items() if place not in wanted]
-    if gone:
-        connection.execute(delete(installed).where(i.host == host, i.place.in_(gone)))
-    new = wanted - set(had)
-    if not new:
+def _replace(connection: Connection, wanted: Mapping[str, set[Place]]) -> None:
+    """Make what is installed on these hosts exactly this: read what is known of all of them, then write what differs."""
+    if not wanted:
         return
-    ecosystems = {place[0] for place in new}
-    found = connection.execute(select(*names, p.id).where(p.ecosystem.in_(ecosystems)))
-    numbers = {(e, n, v, s): number for e, n, v, s, number in found}
-    if absent := sorted(new - set(numbers)):
-        columns = ("ecosystem", "package", "version", "source")
-        insert_many(connection, places, [dict(zip(columns, place, strict=True)) for place in absent])
-        found = connection.execute(select(*names, p.id).where(p.ecosystem.in_(ecosystems)))
-        numbers = {(e, n, v, s): number for e, n, v, s, number in found}
-    insert_many(connection, installed, [{"place": numbers[place], "host": host} for place in sorted(new)])
+    i = installed.c
+    had: dict[str, set[int]] = {host: set() for host in wanted}
+    names = sorted(wanted)
+    for start in range(0, len(names), 500):
+        here = select(i.host, i.place).where(i.host.in_(names[start : start + 500]))
+        for host, number in connection.execute(here):
+            had[host].add(number)
+    numbers = _numbers(connection, set().union(*wanted.values()))
+    rows = []
+    for host in names:
+        now = {numbers[place] for place in wanted[host]}
+        if gone := sorted(had[host] - now):
+            connection.execute(delete(installed).where(i.host == host, i.place.in_(gone)))
+        rows += [(number, host) for number in sorted(now - had[host])]
+    insert_tuples(connection, installed, ("place", "host"), rows)
+
+
+def _numbers(connection: Connection, wanted: set[Place]) -> dict[Place, int]:
+    """The number of each place; those that were never seen before get theirs now."""
+    p = places.c
+    kept = select(p.ecosystem, p.package, p.version, p.source, p.id)
+    kept = kept.where(p.ecosystem.in_({place[0] for place in wanted}))
+    numbers = {(e, n, v, s): int(number) for e, n, v, s, number in connection.execute(kept)}
+    if absent := sorted(wanted - set(numbers)):
+        insert_tuples(connection, places, ("ecosystem", "package", "version", "source"), absent)
+        numbers = {(e, n, v, s): int(number) for e, n, v, s, number in connection.execute(kept)}
+    return numbers
 
 
 def forget_host(connection: Connection, host: str) -> None:
