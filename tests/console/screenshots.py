@@ -79,6 +79,7 @@ def shoot(browser: Browser, origin: str, link: str) -> None:
     page.locator("tbody a.title").first.click()
     page.screenshot(path=IMAGES / "finding.png", full_page=True)
     take(page, "/hosts", "hosts.png", 480)
+    take(page, "/firewall/hosts/app-1", "firewall.png", 1000)
     page.goto("/ledger?kind=assess&host=app-1")
     page.locator("tbody a.title").first.click()
     page.set_viewport_size({"width": 1280, "height": 1000})

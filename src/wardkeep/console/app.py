@@ -21,6 +21,7 @@ from wardkeep.console.pages import (
     acts,
     enrol,
     findings,
+    firewall,
     flaws,
     hosts,
     ledger,
@@ -39,7 +40,21 @@ from wardkeep.engine.durable import Durable
 from wardkeep.engine.platform import Platform
 
 log = logging.getLogger("wardkeep.console")
-PAGES = (matrix, rows, findings, waivers, flaws, hosts, ledger, settings, acts, account, signin, enrol)
+PAGES = (
+    matrix,
+    rows,
+    findings,
+    waivers,
+    flaws,
+    firewall,
+    hosts,
+    ledger,
+    settings,
+    acts,
+    account,
+    signin,
+    enrol,
+)
 PARTS = (*PAGES, describing, reading, acting, metrics)
 STATUS = {BadInput: 422, Refused: 409, Unavailable: 503, Forbidden: 403}
 TITLES = {

@@ -59,14 +59,14 @@ def audit_platform(platform: Platform, today: date) -> list[Defect]:
 
 def last_seen(platform: Platform) -> Iterator[Seen]:
     """For each host the last look that asked for its rules."""
-    looks = _newest_looks(platform)
+    looks = newest_looks(platform)
     for host in list_hosts(platform):
         policy = platform.config.policy(firewall, host.name)
         lists = wanted_lists(policy.allow) if isinstance(policy, Policy) else frozenset[str]()
         if host.name not in looks:
             yield Seen(host.name, lists, Unknown(NEVER), Unknown(NEVER), Record((), None, None))
             continue
-        snapshot = _snapshot(platform, looks[host.name])
+        snapshot = snapshot_of(platform, looks[host.name])
         rules, heard = snapshot.learn(Nftables), snapshot.learn(Listeners)
         told = snapshot.answers.get(Nftables.ask.id)
         usable = told is not None and not isinstance(rules, Unknown)
@@ -74,7 +74,7 @@ def last_seen(platform: Platform) -> Iterator[Seen]:
         yield Seen(host.name, lists, rules, heard, record)
 
 
-def _newest_looks(platform: Platform) -> dict[str, int]:
+def newest_looks(platform: Platform) -> dict[str, int]:
     """Host → the ledger's entry of its last look: by the index as far as it goes, then by reading on."""
     e = known_entries.c
     query = select(e.host, func.max(e.idx)).where(e.kind == "observe").group_by(e.host)
@@ -87,7 +87,8 @@ def _newest_looks(platform: Platform) -> dict[str, int]:
     return found
 
 
-def _snapshot(platform: Platform, index: int) -> Snapshot:
+def snapshot_of(platform: Platform, index: int) -> Snapshot:
+    """The look that an entry of the ledger is about."""
     entry = next(platform.ledger.read(index, index + 1))
     blob = next(blob for blob in entry["blobs"] if blob["name"] == "snapshot")
     return snapshot_from_bytes(platform.ledger.get_blob(blob["digest"]))

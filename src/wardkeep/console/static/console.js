@@ -9,6 +9,17 @@
     if (box) { event.preventDefault(); box.focus(); box.select(); }
   });
 
+  // How long a change on trial has still: <time data-until="…"> counts down once a second.
+  document.querySelectorAll("[data-until]").forEach((place) => {
+    const fixed = place.textContent, end = Date.parse(place.dataset.until);
+    const tell = () => {
+      const left = Math.max(0, Math.round((end - Date.now()) / 1000));
+      place.textContent = `${fixed} (${left ? `in ${Math.floor(left / 60)} min ${left % 60} s` : "now over; check the host"})`;
+      if (left) setTimeout(tell, 1000);
+    };
+    tell();
+  });
+
   // Live progress of a check: <div data-live="/live/..."> holds a <p> for the sentence; "done" reloads the page's data.
   const follow = (place) => {
     const source = new EventSource(place.dataset.live);

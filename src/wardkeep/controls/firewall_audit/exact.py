@@ -104,7 +104,7 @@ def _findings(nftables: Nftables, iptables: Iptables, what: str) -> list[Finding
     key = (sha256(whole.encode()).digest(), what)
 
     def make() -> list[Finding]:
-        rule_set = _rule_set(nftables, iptables)
+        rule_set = observed_rules(nftables, iptables)
         if what == "rules":
             return list(about_rules.findings(rule_set.program, verdicts_of(rule_set.program)[0]))
         looked = Openings(rule_set.program, rule_set.families)
@@ -116,7 +116,8 @@ def _findings(nftables: Nftables, iptables: Iptables, what: str) -> list[Finding
     return made
 
 
-def _rule_set(nftables: Nftables, iptables: Iptables) -> RuleSet:
+def observed_rules(nftables: Nftables, iptables: Iptables) -> RuleSet:
+    """All that a host said of its packet filters, as one rule set. Raises NotUnderstood."""
     old = [
         OldTable(
             t.family,

@@ -19,18 +19,24 @@ STYLE: Final = (
 
 def draw(matrices: Sequence[Matrix]) -> str:
     """One picture of all matrices, one below the other. Widths and heights are pixels."""
-    body: list[str] = []
-    top, width = 8, LEFT + 200
-    for one in matrices:
-        drawn, height, wide = _one(one, top)
-        body += drawn
-        top, width = top + height + GAP, max(width, wide)
+    body, width, top = drawn(matrices)
     title = "Who can reach whom on which service"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" width="{width}" height="{top}" role="img">'
         f"<title>{title}</title><style>{STYLE}</style>"
-        f'<rect class="b" width="{width}" height="{top}" fill="#ffffff"/>' + "".join(body) + "</svg>\n"
+        f'<rect class="b" width="{width}" height="{top}" fill="#ffffff"/>' + body + "</svg>\n"
     )
+
+
+def drawn(matrices: Sequence[Matrix]) -> tuple[str, int, int]:
+    """What is inside the picture, without its style, and its width and height. What a rule set says is escaped."""
+    body: list[str] = []
+    top, width = 8, LEFT + 200
+    for one in matrices:
+        made, height, wide = _one(one, top)
+        body += made
+        top, width = top + height + GAP, max(width, wide)
+    return "".join(body), width, top
 
 
 def _one(matrix: Matrix, top: int) -> tuple[list[str], int, int]:

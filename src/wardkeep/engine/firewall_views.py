@@ -1,0 +1,128 @@
+"""A host's packet filter as people read it: who may reach what, what becomes of every rule, and whether the rules are on trial.
+
+From the host's last look alone; a look that did not understand the rules is said to be one, never taken for an empty rule set.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, cast
+
+from wardkeep.controls.firewall_audit.exact import observed_rules
+from wardkeep.core.errors import WardkeepError
+from wardkeep.core.facts import Snapshot, Unknown
+from wardkeep.core.memo import Memo
+from wardkeep.engine.allowlist_hosts import newest_looks, snapshot_of
+from wardkeep.engine.host_views import page_hosts
+from wardkeep.engine.platform import Platform
+from wardkeep.facts.iptables import Iptables
+from wardkeep.facts.nftables import Nftables
+from wardkeep.rulesets.audit.audit import verdicts_of
+from wardkeep.rulesets.audit.matrix import Matrix, matrices
+from wardkeep.rulesets.audit.model import VERDICTS, RuleVerdict
+
+PAGE: Final = 200  # rules of one page
+OURS: Final = ("inet", "wardkeep")
+_known: Final = Memo(32_000_000)
+
+
+@dataclass(frozen=True)
+class RuleView:
+    """One rule. `hidden_by` are the rules of a smallest cover; `witness` is a packet that comes to it."""
+
+    id: str
+    chain: str
+    position: int
+    text: str
+    verdict: str
+    why: str
+    hidden_by: tuple[str, ...]
+    contradicted: bool
+    packets: int | None
+    witness: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class HostFirewall:
+    """`problem` says why nothing is known. `at`: when the host was looked at. `until`: when the kernel itself goes back to the
+    rules before, if those in force are on trial. `counts`: verdict → rules. `rules` are those of one page, `after` the next."""
+
+    host: str
+    at: datetime | None
+    problem: str
+    until: datetime | None
+    counts: dict[str, int]
+    shown: int
+    rules: tuple[RuleView, ...]
+    after: int | None
+    pictures: tuple[Matrix, ...]
+
+
+def host_firewall(platform: Platform, host: str, *, show: str = "", start: int = 0) -> HostFirewall | None:
+    """What the host's last look says; None when no host has this name. `show`: only rules with this verdict."""
+    if not any(one.name == host for one in page_hosts(platform, q=host).hosts):
+        return None
+    index = newest_looks(platform).get(host)
+    if index is None:
+        return _nothing(host, None, "it was never looked at")
+    snapshot = snapshot_of(platform, index)
+    nftables, iptables = snapshot.learn(Nftables), snapshot.learn(Iptables)
+    for fact in (nftables, iptables):
+        if isinstance(fact, Unknown):
+            return _nothing(host, snapshot.at, fact.reason)
+    assert isinstance(nftables, Nftables)
+    assert isinstance(iptables, Iptables)
+    try:
+        verdicts, pictures = _judged(nftables, iptables)
+    except WardkeepError as e:
+        return _nothing(host, snapshot.at, e.line())
+    counted = Counter(verdict.verdict for verdict in verdicts)
+    chosen = [v for v in verdicts if not show or v.verdict == show]
+    return HostFirewall(
+        host,
+        snapshot.at,
+        "",
+        trial_until(nftables, snapshot),
+        {name: counted[name] for name in VERDICTS if counted[name]},
+        len(chosen),
+        tuple(map(_view, chosen[start : start + PAGE])),
+        start + PAGE if start + PAGE < len(chosen) else None,
+        pictures,
+    )
+
+
+def trial_until(nftables: Nftables, snapshot: Snapshot) -> datetime | None:
+    """When the switch that keeps our rules on trial is thrown by the kernel; None when they are not on trial."""
+    armed = nftables.find(*OURS, "armed")
+    left = [
+        int(element["elem"].get("expires", 0))
+        for element in (armed.elements if armed else ())
+        if isinstance(element, dict) and isinstance(element.get("elem"), dict)
+    ]
+    return snapshot.at + timedelta(seconds=min(left)) if left else None
+
+
+def _judged(nftables: Nftables, iptables: Iptables) -> tuple[list[RuleVerdict], tuple[Matrix, ...]]:
+    """The verdicts and the pictures, made once for equal rule sets. Raises WardkeepError."""
+    whole = repr((nftables.tables, nftables.chains, nftables.rules, nftables.collections, iptables.tables))
+
+    def make() -> object:
+        rule_set = observed_rules(nftables, iptables)
+        return verdicts_of(rule_set.program)[0], tuple(matrices(rule_set))
+
+    made = _known.get(sha256(whole.encode()).digest(), 10 * len(whole), make)
+    return cast(tuple[list[RuleVerdict], tuple[Matrix, ...]], made)
+
+
+def _view(v: RuleVerdict) -> RuleView:
+    return RuleView(
+        v.id, v.chain, v.position, v.text, v.verdict, v.why, v.cover, v.contradicted, v.packets,
+        dict(v.witness) if v.witness else None,
+    )  # fmt: skip
+
+
+def _nothing(host: str, at: datetime | None, problem: str) -> HostFirewall:
+    return HostFirewall(host, at, problem, None, {}, 0, (), None, ())
