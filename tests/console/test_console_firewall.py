@@ -15,6 +15,7 @@ from console_browser import CHROMIUM, Served, add_authenticator, enrol_passkey, 
 from playwright.sync_api import expect, sync_playwright
 
 from wardkeep.core.facts import Answer, Snapshot
+from wardkeep.engine.allowlist_review import start_campaign
 from wardkeep.engine.clock import timestamp
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.fleet.snapshots import snapshot_bytes
@@ -132,6 +133,11 @@ async def test_the_allowlist_names_who_answers_and_what_has_expired(
     assert "expired" in {one["kind"] for one in told["findings"]}
     page = (await client.get("/firewall/allowlist")).text
     assert "1 entry, 1 expired" in page
+    assert "No review was begun yet" in page
+    start_campaign(platform, "operator:ada", name="autumn")
+    told = (await client.get("/firewall/allowlist.json")).json()
+    assert (told["review"]["name"], told["review"]["left"]) == ("autumn", 1)
+    assert "The review autumn: open, 1 entry left" in (await client.get("/firewall/allowlist")).text
     (platform.folder / "allowlist.toml").write_text("[[allow]\n")
     assert "cannot be read" in (await client.get("/firewall/allowlist")).text
 

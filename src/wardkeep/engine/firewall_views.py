@@ -6,25 +6,31 @@ From the host's last look alone; a look that did not understand the rules is sai
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, cast
 
+from wardkeep.allowlists.views import defect_view, entry_view
 from wardkeep.controls.firewall_audit.exact import observed_rules
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import Snapshot, Unknown
 from wardkeep.core.memo import Memo
-from wardkeep.engine.allowlist_hosts import newest_looks, snapshot_of
+from wardkeep.engine.allowlist_hosts import audit_platform, newest_looks, snapshot_of
+from wardkeep.engine.allowlist_review import campaigns
+from wardkeep.engine.declared import declared
 from wardkeep.engine.host_views import page_hosts
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.nftables import Nftables
 from wardkeep.rulesets.audit.audit import verdicts_of
-from wardkeep.rulesets.audit.matrix import Matrix, matrices
-from wardkeep.rulesets.audit.model import VERDICTS, RuleVerdict
+from wardkeep.rulesets.audit.matrix import Matrix, as_json, matrices
+from wardkeep.rulesets.audit.model import VERDICTS, RuleVerdict, sentence
+from wardkeep.rulesets.audit.picture import drawn
 
 PAGE: Final = 200  # rules of one page
+LARGEST: Final = 60  # rows or columns of a picture; a larger one is a table alone
+SHOW: Final = VERDICTS
 OURS: Final = ("inet", "wardkeep")
 _known: Final = Memo(32_000_000)
 
@@ -43,6 +49,23 @@ class RuleView:
     contradicted: bool
     packets: int | None
     witness: dict[str, Any] | None
+    shown_by: str  # the witness in words
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """Who may reach what: `cells[row][column]` is open, closed or depends. `drawing`: what is inside an SVG picture of `width` ×
+    `height` pixels, with all that a rule set says escaped; "" where it would be too large to look at."""
+
+    route: str
+    family: int
+    service: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    drawing: str = field(repr=False)
+    width: int = field(repr=False)
+    height: int = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -58,7 +81,47 @@ class HostFirewall:
     shown: int
     rules: tuple[RuleView, ...]
     after: int | None
-    pictures: tuple[Matrix, ...]
+    pictures: tuple[PictureView, ...]
+
+
+@dataclass(frozen=True)
+class ReviewView:
+    """The last review campaign of the allowlist. `left`: entries nobody has signed yet."""
+
+    name: str
+    begun: str
+    begun_by: str
+    closed: str
+    state: str
+    counts: dict[str, int]
+    left: int
+
+
+@dataclass(frozen=True)
+class AllowlistPage:
+    """The declared entries, what the audit finds, and where the review stands. `problem`: why none of it is known."""
+
+    problem: str
+    entries: tuple[dict[str, Any], ...]
+    findings: tuple[dict[str, Any], ...]
+    review: ReviewView | None
+
+
+def allowlist_page(platform: Platform, today: date) -> AllowlistPage:
+    """The platform's allowlist as of a day."""
+    try:
+        entries = tuple(entry_view(one, today) for one in declared(platform.config).entries)
+        findings = tuple(defect_view(one) for one in audit_platform(platform, today))
+        begun = campaigns(platform)
+    except WardkeepError as e:
+        return AllowlistPage(e.line(), (), (), None)
+    review = None
+    if begun:
+        last = begun[-1]
+        review = ReviewView(
+            last.name, last.begun, last.begun_by, last.closed, last.state, last.counts(), len(last.left)
+        )
+    return AllowlistPage("", entries, findings, review)
 
 
 def host_firewall(platform: Platform, host: str, *, show: str = "", start: int = 0) -> HostFirewall | None:
@@ -90,7 +153,7 @@ def host_firewall(platform: Platform, host: str, *, show: str = "", start: int =
         len(chosen),
         tuple(map(_view, chosen[start : start + PAGE])),
         start + PAGE if start + PAGE < len(chosen) else None,
-        pictures,
+        tuple(map(_picture, pictures)),
     )
 
 
@@ -120,8 +183,16 @@ def _judged(nftables: Nftables, iptables: Iptables) -> tuple[list[RuleVerdict], 
 def _view(v: RuleVerdict) -> RuleView:
     return RuleView(
         v.id, v.chain, v.position, v.text, v.verdict, v.why, v.cover, v.contradicted, v.packets,
-        dict(v.witness) if v.witness else None,
+        dict(v.witness) if v.witness else None, sentence(v.witness) if v.witness else "",
     )  # fmt: skip
+
+
+def _picture(one: Matrix) -> PictureView:
+    body, width, height = "", 0, 0
+    if max(len(one.rows), len(one.columns)) <= LARGEST:
+        body, width, height = drawn([one])
+    cells = tuple(tuple(row) for row in as_json(one)["cells"])
+    return PictureView(one.route, one.family, one.service, one.rows, one.columns, cells, body, width, height)
 
 
 def _nothing(host: str, at: datetime | None, problem: str) -> HostFirewall:
