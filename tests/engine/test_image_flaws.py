@@ -75,7 +75,8 @@ CONTAINERS = {
         "root/var/lib/dpkg/status.d/two": "Package: zlib1g\nSource: zlib\nVersion: 1:1.2.13.dfsg-1\n",
     },
     "c-scratch": {},
-    "d-alpine": {"root/etc/os-release": "ID=alpine\nVERSION_ID=3.19.1\n", "root/lib/apk/db/installed": "P:musl\nV:1.2\n\n"},
+    "e-old": {"root/etc/os-release": "ID=debian\nVERSION_ID=9\n", "root/var/lib/dpkg/status": STATUS},
+    "d-alpine": {"root/etc/os-release": "ID=alpine\nVERSION_ID=3.22.1\n", "root/lib/apk/db/installed": "P:musl\nV:1.2\n\n"},
 }  # fmt: skip
 
 
@@ -90,6 +91,7 @@ def test_the_question_tells_of_each_image_once(tmp_path: Path) -> None:
         ("name-b-distroless", "dpkg"),
         ("name-c-scratch", "none"),
         ("name-d-alpine", "apk"),
+        ("name-e-old", "dpkg"),
     ]
     assert "md5sums" not in answer.text()
     assert answer_of(tmp_path, {}).exit == 0
@@ -116,8 +118,10 @@ def test_late_fixes_in_images_fail_and_what_cannot_be_read_is_unknown(
     assert "CVE-2026-0001 of openssl" in told["image:a-web:1"][1]
     assert told["image:c-scratch:1"][0] == "unknown"
     assert told["image:d-alpine:1"][0] == "unknown"
-    assert "no feed here speaks of Alpine:v3.19" in told["image:d-alpine:1"][1]
+    assert "no feed here speaks of Alpine:v3.22" in told["image:d-alpine:1"][1]
     assert "CVE-2026-0001" not in told["image:b-distroless:1"][1]
+    assert told["image:e-old:1"][0] == "fail"
+    assert "support ended on 2022-06-30" in told["image:e-old:1"][1]
     none = {**answers, "container_packages": Answer("container_packages", 0, b"= end\n")}
     assert [verdict for verdict, _ in seen(replace(snapshot, answers=none, _learned={})).values()] == ["pass"]
     cut = {
@@ -131,7 +135,7 @@ def test_late_fixes_in_images_fail_and_what_cannot_be_read_is_unknown(
 
 def test_the_row_judges_one_finding_an_image() -> None:
     found = told(
-        "vulnerability_scanning", "image_flaws-five-images", "container_packages-no-containers", at=AT
+        "vulnerability_scanning", "image_flaws-six-images", "container_packages-no-containers", at=AT
     )
     verdicts = {
         key.split()[1].partition("@")[0]: text for key, text in found.items() if "late_in_images" in key
@@ -142,5 +146,6 @@ def test_the_row_judges_one_finding_an_image() -> None:
         "image:clean:1": "pass",
         "image:foreign:1": "unknown",
         "image:stale:1": "unknown",
+        "image:ended:1": "fail",
     }
     assert "CVE-2026-0002" not in verdicts["image:late:1"]  # low: no deadline

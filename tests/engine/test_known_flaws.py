@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,22 @@ def verdicts(platform: Platform, snapshot: Snapshot) -> dict[tuple[str, str], Fi
     # What runs in images is asked by questions of its own: tests/engine/test_image_flaws.py.
     asked = [one for one in found if not one.rule.endswith("_in_images")]
     return {(one.rule.partition(".")[2], one.subject): one for one in asked}
+
+
+def test_releases_met_in_images_have_an_end_too() -> None:
+    day = date(2026, 11, 22)
+
+    def told(name: str, version: str) -> tuple[str, bool] | None:
+        found = support_notices((name, version), "x", day)
+        return (found[0].kind, found[0].is_unknown) if found else None
+
+    ended = ("unsupported_release", False)
+    assert told("alpine", "3.19.1") == told("alpine", "3.9.6") == told("alpine", "3.21.0") == ended
+    assert told("alpine", "3.22.1") is None
+    assert told("almalinux", "9.4") is None
+    assert told("rocky", "8.10") is None
+    for version in ("", "edge", "3.99", "3.x"):
+        assert told("alpine", version) == ("unsupported_release", True)
 
 
 def test_without_a_database_every_rule_is_unknown_and_says_what_to_do(platform: Platform) -> None:

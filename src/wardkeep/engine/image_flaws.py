@@ -61,6 +61,8 @@ def _told(db: Database, packages: ContainerPackages, snapshot: Snapshot) -> byte
     for one in packages.images:
         made: dict[str, Any] = {"image": one.image, "tag": one.tag, "container": one.container}
         inventory, problem = inventory_of_image(one, snapshot)
+        ended = [n for n in inventory.notices if n.kind == "unsupported_release" and not n.is_unknown]
+        made["ended"] = "; ".join(f"{n.subject}: {n.why}" for n in ended)
         known = None if problem else flaws_of(db, inventory, snapshot.at)
         if known is not None:
             known["unasked"] += [f"{n.subject}: {n.why}" for n in inventory.notices if n.is_unknown]

@@ -12,7 +12,7 @@ from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import Snapshot, Unknown
 from wardkeep.facts.apt_policy import AptPolicy
 from wardkeep.facts.packages import Packages
-from wardkeep.facts.release import SUPPORT, Release
+from wardkeep.facts.release import SUPPORT, Release, Support
 from wardkeep.fleet import Host
 from wardkeep.fleet.connect import connect
 from wardkeep.fleet.ssh_keys import Keyring
@@ -20,6 +20,40 @@ from wardkeep.fleet.ssh_keys import Keyring
 ASKED = (Packages, Release, AptPolicy)
 # Origins (of the archive's Release file) that a vendor's security data speak of.
 OWN = {"Debian": ("Debian",), "Ubuntu": ("Ubuntu",)}
+
+# Releases that are met in images alone, by what of VERSION_ID counts, and their last day of security fixes: alpinelinux.org/releases,
+# wiki.almalinux.org, wiki.rockylinux.org/rocky/version.
+IMAGES = {
+    ("alpine", "3.14"): date(2023, 5, 1),
+    ("alpine", "3.15"): date(2023, 11, 1),
+    ("alpine", "3.16"): date(2024, 5, 23),
+    ("alpine", "3.17"): date(2024, 11, 22),
+    ("alpine", "3.18"): date(2025, 5, 9),
+    ("alpine", "3.19"): date(2025, 11, 1),
+    ("alpine", "3.20"): date(2026, 4, 1),
+    ("alpine", "3.21"): date(2026, 11, 1),
+    ("alpine", "3.22"): date(2027, 5, 1),
+    ("alpine", "3.23"): date(2027, 11, 1),
+    ("almalinux", "8"): date(2029, 3, 1),
+    ("almalinux", "9"): date(2032, 5, 31),
+    ("almalinux", "10"): date(2035, 5, 31),
+    ("rocky", "8"): date(2029, 5, 31),
+    ("rocky", "9"): date(2032, 5, 31),
+}
+OLDEST_ALPINE = (3, 14)  # everything before it has ended too
+
+
+def support_of(release: tuple[str, str]) -> Support | None:
+    """Until when a release is mended, of a host or of an image; None for one that no table here has."""
+    if known := SUPPORT.get(release):
+        return known
+    name, version = release
+    parts = version.split(".")[: 2 if name == "alpine" else 1]
+    if last := IMAGES.get((name, ".".join(parts))):
+        return Support(version, last)
+    if name == "alpine" and all(part.isdigit() for part in parts) and tuple(map(int, parts)) < OLDEST_ALPINE:
+        return Support(version, IMAGES["alpine", "3.14"])
+    return None
 
 
 def ask_host(host: Host, keyring: Keyring | None = None) -> Snapshot:
@@ -74,7 +108,7 @@ def foreign_packages(policy: AptPolicy, ecosystem: str) -> dict[str, str]:
 
 def support_notices(release: tuple[str, str], shown: str, today: date) -> list[Notice]:
     """A release nobody mends any more is a failure by itself; one this version has no dates for is unknown."""
-    support = SUPPORT.get(release)
+    support = support_of(release)
     if support is None:
         return [
             Notice("unsupported_release", shown, "until when it is supported is not known to this version")

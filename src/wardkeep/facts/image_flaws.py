@@ -1,7 +1,7 @@
 """Which published flaws concern the images that run on a host. The host is not asked: the engine answers, from `container_packages`.
 
 The script ends with status 3 everywhere, so that an answer nobody filled in is never an answer. The engine's answer is one JSON object:
-`{"images": [{"image", "tag", "container", "problem", "known"}]}`; `known` is shaped as the answer of `known_flaws`, and null where `problem`
+`{"images": [{"image", "tag", "container", "ended", "problem", "known"}]}`; `ended` says that nobody mends its release any more, or is ""; `known` is shaped as the answer of `known_flaws`, and null where `problem`
 says why nothing can be said.
 """
 
@@ -25,6 +25,7 @@ class ImageFlaws:
     container: str
     problem: str
     known: KnownFlaws | None
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,11 @@ class ImagesFlaws:
 def _image(one: dict[str, object]) -> ImageFlaws:
     known = one["known"]
     told = None if known is None else KnownFlaws.parse(Answer("image_flaws", 0, json.dumps(known).encode()))
-    image, tag, container, problem = (one[name] for name in ("image", "tag", "container", "problem"))
-    if not all(isinstance(text, str) for text in (image, tag, container, problem)) or (told is None) != bool(
-        problem
-    ):
+    image, tag, container, problem, ended = (
+        one[name] for name in ("image", "tag", "container", "problem", "ended")
+    )
+    if not all(isinstance(text, str) for text in (image, tag, container, problem, ended)) or (
+        told is None
+    ) != bool(problem):
         raise ValueError("no image")
-    return ImageFlaws(str(image), str(tag), str(container), str(problem), told)
+    return ImageFlaws(str(image), str(tag), str(container), str(problem), told, str(ended))
