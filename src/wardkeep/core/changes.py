@@ -145,7 +145,19 @@ class SendTest:
     says: str = ""
 
 
-Step: TypeAlias = TryLogin | TryConnect | OnHost | PlantFlaw | SendTest
+@dataclass(frozen=True, slots=True)
+class PlantAdvisory:
+    """Hold a made-up advisory against the real inventory of a host, in a scratch copy of the platform's review.
+
+    `expect` is `queued` (with its deadline), `late` (the day after it) or `fixed` (by a later look). No host is touched.
+    """
+
+    says: str
+    proves: str  # rule id
+    expect: str
+
+
+Step: TypeAlias = TryLogin | TryConnect | OnHost | PlantFlaw | SendTest | PlantAdvisory
 
 
 @dataclass(frozen=True, slots=True)

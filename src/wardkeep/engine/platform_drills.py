@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from wardkeep.core.changes import Cannot, SendTest, StepResult
+from wardkeep.core.changes import Cannot, PlantAdvisory, SendTest, StepResult
 from wardkeep.core.control import Control
 from wardkeep.core.facts import PLATFORM
 from wardkeep.core.findings import Verdict
@@ -14,6 +14,7 @@ from wardkeep.engine.assess import Blind, drill_steps, questions, subject_of
 from wardkeep.engine.channels import send
 from wardkeep.engine.drills import Drilled, drilled, end_of, note_drill, plain_result
 from wardkeep.engine.durable import Durable
+from wardkeep.engine.flaw_review.drilling import try_advisory
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.platform_facts import ask_platform
 from wardkeep.engine.workers import drill_host
@@ -58,6 +59,8 @@ def drill_platform(platform: Platform, control: Control, actor: str, *, send: Se
         if isinstance(step, SendTest):
             why = send_test(platform, step.channel, actor, send=send)
             verdict, seen = (Verdict.FAIL, why) if why else (Verdict.PASS, "it was taken")
+        elif isinstance(step, PlantAdvisory):
+            verdict, seen = try_advisory(platform, step.expect)
         else:
             verdict, seen = Verdict.UNKNOWN, "this step needs a host; please report this as a defect"
         spent = time.monotonic() - at
