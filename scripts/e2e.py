@@ -48,6 +48,7 @@ class Run:
     until: float  # monotonic
     again: bool
     counts: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)  # why → tests
     unsteady: list[str] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,6 +71,8 @@ class Run:
                 break
         with self.lock:
             self.counts += counts
+            for number, why in re.findall(r"^SKIPPED \[(\d+)\] [^:]+:\d+: (.*)$", output, re.MULTILINE):
+                self.skipped[why] += int(number)
             if attempt == 2 and not failed:
                 self.unsteady.append(unit.name)
         return None
@@ -176,6 +179,8 @@ def main(words: list[str]) -> int:
     run = Run(began + asked.minutes * 60 if asked.minutes else float("inf"), asked.again)
     with ThreadPoolExecutor(asked.workers) as pool:
         list(pool.map(run.take, units(asked.paths)))
+    for why, number in sorted(run.skipped.items()):
+        print(f"skipped: {number} × {why}")
     for name in run.unsteady:
         print(f"unsteady: {name} failed, and passed when it was run again")
     for name in run.not_run:

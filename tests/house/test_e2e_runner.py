@@ -62,6 +62,18 @@ def test_a_unit_is_counted_as_it_ended(
     assert (run.unsteady, run.not_run) == ([], [])
 
 
+def test_why_tests_were_skipped_is_counted(runner: ModuleType, tmp_path: Path) -> None:
+    run = runner.Run(float("inf"), again=False)
+    run.take(
+        unit(
+            runner,
+            tmp_path,
+            "@pytest.mark.parametrize('n', range(3))\ndef test_it(n): pytest.skip('no podman: x')",
+        )
+    )
+    assert dict(run.skipped) == {"no podman: x": 3}
+
+
 def test_what_passes_the_second_time_is_said_to_be_unsteady(runner: ModuleType, tmp_path: Path) -> None:
     run = runner.Run(float("inf"), again=True)
     run.take(unit(runner, tmp_path, FAILS_ONCE))
