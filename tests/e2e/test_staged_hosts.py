@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests import staging
 
-from wardkeep.lab import Lab
+from wardkeep.lab import Lab, cheapest
 
 pytestmark = pytest.mark.e2e
 STATES = staging.all_states()
@@ -28,10 +28,10 @@ IDS = [f"{'+'.join(state.after) or 'fresh'}-{turn(state)}:{state.name}" for stat
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Before:
     """What does not pass before a state is staged, found once for all that come after the same states."""
-    known: dict[tuple[tuple[str, ...], str, bool], set[staging.Found]] = {}
+    known: dict[tuple[tuple[str, ...], str, str], set[staging.Found]] = {}
 
     def find(lab: Lab, state: staging.State, debian: str) -> set[staging.Found]:
-        key = (state.after, debian, staging.needs_of([state.name]) > staging.ALWAYS)
+        key = (state.after, debian, cheapest(staging.needs_of([state.name])))
         if key not in known:
             staged = staging.stage(lab, state.after, debian=debian, needs=staging.needs_of([state.name]))
             try:
