@@ -120,20 +120,31 @@ def test_a_rule_taken_out_is_told(pair: Pair) -> None:
 
 
 def test_a_trial_is_not_the_declared_state_and_a_host_without_our_table_drifts_from_nothing() -> None:
-    key = "table_as_declared table"
-    assert told("firewall", "nftables-debian12-closed")[key].startswith(
+    key, never, kept = (
+        "table_as_declared table",
+        "boot_firewall-debian12-open",
+        "boot_firewall-debian12-closed",
+    )
+    assert told("firewall", "nftables-debian12-closed", kept)[key].startswith(
         "pass: `inet wardkeep` is as declared"
     )
     assert (
-        told("firewall", "nftables-debian12-open")[key]
+        told("firewall", "nftables-debian12-open", never)[key]
         == "pass: Wardkeep keeps no table `inet wardkeep` here"
     )
-    assert told("firewall", "nftables-debian12-on-trial")[key].startswith(
+    assert told("firewall", "nftables-debian12-on-trial", never)[key].startswith(
         "fail: `inet wardkeep` is not as declared"
     )
     # Somebody reads the policy again tomorrow: what it opened until today is drift then.
     other = {"allow": ("22/tcp", "546/udp from fe80::/10", "443/tcp from 192.0.2.7 until 2026-11-22")}
-    assert "missing" in told("firewall", "nftables-debian12-closed", policy=other)[key]
+    assert "missing" in told("firewall", "nftables-debian12-closed", kept, policy=other)[key]
+
+
+def test_a_table_that_somebody_deleted_is_missed() -> None:
+    found = told("firewall", "nftables-debian12-open", "boot_firewall-debian12-closed")[
+        "table_as_declared table"
+    ]
+    assert found.startswith("fail: `inet wardkeep` is gone from the kernel")
 
 
 def test_a_change_is_told_as_packets() -> None:

@@ -17,7 +17,7 @@ WORKSTATION, OPEN, CLOSED = (
 
 
 def held(name: str, **policy: object) -> dict[str, str]:
-    found = told("firewall", name, policy=policy)
+    found = told("firewall", name, "iptables-debian12-open", policy=policy)
     return {k.partition(" ")[2]: v for k, v in found.items() if k.startswith("invariants_hold")}
 
 
@@ -47,6 +47,23 @@ def test_what_must_be_open(name: str, sentence: str, start: str) -> None:
 )
 def test_what_must_be_closed(name: str, sentence: str, start: str) -> None:
     assert held(name, must_deny=(sentence,))[f"must_deny:{sentence}"].startswith(start)
+
+
+def test_tables_that_only_iptables_prints_are_followed_in_its_words() -> None:
+    """nft says `xt` where it cannot print a match: alone that is unknown, with the dump beside it the sentence is decided."""
+    policy = {"must_deny": ("5432/tcp",)}
+    key = "invariants_hold must_deny:5432/tcp"
+    alone = told("firewall", "nftables-iptables-nft", "iptables-debian12-open", policy=policy)[key]
+    beside = told("firewall", "nftables-iptables-nft", "iptables-nft-fail2ban", policy=policy)[key]
+    assert alone.startswith("unknown:")
+    assert beside == "pass: no packet of it gets in"
+
+
+def test_the_old_kernel_tables_are_followed() -> None:
+    policy = {"must_deny": ("5432/tcp", "53/udp")}
+    found = told("firewall", "nftables-nothing", "iptables-legacy", policy=policy)
+    assert found["invariants_hold must_deny:5432/tcp"] == "pass: no packet of it gets in"
+    assert found["invariants_hold must_deny:53/udp"].startswith("fail: ")
 
 
 def test_rules_about_own_interfaces_are_no_way_for_strangers() -> None:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer, Question
 from wardkeep.facts.sections import END, Section, sections
+from wardkeep.rulesets.observed import OldTable
 
 # The old tables exist only where the kernel names them; asking then loads nothing. `iptables-nft-save` shows the
 # tables of `iptables-nft`, whose extensions nft itself prints as `xt`.
@@ -62,6 +63,18 @@ class Iptables:
 
     ask: ClassVar[Question] = Question("iptables", SCRIPT, tool="iptables-legacy-save")
     tables: tuple[IpTable, ...]
+
+    def in_words(self) -> list[OldTable]:
+        """The tables as the readers of rule sets want them."""
+        return [
+            OldTable(
+                t.family,
+                t.name,
+                t.backend == "legacy",
+                [(c.name, c.policy, [r.words for r in c.rules]) for c in t.chains],
+            )
+            for t in self.tables
+        ]
 
     @classmethod
     def parse(cls, answer: Answer) -> Self:

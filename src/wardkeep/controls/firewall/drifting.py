@@ -11,6 +11,7 @@ from wardkeep.controls.firewall.row import ACCESS, GRANTED, Policy, control
 from wardkeep.controls.firewall.rules import PLAN
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
+from wardkeep.facts.boot_firewall import OURS, BootFirewall
 from wardkeep.facts.nftables import Nftables
 
 
@@ -22,11 +23,17 @@ from wardkeep.facts.nftables import Nftables
         GRANTED: "what was granted for a time, or was taken out of the policy, is gone from the host as well",
     },
 )
-def table_as_declared(rules: Nftables, policy: Policy, now: datetime) -> Iterator[Seen]:
+def table_as_declared(rules: Nftables, boot: BootFirewall, policy: Policy, now: datetime) -> Iterator[Seen]:
     try:
         kernel = kernel_program(rules)
     except NotUnderstood as e:
         yield unsure("table", e.line(), PLAN)
+        return
+    if kernel is None and OURS in boot.loaders:
+        # It was kept for good once: a host that never had it does not load it at boot either.
+        yield fails(
+            "table", f"`{TABLE}` is gone from the kernel, though {OURS}.service would load it at boot", PLAN
+        )
         return
     if kernel is None:
         yield passes("table", f"Wardkeep keeps no table `{TABLE}` here")

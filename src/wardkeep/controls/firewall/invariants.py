@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wardkeep.controls.firewall.allowed import Opening, openings
-from wardkeep.controls.firewall.declared_program import PROTOCOLS, whole_program
+from wardkeep.controls.firewall.declared_program import PROTOCOLS
 from wardkeep.controls.firewall.packet_change import decided
 from wardkeep.controls.firewall.row import ACCESS, RISK, Policy, control
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
+from wardkeep.facts.iptables import Iptables
 from wardkeep.facts.nftables import Nftables
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Chain, Match, Part, Program, Rule
+from wardkeep.rulesets.observed import rule_set_of
 
 LOOK = "Look at the rules: `nft list ruleset`."
 
@@ -29,13 +31,15 @@ LOOK = "Look at the rules: `nft list ruleset`."
         RISK: "the two or three sentences that matter most are proved for every packet, not sampled",
     },
 )
-def invariants_hold(rules: Nftables, policy: Policy) -> Iterator[Seen]:
+def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iterator[Seen]:
     wanted = dict.fromkeys(policy.must_allow), dict.fromkeys(policy.must_deny)
     if not any(wanted):
         yield passes("invariants", "the policy names nothing that must stay open or closed")
         return
     try:
-        program = decided(for_strangers(whole_program(rules), policy.permit.interfaces))
+        program = decided(
+            for_strangers(rule_set_of(rules, iptables.in_words()).program, policy.permit.interfaces)
+        )
         for sentence in wanted[0]:
             yield _open(program, sentence, openings((sentence,), policy.zones))
         for sentence in wanted[1]:

@@ -16,7 +16,7 @@ from wardkeep.rulesets.audit.audit import verdicts_of
 from wardkeep.rulesets.audit.model import Finding, sentence
 from wardkeep.rulesets.audit.openings import Openings, findings
 from wardkeep.rulesets.files import RuleSet
-from wardkeep.rulesets.observed import OldTable, rule_set_of
+from wardkeep.rulesets.observed import rule_set_of
 
 MOST_FINDINGS = 50  # of one rule and host; a rule set that is wrong throughout needs a person, not a list
 WITHOUT_EFFECT = ("dead", "contradicted", "impossible")
@@ -118,13 +118,4 @@ def _findings(nftables: Nftables, iptables: Iptables, what: str) -> list[Finding
 
 def observed_rules(nftables: Nftables, iptables: Iptables) -> RuleSet:
     """All that a host said of its packet filters, as one rule set. Raises NotUnderstood."""
-    old = [
-        OldTable(
-            t.family,
-            t.name,
-            t.backend == "legacy",
-            [(c.name, c.policy, [r.words for r in c.rules]) for c in t.chains],
-        )
-        for t in iptables.tables
-    ]
-    return rule_set_of(nftables, old)
+    return rule_set_of(nftables, iptables.in_words())
