@@ -104,9 +104,9 @@ def case_of(row: Any, numbers: Numbers) -> Case:
 
 
 def read_assets(
-    connection: Connection, *, key: Key | None = None, host: str = "", closed: bool = False
+    connection: Connection, *, key: Key | None = None, host: str = "", closed: bool = False, how: str = ""
 ) -> list[CaseAsset]:
-    """Assets of one case, of one host, or of all."""
+    """Assets of one case, of one host, of all; open ones, with `closed` also the others, or those that ended so (`how`)."""
     a = flaw_assets.c
     query = select(
         a.flaw, a.package, a.host, a.version, a.fixed, a.state, a.opened, a.closed, a.how
@@ -115,7 +115,9 @@ def read_assets(
         query = query.where(a.flaw == key[0], a.package == key[1])
     if host:
         query = query.where(a.host == host)
-    if not closed:
+    if how:
+        query = query.where(a.how == how)
+    elif not closed:
         query = query.where(a.closed.is_(None))
     return [CaseAsset(*row) for row in connection.execute(query)]
 

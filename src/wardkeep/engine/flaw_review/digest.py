@@ -27,15 +27,11 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
     made = renew(platform, now)
     with platform.store.read() as connection:
         every = read_cases(platform, connection, closed=True)
-        assets = read_assets(connection, closed=True)
+        assets = read_assets(connection, how=FIXED)
         reviewed = last_review(connection)
         built, problems, feeds = data_now(platform, connection, now)
     still = [case for case in every if case.closed is None]
     since = reviewed or now - timedelta(days=1)
-    hosts: dict[tuple[str, str], list[CaseAsset]] = {}
-    for one in assets:
-        if one.closed is None:
-            hosts.setdefault((one.flaw, one.package), []).append(one)
     today = now.date()
     running = [case for case in still if case.decision not in ("waived", "not_affected")]
     late = [case for case in running if case.due.date() < today]
@@ -48,7 +44,11 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
     ]
     troubles = ([made.problem] if made.problem else []) + problems
     troubles += [f"{one['title']} is stale" for one in feeds if one["stale"]]
-    plain = [_plain(case, hosts.get(case.key, []), now) for case in sorted(late, key=_by_due)]
+
+    def shown(some: Sequence[Case]) -> list[dict[str, Any]]:
+        with platform.store.read() as connection:
+            return [_plain(case, read_assets(connection, key=case.key), now) for case in some[:SHOWN]]
+
     return {
         "day": today.isoformat(),
         "built": built,
@@ -63,11 +63,11 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
             "fixed": len(fixed),
             "minor": made.minor,
         },
-        "late": plain[:SHOWN],
-        "new": [_plain(case, hosts.get(case.key, []), now) for case in new][:SHOWN],
-        "undecided": [_plain(c, hosts.get(c.key, []), now) for c in undecided if c not in new][:SHOWN],
-        "soon": [_plain(c, hosts.get(c.key, []), now) for c in sorted(soon, key=_by_due)][:SHOWN],
-        "ending": [_plain(case, hosts.get(case.key, []), now) for case in ending][:SHOWN],
+        "late": shown(sorted(late, key=_by_due)),
+        "new": shown(new),
+        "undecided": shown([case for case in undecided if case.opened <= since]),
+        "soon": shown(sorted(soon, key=_by_due)),
+        "ending": shown(ending),
         "fixed": [{"id": o.flaw, "package": o.package, "host": o.host} for o in fixed][:SHOWN],
         "mended": [
             {"severity": o.severity, "fixed": o.fixed, "in_time": o.in_time, "mean_days": o.mean_days}

@@ -47,7 +47,7 @@ class Trends:
 def trends(platform: Platform, now: datetime, connection: Connection, days: int = DAYS) -> Trends:
     """From what the tables know now."""
     cases = read_cases(platform, connection, closed=True)
-    assets = read_assets(connection, closed=True)
+    assets = read_assets(connection, how=FIXED)
     span = [now.date() - timedelta(days=back) for back in range(days - 1, -1, -1)]
     return Trends(
         tuple(_day(day, cases, assets) for day in span), mended(cases, assets, now - timedelta(days=days))
