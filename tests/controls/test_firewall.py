@@ -32,7 +32,7 @@ def look(
     rule: str, name: str, policy: Policy | None = None, tables: str = "debian12-open"
 ) -> dict[str, Seen]:
     seen = RULES[rule].check(
-        rules=nftables(name), tables=iptables(tables), policy=policy or Policy(), now=NOW
+        rules=nftables(name), tables=iptables(tables), policy=policy or Policy(), today=NOW.date()
     )
     return {s.subject: s for s in seen}
 
@@ -146,7 +146,7 @@ def input_chain(*rules: str) -> Iptables:
 )
 def test_what_an_iptables_rule_opens(rule: str, allow: str, verdict: str) -> None:
     seen = RULES["only_named_ports_open"].check(
-        now=NOW, rules=nftables("nothing"), tables=input_chain(rule), policy=Policy(allow=(allow,))
+        today=NOW.date(), rules=nftables("nothing"), tables=input_chain(rule), policy=Policy(allow=(allow,))
     )
     told = {str(s.verdict) for s in seen if "ipv6" not in s.subject}
     assert (told or {"pass"}) == {verdict}
@@ -206,7 +206,10 @@ def test_hundreds_of_openings_are_told_in_short_and_tens_of_thousands_are_not_fo
 ) -> None:
     seen = list(
         RULES["only_named_ports_open"].check(
-            now=NOW, rules=with_openings(list(ports)), tables=iptables("debian12-open"), policy=Policy()
+            today=NOW.date(),
+            rules=with_openings(list(ports)),
+            tables=iptables("debian12-open"),
+            policy=Policy(),
         )
     )
     tcp = [s for s in seen if "ipv4" in s.subject and "tcp" in s.subject]
@@ -232,7 +235,7 @@ def test_every_listener_is_named() -> None:
     listeners = Listeners.parse(Answer("listeners", 0, (ANSWERS / "listeners-busy.txt").read_bytes()))
     seen = {
         s.subject: s
-        for s in RULES["only_named_listeners"].check(listeners=listeners, policy=Policy(), now=NOW)
+        for s in RULES["only_named_listeners"].check(listeners=listeners, policy=Policy(), today=NOW.date())
     }
     assert {subject: str(s.verdict) for subject, s in seen.items()} == {
         "listener:tcp/22": "pass",
@@ -244,5 +247,7 @@ def test_every_listener_is_named() -> None:
 
 
 def test_a_quiet_host_passes_aloud() -> None:
-    seen = list(RULES["only_named_listeners"].check(listeners=Listeners(()), policy=Policy(), now=NOW))
+    seen = list(
+        RULES["only_named_listeners"].check(listeners=Listeners(()), policy=Policy(), today=NOW.date())
+    )
     assert [(s.subject, str(s.verdict)) for s in seen] == [("listeners", "pass")]

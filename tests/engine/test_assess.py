@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar, Self
 
 from wardkeep.core.control import Control, NoPolicy
@@ -67,6 +67,19 @@ def test_a_check_that_asks_for_the_time_is_made_anew() -> None:
 
     assert seen(control, "tick") == ["tick at 00:00"]
     assert seen(control, "tick", AT + timedelta(minutes=5)) == ["tick at 00:05"]
+
+
+def test_a_check_that_asks_for_the_day_is_made_once_a_day() -> None:
+    control, asked = Control("days", NoPolicy), list[date]()
+
+    @control.rule(says="It is a day.", severity=Severity.LOW, serves={"164.312(b)": "For the test."})
+    def dated(word: Word, today: date) -> Iterator[Seen]:
+        asked.append(today)
+        yield passes("day", f"{word.text} on {today}")
+
+    for hours in (0, 5, 23, 24, 30):
+        seen(control, "day", AT + timedelta(hours=hours))
+    assert asked == [date(2026, 3, 1), date(2026, 3, 2)]
 
 
 def test_another_policy_is_judged_anew() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date
 
 from wardkeep.core.control import Control
 from wardkeep.core.findings import Seen, Severity, holds, passes, unsure
@@ -73,7 +73,7 @@ control.cannot_drill("not built")
     },
 )
 def engines_supported(
-    postgres: Postgres, services: Services, listeners: Listeners, now: datetime
+    postgres: Postgres, services: Services, listeners: Listeners, today: date
 ) -> Iterator[Seen]:
     for cluster in in_order(postgres):
         ends = POSTGRES_ENDS.get(cluster.major)
@@ -84,7 +84,7 @@ def engines_supported(
             )
         else:
             seen = f"PostgreSQL {cluster.major}, supported until {ends}"
-            yield holds(now.date() <= ends, cluster.subject, seen, "Move to a newer major version.")
+            yield holds(today <= ends, cluster.subject, seen, "Move to a newer major version.")
     yield from not_judged(postgres, services, listeners)
 
 

@@ -3,7 +3,8 @@
 A check is a generator function whose *parameter annotations are the facts it needs*: nothing else says what to ask a host.
 So a fact that could not be learnt blinds exactly the rules that need it, and the engine, not the author, writes
 their unknown findings. A parameter named `policy` receives the control's policy; in a remedy, `failing` receives
-the failing `Seen`s of its rule; `now` receives the snapshot's time (UTC).
+the failing `Seen`s of its rule; `now` receives the snapshot's time (UTC),
+`today` its day: a check that needs no more than the day is made once for equal facts, not for every host.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from wardkeep.core.findings import Citation, Seen, Severity
 Check = Callable[..., Iterator[Seen]]
 Remedy = Callable[..., Iterator[Change]]
 Drill = Callable[..., Iterator[Step]]
-NOT_FACTS = frozenset({"policy", "failing", "now", "return"})
+NOT_FACTS = frozenset({"policy", "failing", "now", "today", "return"})
 
 
 @dataclass(frozen=True)

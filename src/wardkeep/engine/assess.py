@@ -127,13 +127,25 @@ def _arguments(
     policy: Any,
     failing: list[Seen] | None = None,
 ) -> dict[str, Any] | Blind:
-    facts = {name: snapshot.learn(kind) for name, kind in needs.items()}
-    blind = tuple(dict.fromkeys(fact.reason for fact in facts.values() if isinstance(fact, Unknown)))
-    if blind:
-        return Blind(blind)
-    extra = {"policy": policy, "failing": failing, "now": snapshot.at}
+    given: dict[str, Any] = {}
+    unknown: dict[str, None] = {}
+    for name, kind in needs.items():
+        fact = snapshot.learn(kind)
+        if isinstance(fact, Unknown):
+            unknown[fact.reason] = None
+        given[name] = fact
+    if unknown:
+        return Blind(tuple(unknown))
     wanted = _parameters(function)
-    return {**facts, **{name: value for name, value in extra.items() if name in wanted}}
+    if "policy" in wanted:
+        given["policy"] = policy
+    if "failing" in wanted:
+        given["failing"] = failing
+    if "now" in wanted:
+        given["now"] = snapshot.at
+    if "today" in wanted:
+        given["today"] = snapshot.at.date()
+    return given
 
 
 @functools.cache
@@ -143,14 +155,17 @@ def _parameters(function: Callable[..., object]) -> frozenset[str]:
 
 def _seen_before(rule: Rule, given: Mapping[str, Any], snapshot: Snapshot) -> list[Seen]:
     """What the check says. Checks are pure: the very same facts under the same policy (hosts of one kind give many equal
-    answers, which are read once) are judged once. A check that asks for the time is made anew each time."""
+    answers, which are read once) are judged once. A check that asks for the time is made anew each time,
+    one that asks for the day once a day."""
     if "now" in given:
         return list(rule.check(**given))
     asked = [snapshot.answers.get(kind.ask.id) for kind in rule.needs.values()]
     size = sum(len(answer.stdout) for answer in asked if answer)
     # The values hold what was given, so that an address in a key cannot come to mean another object.
     made = _judged.get(
-        (rule.check, *map(id, given.values())), 1000 + size, lambda: (given, list(rule.check(**given)))
+        (rule.check, given.get("today"), *(id(value) for name, value in given.items() if name != "today")),
+        1000 + size,
+        lambda: (given, list(rule.check(**given))),
     )
     return made[1]  # type: ignore[index,no-any-return]
 

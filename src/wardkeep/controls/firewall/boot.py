@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date
 
 from wardkeep.controls.firewall import from_nftables
 from wardkeep.controls.firewall.row import ACCESS, RISK, Policy, control
@@ -22,8 +22,8 @@ TELL = "Look at what that service loads; Wardkeep reads nftables.service and its
         RISK: "nobody watches a host as it boots; it must close itself",
     },
 )
-def closed_after_reboot(boot: BootFirewall, policy: Policy, now: datetime) -> Iterator[Seen]:
-    permit = policy.permit_on(now.date())
+def closed_after_reboot(boot: BootFirewall, policy: Policy, today: date) -> Iterator[Seen]:
+    permit = policy.permit_on(today)
     others = [loader for loader in boot.loaders if loader in OTHERS]
     if boot.rules is None:
         yield unsure("boot", f"the files that a boot loads cannot be loaded: {boot.problem}", TELL)

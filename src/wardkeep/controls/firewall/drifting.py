@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date
 
 from wardkeep.controls.firewall.declared_program import declared_program, drift, kernel_program
 from wardkeep.controls.firewall.own_table import TABLE
@@ -23,7 +23,7 @@ from wardkeep.facts.nftables import Nftables
         GRANTED: "what was granted for a time, or was taken out of the policy, is gone from the host as well",
     },
 )
-def table_as_declared(rules: Nftables, boot: BootFirewall, policy: Policy, now: datetime) -> Iterator[Seen]:
+def table_as_declared(rules: Nftables, boot: BootFirewall, policy: Policy, today: date) -> Iterator[Seen]:
     try:
         kernel = kernel_program(rules)
     except NotUnderstood as e:
@@ -38,7 +38,7 @@ def table_as_declared(rules: Nftables, boot: BootFirewall, policy: Policy, now: 
     if kernel is None:
         yield passes("table", f"Wardkeep keeps no table `{TABLE}` here")
         return
-    found = drift(declared_program(policy.permit_on(now.date())), kernel)
+    found = drift(declared_program(policy.permit_on(today)), kernel)
     if found:
         yield fails("table", f"`{TABLE}` is not as declared; {found}", PLAN)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date
 
 from wardkeep.controls.firewall import from_nftables
 from wardkeep.controls.firewall.allowed import Permit, openings
@@ -32,10 +32,10 @@ UNDECIDED = "This version reads addresses, ports, interfaces and states; look at
         RISK: "a forgotten service is kept from being a way in",
     },
 )
-def default_deny(rules: Nftables, tables: Iptables, policy: Policy, now: datetime) -> Iterator[Seen]:
+def default_deny(rules: Nftables, tables: Iptables, policy: Policy, today: date) -> Iterator[Seen]:
     program = from_nftables.program(rules, tables)
     for family, name in FAMILIES.items():
-        yield closed_by_default(program, family, name, policy.permit_on(now.date()))
+        yield closed_by_default(program, family, name, policy.permit_on(today))
 
 
 def closed_by_default(program: Program, family: str, name: str, permit: Permit) -> Seen:
@@ -71,8 +71,8 @@ def closed_by_default(program: Program, family: str, name: str, permit: Permit) 
         GRANTED: "access over the network is granted by the policy, port by port",
     },
 )
-def only_named_ports_open(rules: Nftables, tables: Iptables, policy: Policy, now: datetime) -> Iterator[Seen]:
-    yield from named_openings(from_nftables.program(rules, tables), policy.permit_on(now.date()))
+def only_named_ports_open(rules: Nftables, tables: Iptables, policy: Policy, today: date) -> Iterator[Seen]:
+    yield from named_openings(from_nftables.program(rules, tables), policy.permit_on(today))
 
 
 def named_openings(program: Program, permit: Permit) -> Iterator[Seen]:
@@ -148,8 +148,8 @@ def _redirect(entrance: Entrance, says: str, permit: Permit) -> Seen:
         RISK: "services that nobody needs are found before somebody else finds them",
     },
 )
-def only_named_listeners(listeners: Listeners, policy: Policy, now: datetime) -> Iterator[Seen]:
-    permit = Permit((*policy.permit_on(now.date()).openings, *openings(policy.clients, policy.zones)))
+def only_named_listeners(listeners: Listeners, policy: Policy, today: date) -> Iterator[Seen]:
+    permit = Permit((*policy.permit_on(today).openings, *openings(policy.clients, policy.zones)))
     gathered: dict[str, list[Listener]] = {}
     for socket in listeners.to_the_world():
         gathered.setdefault(_listener(socket), []).append(socket)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from wardkeep.controls.operating_system.row import Policy, control
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
@@ -22,8 +22,8 @@ REBOOT = "Choose the hour, then: `systemctl reboot`."
         "164.308(a)(5)(ii)(B)": "Malicious software enters by published flaws that no update closes any more.",
     },
 )
-def release_supported(release: Release, policy: Policy, now: datetime) -> Iterator[Seen]:
-    today, support = now.date(), release.support
+def release_supported(release: Release, policy: Policy, today: date) -> Iterator[Seen]:
+    support = release.support
     if support is None:
         said = f"{release.pretty}: no release of Debian or Ubuntu whose dates Wardkeep knows"
         yield unsure("release", said, "Look up until when its makers mend it, and keep that as your proof.")
