@@ -58,6 +58,7 @@ async def test_every_route_wants_its_scope(
             index=2,
             number=0,
             run="x",
+            flaw="x",
             waiver="x",
             token="x",
         )
@@ -92,6 +93,8 @@ async def test_problems_are_one_line(client: httpx.AsyncClient, issue: Callable[
         ("GET", "/api/v1/findings?verdict=maybe", None, 422, "pass, fail, unknown"),
         ("GET", "/api/v1/findings?limit=0", None, 422, "limit"),
         ("GET", "/api/v1/findings/ffffffffffffffff", None, 404, "No finding"),
+        ("GET", "/api/v1/flaws?show=maybe", None, 422, "no part of the queue"),
+        ("GET", "/api/v1/flaws/CVE-1999-0001", None, 404, "No flaw"),
         ("GET", "/api/v1/ledger/999999", None, 404, "no entry"),
         ("GET", "/api/v1/ledger/abc", None, 422, "index"),
         ("GET", "/api/v1/nothing", None, 404, "Not Found"),
@@ -109,6 +112,16 @@ async def test_problems_are_one_line(client: httpx.AsyncClient, issue: Callable[
         assert set(told) == {"title", "status", "detail"}
         assert says in told["detail"], told
         assert "\n" not in told["detail"]
+
+
+async def test_the_review_of_flaws_is_read(
+    client: httpx.AsyncClient, issue: Callable[..., dict[str, str]]
+) -> None:
+    header = issue("read")
+    told = (await client.get("/api/v1/flaws?show=late", headers=header)).json()
+    assert [case["flaw"] for case in told["cases"]] == ["CVE-2026-0001"]
+    (one,) = (await client.get("/api/v1/flaws/DSA-9001-1", headers=header)).json()
+    assert {asset["host"] for asset in one["assets"]} == {"app-1", "db-1"}
 
 
 async def test_ten_thousand_wrong_tokens(

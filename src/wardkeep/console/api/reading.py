@@ -16,6 +16,7 @@ from wardkeep.console.pages.rows import read_day
 from wardkeep.console.render import json_answer
 from wardkeep.console.setting import console
 from wardkeep.engine.finding_views import FindingDetail, FindingPage, find_finding, list_findings
+from wardkeep.engine.flaw_review.views import CaseDetail, QueuePage, flaw_detail, queue_page
 from wardkeep.engine.host_views import HostDetail, HostPage, host_detail, page_hosts
 from wardkeep.engine.ledger_views import EntryDetail, LedgerPage, find_entry, ledger_page, read_blob
 from wardkeep.engine.row_views import AsOf, RowDetail, find_row, row_as_of
@@ -85,6 +86,30 @@ def read_finding(request: Request, caller: Reads, fingerprint: str) -> Response:
     found = find_finding(console(request).platform, fingerprint)
     if found is None:
         raise HTTPException(404, "No finding has this fingerprint")
+    return json_answer(found)
+
+
+@router.get("/flaws", tags=["flaws"], response_model=QueuePage)
+def read_flaws(
+    request: Request,
+    caller: Reads,
+    show: Annotated[str, Query(description="open, undecided, late, waived or closed")] = "open",
+    q: str = "",
+    start: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> Response:
+    """The review queue of published flaws, the riskiest first. Go on with `start` = `after` until it is 0."""
+    place = console(request)
+    now = place.accounts.books.clock()
+    return json_answer(queue_page(place.platform, now, which=show[:20], q=q[:100], start=start))
+
+
+@router.get("/flaws/{flaw}", tags=["flaws"], response_model=list[CaseDetail])
+def read_flaw(request: Request, caller: Reads, flaw: str) -> Response:
+    """One flaw, by any of its names, in each package, with every host that has or had it."""
+    place = console(request)
+    found = flaw_detail(place.platform, flaw[:64], place.accounts.books.clock())
+    if not found:
+        raise HTTPException(404, "No flaw of this name ever concerned the fleet")
     return json_answer(found)
 
 
