@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TREE = Path(__file__).parents[1]
-LONG = 8  # tests; a file with more is split
+LONG = 4  # tests; a file with more is split
+PIECE = 8  # tests; what belongs together shares what is made for it, but no more than this
 WORDS = ("failed", "error", "errors", "passed", "skipped")
 # Begun first: they build the machines' images and boot them, which is slow and mostly one processor's work.
 SLOW_FIRST = ("test_lab_machines", "test_lab_images", "test_lab_contract")
@@ -135,9 +136,9 @@ def units(paths: list[str]) -> list[Unit]:
 
 def pieces(name: str, tests: list[str]) -> list[Unit]:
     """What one parameter brings together, in pieces that are not long either."""
-    if "[" not in name or len(tests) <= LONG:
+    if "[" not in name or len(tests) <= PIECE:
         return [Unit(name, tuple(tests))]
-    of = -(-len(tests) // LONG)
+    of = -(-len(tests) // PIECE)
     return [Unit(f"{name} {n + 1} of {of}", tuple(tests[n::of])) for n in range(of)]
 
 
