@@ -22,7 +22,32 @@ def held(name: str, **policy: object) -> dict[str, str]:
 
 
 def test_nothing_named_is_nothing_to_prove() -> None:
-    assert held(OPEN) == {"invariants": "pass: the policy names nothing that must stay open or closed"}
+    assert held(OPEN) == {
+        "invariants": "pass: the policy names nothing that must stay open or closed",
+        **{
+            f"needed:{what}": "pass: some packet of it surely passes"
+            for what in ("names", "clock", "answers")
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "failing"),
+    [
+        ("-A OUTPUT -o lo -j ACCEPT\n-A OUTPUT -p udp --dport 53 -j ACCEPT", {"clock"}),
+        ("-A OUTPUT -o lo -j ACCEPT", {"names", "clock"}),
+        ("-A OUTPUT -p udp -j ACCEPT", set()),
+        ("-A OUTPUT -p udp -j ACCEPT\n-A INPUT -m conntrack --ctstate ESTABLISHED -j DROP", {"answers"}),
+    ],
+)
+def test_what_every_host_needs_must_pass(rules: str, failing: set[str]) -> None:
+    """The old kernel tables of both families; loopback is no way out."""
+    body = f"*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT DROP [0:0]\n{rules}\nCOMMIT\n"
+    lines = "".join(f"|{line}\n" for line in body.splitlines())
+    dump = "".join(f"= legacy {family}\n{lines}= nft {family}\n" for family in ("ip", "ip6")) + "= end\n"
+    found = told("firewall", "nftables-nothing", iptables=dump)
+    seen = {k.rpartition("needed:")[2]: v.partition(":")[0] for k, v in found.items() if "needed:" in k}
+    assert seen == {name: "fail" if name in failing else "pass" for name in ("names", "clock", "answers")}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from wardkeep.controls.firewall.allowed import Opening, openings
 from wardkeep.controls.firewall.declared_program import PROTOCOLS
@@ -21,6 +22,30 @@ from wardkeep.packets.program import Chain, Match, Part, Program, Rule
 from wardkeep.rulesets.observed import rule_set_of
 
 LOOK = "Look at the rules: `nft list ruleset`."
+# What every host needs: (subject, route, packets, what does not work without, what to open).
+NEEDED: Final[tuple[tuple[str, str, Row, str, str], ...]] = (
+    (
+        "names",
+        "output",
+        {"proto": ((17, 17),), "dport": ((53, 53),), "state": states("new")},
+        "no question about a name (53/udp) leaves the host",
+        "Let 53/udp out.",
+    ),
+    (
+        "clock",
+        "output",
+        {"proto": ((17, 17),), "dport": ((123, 123),), "state": states("new")},
+        "no question about the time (123/udp) leaves the host",
+        "Let 123/udp out.",
+    ),
+    (
+        "answers",
+        "input",
+        {"proto": ((6, 6), (17, 17)), "state": states("established")},
+        "no answer to what the host asks comes in",
+        "Accept established connections before anything is dropped.",
+    ),
+)
 
 
 @control.rule(
@@ -35,7 +60,6 @@ def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iter
     wanted = dict.fromkeys(policy.must_allow), dict.fromkeys(policy.must_deny)
     if not any(wanted):
         yield passes("invariants", "the policy names nothing that must stay open or closed")
-        return
     try:
         program = decided(
             for_strangers(rule_set_of(rules, iptables.in_words()).program, policy.permit.interfaces)
@@ -44,8 +68,29 @@ def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iter
             yield _open(program, sentence, openings((sentence,), policy.zones))
         for sentence in wanted[1]:
             yield _closed(program, sentence, openings((sentence,), policy.zones))
+        yield from _needed(program)
     except WardkeepError as e:
         yield unsure("invariants", e.line(), LOOK)
+
+
+def _needed(program: Program) -> Iterator[Seen]:
+    """Whether the host can ask for names and the time, and hear answers: some such packet surely passes."""
+    from wardkeep.packets.questions import Asked, Question
+
+    asked = [Question(({**row, "fragment": ((0, 0),)},), (route,)) for _, route, row, _, _ in NEEDED]
+    ready = Asked(program, asked)
+    for (subject, _, _, lacking, todo), question in zip(NEEDED, asked, strict=True):
+        answer = ready.answer(question)
+        if answer.reach == "open":
+            yield passes(f"needed:{subject}", "some packet of it surely passes")
+        elif answer.reach == "closed":
+            yield fails(f"needed:{subject}", lacking, todo)
+        else:
+            yield unsure(
+                f"needed:{subject}",
+                "whether any of it passes hangs on conditions that are not modelled",
+                LOOK,
+            )
 
 
 def _open(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen:
@@ -79,7 +124,7 @@ invariants_hold.cannot_mend(
 
 
 def for_strangers(program: Program, trusted: frozenset[str] = frozenset()) -> Program:
-    """The program as packets meet it that come neither by the loopback interface nor by a trusted one: rules about these
+    """The program as packets meet it that neither come nor go by the loopback interface or a trusted one: rules about these
     alone are left out."""
     own: set[tuple[str, ...]] = {("lo",), *((name,) for name in trusted)}
     chains = []
@@ -104,8 +149,8 @@ def _elsewhere(rule: Rule, own: set[tuple[str, ...]]) -> Rule | None:
 
 
 def _about(row: Row, own: set[tuple[str, ...]]) -> bool:
-    names = row.get("in")
-    return names is not None and all((name,) in own for name in names)
+    held = [names for side in ("in", "out") if (names := row.get(side)) is not None]
+    return any(all((name,) in own for name in names) for names in held)
 
 
 def _rows(about: tuple[Opening, ...]) -> tuple[Row, ...]:
