@@ -91,7 +91,9 @@ def countdown(case: Case, now: datetime) -> str:
     if case.closed is not None:
         return f"closed {case.closed:%Y-%m-%d}"
     days = (case.due.date() - now.date()).days
-    return f"{case.due:%Y-%m-%d}, " + (f"{days} d" if days >= 0 else f"{-days} d late")
+    return f"{case.due:%Y-%m-%d}, " + (
+        f"{days} d" if days >= 0 else f"{-days} d {'late' if is_late(case, now) else 'past'}"
+    )
 
 
 def show_case(case: Case, assets: list[CaseAsset], now: datetime) -> None:

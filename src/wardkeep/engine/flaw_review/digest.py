@@ -43,7 +43,8 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
         one for one in assets if one.how == FIXED and one.closed and one.closed > now - timedelta(days=1)
     ]
     troubles = ([made.problem] if made.problem else []) + problems
-    troubles += [f"{one['title']} is stale" for one in feeds if one["stale"]]
+    stale = [f"{one['title']} is stale" for one in feeds if one["stale"]]
+    troubles += [line for line in stale if not any(known.startswith(line) for known in problems)]
 
     def shown(some: Sequence[Case]) -> list[dict[str, Any]]:
         with platform.store.read() as connection:
