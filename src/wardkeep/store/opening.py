@@ -172,13 +172,15 @@ def _make_engine(url: URL, patience: float) -> Engine:
     def prepare(raw: Any, _record: object) -> None:
         raw.isolation_level = None  # the driver must not begin transactions by itself; `begin` below does
         for pragma in (
+            # Of a new database: rows of half a kilobyte and four indices cost a fifth less to write than with the usual 4096.
+            "page_size=8192",
             "journal_mode=WAL",  # readers never wait for a writer
             "foreign_keys=ON",
             # FULL: who was told "revoked" or "signed out" is told the truth even after a power cut.
             # `begin(rebuildable=True)` lowers it for what the ledger holds anyway.
             "synchronous=FULL",
             "cache_size=-65536",
-            # A cycle over a thousand hosts writes a hundred megabytes: copying them back every 4 MB costs more than it.
+            # A cycle over a thousand hosts writes hundreds of megabytes: copying them back every 4 MB costs more than it.
             "wal_autocheckpoint=10000",
             "temp_store=MEMORY",
             "mmap_size=1073741824",
