@@ -95,7 +95,7 @@ def main() -> None:
     wrong = [
         (*pair, t, o)
         for pair, t, o in zip(pairs, told, ours, strict=True)
-        if t != o and (name == "libdpkg" or (o != "!" and not SIGNED.search(f"{a}\t{b}")))
+        if t != o and (name == "libdpkg" or (o != "!" and not SIGNED.search("\t".join(pair))))
     ]
     size = sum(len(k or b"") for k in keys.values()) / len(keys)
     print(
