@@ -16,7 +16,7 @@ from wardkeep.core.facts import Question, Snapshot
 from wardkeep.fleet.connect import connect
 from wardkeep.fleet.fanout import observe_all
 from wardkeep.fleet.inventory import Host
-from wardkeep.fleet.ssh import SshConnector
+from wardkeep.fleet.ssh import KEEPALIVE, SshConnector
 from wardkeep.fleet.ssh_keys import Keyring, fingerprint, scan_host_keys
 
 WHO = [Question("who", "id -u"), Question("name", "id -un", root=False)]
@@ -209,16 +209,19 @@ class Watched(SshConnector):
 async def test_faulty_hosts_do_not_slow_or_spoil_the_others(sshd: Sshd, tmp_path: Path) -> None:
     """One hangs from the start, one freezes in the middle, one dies in the middle, one sends without end."""
     # Seconds a host may take. A busy machine may need longer for the sound ones and for the middle of the others.
-    for deadline in (6, 30, 120):
+    for deadline in (6, 12, 30, 120):
         came, struck = await ask_a_faulty_fleet(sshd, tmp_path / str(deadline), deadline)
         if struck == {"freezes", "dies"} and list(came)[-1] not in ("good-1", "good-2"):
             break
+    assert struck == {"freezes", "dies"}, {name: one.problem for name, one in came.items()}
     for name in ("good-1", "good-2"):
         assert all(answer.whole for answer in came[name].answers.values())
         assert list(came).index(name) < list(came).index("silent"), "it waited for one that hangs"
     assert "the login was not finished within" in came["silent"].problem
     late = f"the login was finished, but only 2 of 3 questions were answered within {deadline} s"
-    assert late in came["freezes"].answers["later"].problem
+    problem = came["freezes"].answers["later"].problem
+    # Asked three times in vain whether it lives, a host is given up before a long deadline.
+    assert late in problem or (deadline > 2 * KEEPALIVE and "the connection was lost" in problem)
     assert "that are no answers" in came["floods"].problem
     for name in ("freezes", "dies"):
         answers = came[name].answers
