@@ -8,11 +8,12 @@ Needs root, openssh-server and openssh-client; nothing of /etc/ssh is read or wr
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,12 +75,15 @@ class Sshd:
 
     def pause(self) -> None:
         """Freeze server and sessions: a host that hangs."""
-        for pid in self._inside():
-            os.kill(pid, 19)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
         for pid in self._inside():
-            os.kill(pid, 18)
+            with suppress(ProcessLookupError):  # a session's commands come and go
+                os.kill(pid, number)
 
     def _inside(self) -> list[int]:
         found, waiting = [], [self.process.pid]
