@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.advisories.small_feeds import write_feeds, write_root
 from tests.advisories.small_images import DEBIAN, docker_save
 from tests.advisories.test_inventories import CYCLONEDX
-
-from wardkeep.cli import main
+from tests.advisories.vulns_run import Run
 
 ASKED_FOR = set(
     [
@@ -31,23 +29,6 @@ ASKED_FOR = set(
         "why",
     ]
 )
-
-
-class Run:
-    """Runs a command in its own state folder; `status`, `out`, `err` are of the last one."""
-
-    def __init__(self, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.state, self.capsys = state, capsys
-        self.status, self.out, self.err = -1, "", ""
-
-    def __call__(self, *words: str | Path) -> Any:
-        self.status = 0
-        try:
-            main(["vulns", *map(str, words), "--state", str(self.state)])
-        except SystemExit as ended:
-            self.status = int(ended.code or 0)
-        self.out, self.err = self.capsys.readouterr()
-        return json.loads(self.out) if "--json" in words and self.out else None
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from wardkeep.engine.assess import assess
 from wardkeep.engine.cycle import record_looks
 from wardkeep.engine.flaw_review import ROW
 from wardkeep.engine.flaw_review.inventory import note_inventories
-from wardkeep.engine.flaw_review.queue import FOLDER
+from wardkeep.engine.folder import ADVISORIES
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.platform_facts import ask_platform
 from wardkeep.store.schema import hosts
@@ -32,7 +32,7 @@ def give_feeds(platform: Platform, folder: Path, at: datetime = AT, **tracker: A
     """The small feeds, with packages of the tracker replaced: `openssl={"CVE-…": …}`."""
     made = write_feeds(folder / "feeds")
     (made / "debian-tracker.json").write_text(json.dumps({**TRACKER, **tracker}))
-    update_from_folder(made, platform.folder / FOLDER, at, accept_shrunken=True)
+    update_from_folder(made, platform.folder / ADVISORIES, at, accept_shrunken=True)
 
 
 def add_hosts(platform: Platform, *names: str) -> None:

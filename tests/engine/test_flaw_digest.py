@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 from loopback_services import Webhook, serving
 from sqlalchemy import select
-from tests.engine.flaws_world import AT, NEW, OLD, add_hosts, give_feeds, look, seen
+from tests.engine.flaws_world import AT, NEW, OLD, add_hosts, give_feeds, judged, look, seen
 from tests.engine.test_flaw_review_command import Run, place, run
 
+from wardkeep.core.findings import Verdict
 from wardkeep.engine.alerts import alert
 from wardkeep.engine.flaw_review import acts
 from wardkeep.engine.flaw_review.digest import as_html, as_text, digest, headline
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.flaw_review.sending import digest_if_due
 from wardkeep.engine.flaw_review.trends import trends
+from wardkeep.engine.flaw_review.views import queue_page
 from wardkeep.engine.platform import Platform
 from wardkeep.store.schema import deliveries
 
@@ -124,3 +126,22 @@ def test_the_command_writes_it(run: Run, tmp_path: Path) -> None:
     assert (run.status, "form is not known" in run.err) == (2, True)
     run("digest", "--send")
     assert (run.status, "no channel" in run.err) == (2, True)
+
+
+def test_what_was_not_mended_by_its_planned_day_is_late_everywhere(fleet: Platform) -> None:
+    """The clock of 0006 runs on, but the day that somebody gave is past: queue, digest, trends and row agree."""
+    renew(fleet, AT)
+    (case,) = acts.find_cases(fleet, ["CVE-2026-0006"])
+    acts.plan(fleet, [case], until=(AT + DAY).date(), owner="alice", by="operator:alice", now=AT)
+    for later, late in ((AT + DAY, 0), (AT + 2 * DAY, 1)):
+        told = digest(fleet, later)
+        mine = [line for line in told["late"] if line["id"] == "CVE-2026-0006"]
+        assert len(mine) == late
+        with fleet.store.read() as connection:
+            assert trends(fleet, later, connection, 1).days[0].late == told["counts"]["late"] == 1 + late
+        page = queue_page(fleet, later, which="late")
+        assert page.found == 1 + late
+        verdict = judged(fleet, later)["mended_in_time", "flaw:CVE-2026-0006 openssl"].verdict
+        assert verdict is (Verdict.FAIL if late else Verdict.PASS)
+    assert mine[0]["days_left"] == -1
+    assert "due 2026-11-23, 1 d late; planned" in as_text(told)

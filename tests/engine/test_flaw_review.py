@@ -19,14 +19,13 @@ from tests.engine.flaws_world import (
     seen,
 )
 
-from wardkeep.advisories.database import Database
-from wardkeep.advisories.updating import FILE
 from wardkeep.core.errors import BadInput
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.flaw_review import acts
 from wardkeep.engine.flaw_review.cases import Case, read_assets, read_cases
 from wardkeep.engine.flaw_review.inventory import affected_by
-from wardkeep.engine.flaw_review.queue import FOLDER, refresh
+from wardkeep.engine.flaw_review.queue import refresh
+from wardkeep.engine.folder import open_advisories
 from wardkeep.engine.hosts import remove_host
 from wardkeep.engine.index import rebuild_index
 from wardkeep.engine.platform import Platform
@@ -154,7 +153,7 @@ def test_a_host_that_left_takes_its_flaws_with_it(fleet: Platform) -> None:
 
 
 def test_a_new_advisory_finds_its_hosts_by_the_index(fleet: Platform) -> None:
-    db = Database(fleet.folder / FOLDER / FILE)
+    db = open_advisories(fleet.folder)
     with fleet.store.read() as connection:
         found = affected_by(connection, db, "DSA-9001-1")
     db.close()

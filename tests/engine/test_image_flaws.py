@@ -18,8 +18,8 @@ from wardkeep.advisories.updating import update_from_folder
 from wardkeep.controls.vulnerability_scanning import control
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.engine.assess import assess
+from wardkeep.engine.folder import ADVISORIES
 from wardkeep.engine.image_flaws import with_image_flaws
-from wardkeep.engine.known_flaws import FOLDER
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.facts.container_packages import SCRIPT, ContainerPackages
 
@@ -112,7 +112,7 @@ def test_late_fixes_in_images_fail_and_what_cannot_be_read_is_unknown(
         return {one.subject.partition("@")[0]: (one.verdict, one.seen) for one in found if one.rule == RULE}
 
     assert [verdict for verdict, _ in seen(snapshot).values()] == ["unknown"]  # no database yet
-    update_from_folder(write_feeds(tmp_path / "feeds"), platform.folder / FOLDER, AT)
+    update_from_folder(write_feeds(tmp_path / "feeds"), platform.folder / ADVISORIES, AT)
     told = seen(snapshot)
     assert told["image:a-web:1"][0] == "fail"
     assert "CVE-2026-0001 of openssl" in told["image:a-web:1"][1]

@@ -16,8 +16,9 @@ from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.core.findings import Finding, Verdict
 from wardkeep.engine.assess import assess
 from wardkeep.engine.cycle import record_looks
+from wardkeep.engine.folder import ADVISORIES
 from wardkeep.engine.inventories import foreign_packages, inventory_of, support_notices
-from wardkeep.engine.known_flaws import FOLDER, with_known_flaws
+from wardkeep.engine.known_flaws import with_known_flaws
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.facts.apt_policy import AptPolicy, Choice, Offer, PackageFile
 from wardkeep.facts.known_flaws import KnownFlaws
@@ -55,7 +56,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
 
 
 def give_feeds(platform: Platform, tmp_path: Path) -> None:
-    update_from_folder(write_feeds(tmp_path / "feeds"), platform.folder / FOLDER, AT)
+    update_from_folder(write_feeds(tmp_path / "feeds"), platform.folder / ADVISORIES, AT)
 
 
 def look(openssl: str = "3.0.14-1~deb12u2", at: datetime = AT) -> Snapshot:
@@ -145,7 +146,7 @@ def test_a_host_that_told_nothing_stays_unknown(platform: Platform, tmp_path: Pa
     assert with_known_flaws(platform, [gone]) == [gone]
     not_asked = Snapshot("app-1", AT, {"release": silent.answers["release"]})
     assert with_known_flaws(platform, [not_asked]) == [not_asked]
-    shutil.rmtree(platform.folder / FOLDER)
+    shutil.rmtree(platform.folder / ADVISORIES)
     assert isinstance(with_known_flaws(platform, [silent])[0].answers[KnownFlaws.ask.id], Answer)
 
 

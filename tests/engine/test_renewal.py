@@ -12,7 +12,8 @@ from pathlib import Path
 from tests.advisories.small_feeds import write_feeds
 
 from wardkeep.advisories.updating import FETCHED, FILE, update_from_folder
-from wardkeep.engine.renewal import FOLDER, renew, renewal_due
+from wardkeep.engine.folder import ADVISORIES
+from wardkeep.engine.renewal import renew, renewal_due
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -24,12 +25,12 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def test_only_what_came_by_the_network_is_renewed_by_it(tmp_path: Path) -> None:
     assert not renewal_due(tmp_path, NOW)
-    update_from_folder(write_feeds(tmp_path / "feeds"), tmp_path / FOLDER, NOW)
+    update_from_folder(write_feeds(tmp_path / "feeds"), tmp_path / ADVISORIES, NOW)
     assert not renewal_due(tmp_path, NOW + timedelta(days=9))
-    (tmp_path / FOLDER / FETCHED).mkdir()
+    (tmp_path / ADVISORIES / FETCHED).mkdir()
     assert not renewal_due(tmp_path, NOW + timedelta(hours=19))
     assert renewal_due(tmp_path, NOW + timedelta(hours=21))
-    (tmp_path / FOLDER / "last-update.json").write_text("spoiled")
+    (tmp_path / ADVISORIES / "last-update.json").write_text("spoiled")
     assert renewal_due(tmp_path, NOW)
 
 
@@ -38,10 +39,10 @@ def test_a_renewal_tells_its_problems(tmp_path: Path) -> None:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        (tmp_path / FOLDER).mkdir()
+        (tmp_path / ADVISORIES).mkdir()
         address = f"http://127.0.0.1:{server.server_port}"
         names = {name: f"{address}/{name}" for name in ("debian-tracker.json", "kev.json", "absent.json")}
-        (tmp_path / FOLDER / "feeds.json").write_text(json.dumps(names))
+        (tmp_path / ADVISORIES / "feeds.json").write_text(json.dumps(names))
         done = renew(tmp_path)
     finally:
         server.shutdown()
@@ -49,8 +50,8 @@ def test_a_renewal_tells_its_problems(tmp_path: Path) -> None:
         thread.join()
     assert done["exit"] == 1, done
     assert ["answered 404" in problem for problem in done["problems"]] == [True]
-    assert (tmp_path / FOLDER / FILE).is_file()
+    assert (tmp_path / ADVISORIES / FILE).is_file()
     assert not renewal_due(tmp_path, datetime.now(UTC))
-    gone = renew(tmp_path / FOLDER / FILE)  # no folder at all
+    gone = renew(tmp_path / ADVISORIES / FILE)  # no folder at all
     assert gone["exit"] != 0
     assert gone["problems"] != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from wardkeep.advisories.components import Inventory
@@ -13,10 +14,16 @@ RENEW = "Run `wardkeep vulns update`."
 
 def unasked(db: Database, inventory: Inventory, now: datetime) -> list[str]:
     """Why an answer about this inventory is not whole, one sentence each with what to do; empty when it is whole."""
+    return not_covered(db, {one.ecosystem for one in inventory.components}, now)
+
+
+def not_covered(db: Database, ecosystems: Iterable[str], now: datetime) -> list[str]:
+    """The same of the ecosystems that something is installed from; of none at all, nothing can be said."""
     known = db.ecosystems()
     states = {one.name: one for one in db.feeds(now)}
-    told = [] if inventory.components else ["not one package in it can be asked for: nothing was looked at"]
-    for ecosystem in sorted({one.ecosystem for one in inventory.components}):
+    wanted = sorted(set(ecosystems))
+    told = [] if wanted else ["not one package in it can be asked for: nothing was looked at"]
+    for ecosystem in wanted:
         name = family(ecosystem)
         if ecosystem not in known:
             told.append(f"no feed here speaks of {ecosystem or 'this release'}. {RENEW}")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -36,7 +37,7 @@ class FeedState:
 
 
 class Database:
-    """One file. Usable from one thread; opening it costs a millisecond."""
+    """One file. Usable from one thread; opening it costs a millisecond. `stamp` changes when another file takes its place."""
 
     def __init__(self, path: Path) -> None:
         """Raises Unavailable, in one line with what to do, when it is not there or not readable."""
@@ -44,10 +45,11 @@ class Database:
         if not path.is_file():
             raise Unavailable("there is no advisory database", where=str(path), todo=UPDATE)
         try:
+            self.stamp = path.stat().st_mtime_ns
             self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
             self.meta = dict(self._db.execute("SELECT name, value FROM meta").fetchall())
             self.feed_names = dict(self._db.execute("SELECT id, name FROM feed").fetchall())
-        except sqlite3.Error as e:
+        except (OSError, sqlite3.Error) as e:
             raise Unavailable(
                 f"the advisory database cannot be read: {e}", where=str(path), todo=UPDATE
             ) from None
@@ -61,6 +63,12 @@ class Database:
 
     def close(self) -> None:
         self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def package(self, ecosystem: str, name: str) -> PackageRows | None:
         """What is claimed of a package; None when nothing is."""

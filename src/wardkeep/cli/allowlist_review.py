@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 
 import typer
@@ -11,6 +10,7 @@ from rich.text import Text
 from wardkeep.allowlists.campaign import COMPLETE, DECISIONS, Campaign
 from wardkeep.allowlists.minutes import as_html, as_markdown
 from wardkeep.cli.allowlist import day
+from wardkeep.cli.pages import write_page
 from wardkeep.cli.terminal import console, print_json, table
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.allowlist_review import (
@@ -89,19 +89,7 @@ def _minutes(platform: Platform, name: str, out: Path | None, json: bool) -> Non
     if out is None:
         print_json(told) if json else console().print(as_markdown(told), markup=False, soft_wrap=True)
         return
-    forms = {".html": as_html, ".md": as_markdown}
-    if out.suffix == ".json":
-        text = json_module.dumps(told, indent=2, ensure_ascii=False) + "\n"
-    elif out.suffix in forms:
-        text = forms[out.suffix](told)
-    else:
-        raise BadInput(
-            "the minutes' form is not known", where=str(out), todo="End it in .html, .md or .json."
-        )
-    try:
-        out.write_text(text)
-    except OSError as e:
-        raise BadInput(f"cannot be written ({e.strerror})", where=str(out)) from None
+    write_page(out, "minutes'", told, {".html": lambda: as_html(told), ".md": lambda: as_markdown(told)})
     if json:
         print_json({"file": str(out), "state": told["state"], "counts": told["counts"]})
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +23,7 @@ def digest(
     Example: wardkeep vulns digest --out today.html. Exit status: 0 nothing is late or undecided, 1 something is, 2 nobody to send
     it to, 3 there are no advisories to stand on.
     """
+    from wardkeep.cli.pages import write_page
     from wardkeep.cli.terminal import console, note, print_json
     from wardkeep.engine.alerts import alert
     from wardkeep.engine.flaw_review.digest import as_html, as_text, headline
@@ -44,19 +44,7 @@ def digest(
         )
     data = {**told, "last_review": told["last_review"] and told["last_review"].isoformat()}
     if out is not None:
-        forms = {".md": as_text, ".html": as_html}
-        if out.suffix == ".json":
-            page = json_module.dumps(data, indent=2, ensure_ascii=False) + "\n"
-        elif out.suffix in forms:
-            page = forms[out.suffix](told)
-        else:
-            raise BadInput(
-                "the digest's form is not known", where=str(out), todo="End it in .md, .html or .json."
-            )
-        try:
-            out.write_text(page)
-        except OSError as e:
-            raise BadInput(f"cannot be written ({e.strerror})", where=str(out)) from None
+        write_page(out, "digest's", data, {".md": lambda: as_text(told), ".html": lambda: as_html(told)})
     if json:
         print_json(data)
     elif out is not None:

@@ -44,7 +44,6 @@ def listing(
     from wardkeep.cli.vulns_review_shown import plain, show_queue
     from wardkeep.engine.flaw_review.cases import read_cases
     from wardkeep.engine.flaw_review.renewing import renew
-    from wardkeep.engine.flaw_review.views import is_late
 
     now = datetime.now(UTC)
     with _open(state) as platform:
@@ -68,7 +67,7 @@ def listing(
         show_queue(shown, made.minor, now)
     if made.problem:
         raise typer.Exit(3)
-    pressing = [c for c in cases if c.closed is None and (not c.decision or is_late(c, now))]
+    pressing = [c for c in cases if c.closed is None and (not c.decision or c.is_late(now))]
     raise typer.Exit(1 if pressing else 0)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from wardkeep.engine.flaw_review.views import is_late
-
 if TYPE_CHECKING:
     from wardkeep.engine.flaw_review.cases import Case, CaseAsset
 
@@ -33,7 +31,7 @@ def plain(case: Case, now: datetime) -> dict[str, Any]:
         "since": case.since.isoformat(),
         "due": case.due.date().isoformat(),
         "days_left": (case.due.date() - now.date()).days,
-        "overdue": is_late(case, now),
+        "overdue": case.is_late(now),
         "opened": case.opened,
         "closed": case.closed,
         "how": case.how or None,
@@ -53,7 +51,7 @@ def show_queue(cases: list[Case], minor: int, now: datetime) -> None:
     out = console()
     still = [case for case in cases if case.closed is None]
     undecided = sum(not case.decision for case in still)
-    late = sum(is_late(case, now) for case in still)
+    late = sum(case.is_late(now) for case in still)
     out.print(
         f"{len(still):,} flaws concern the fleet, {undecided:,} undecided, {late:,} late; "
         f"{minor:,} more are called minor by the vendor."
@@ -92,7 +90,7 @@ def countdown(case: Case, now: datetime) -> str:
         return f"closed {case.closed:%Y-%m-%d}"
     days = (case.due.date() - now.date()).days
     return f"{case.due:%Y-%m-%d}, " + (
-        f"{days} d" if days >= 0 else f"{-days} d {'late' if is_late(case, now) else 'past'}"
+        f"{days} d" if days >= 0 else f"{-days} d {'late' if case.is_late(now) else 'past'}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,6 @@ import typer
 
 from wardkeep.cli.options import Json, State
 from wardkeep.cli.vulns_target import Image, Target, folder_of, read_target
-from wardkeep.core.errors import BadInput
 
 
 class Form(StrEnum):
@@ -39,6 +37,7 @@ def sbom(
     """
     from wardkeep import __version__
     from wardkeep.advisories.inventories.sbom_out import to_cyclonedx, to_spdx, unread
+    from wardkeep.cli.pages import json_text, write_file
     from wardkeep.cli.terminal import note, print_json
 
     now = datetime.now(UTC)
@@ -46,14 +45,11 @@ def sbom(
     write = to_spdx if form is Form.SPDX else to_cyclonedx
     document = write(inventory, now, __version__)
     missing = unread(inventory)
-    text = json_module.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(document)
     if out is None:
         typer.echo(text, nl=False)
     else:
-        try:
-            out.write_text(text, encoding="utf-8")
-        except OSError as e:
-            raise BadInput(f"cannot be written: {e.strerror}", where=str(out)) from None
+        write_file(out, text)
         told = {
             "file": str(out),
             "format": form.value,

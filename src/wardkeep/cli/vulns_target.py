@@ -13,7 +13,6 @@ from wardkeep.core.errors import BadInput
 if TYPE_CHECKING:
     from wardkeep.advisories.components import Inventory
 
-FOLDER = "advisories"
 Target = Annotated[
     str, typer.Argument(metavar="[TARGET]", help="A host's name, or a path; else this machine.")
 ]
@@ -25,9 +24,9 @@ Image = Annotated[
 
 def folder_of(state: Path | None) -> Path:
     """Where the platform's advisories are."""
-    from wardkeep.engine.folder import find_folder
+    from wardkeep.engine.folder import ADVISORIES, find_folder
 
-    return find_folder(state) / FOLDER
+    return find_folder(state) / ADVISORIES
 
 
 def read_target(target: str, folder: Path, now: datetime, image: str = "") -> Inventory:

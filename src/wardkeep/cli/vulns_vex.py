@@ -74,6 +74,7 @@ def export(
     """
     from wardkeep import __version__
     from wardkeep.advisories.vex import FORMS, write_vex
+    from wardkeep.cli.pages import write_file
     from wardkeep.cli.terminal import console, print_json
     from wardkeep.engine.flaw_review.vex import export_vex
     from wardkeep.engine.folder import find_folder
@@ -87,10 +88,7 @@ def export(
     if out is None:
         print_json(json_module.loads(text))
         return
-    try:
-        out.write_text(text)
-    except OSError as e:
-        raise BadInput(f"cannot be written ({e.strerror})", where=str(out)) from None
+    write_file(out, text)
     if json:
         print_json({"file": str(out), "form": form, "statements": len(document.statements)})
     else:

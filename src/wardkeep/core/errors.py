@@ -18,7 +18,14 @@ class WardkeepError(Exception):
 
     def line(self) -> str:
         """The whole error in one line, without line breaks whatever the parts contain."""
-        head = f"{self.where}: {self.what}" if self.where else self.what
+        return self._told(f"{self.where}: {self.what}" if self.where else self.what)
+
+    @property
+    def without_place(self) -> str:
+        """The line without `where`: for evidence, which says the same wherever the state lies."""
+        return self._told(self.what)
+
+    def _told(self, head: str) -> str:
         text = f"{head.rstrip('.')}. {self.todo}" if self.todo else head
         return " ".join(text.split())
 

@@ -157,7 +157,7 @@ def completed(
 ) -> list[Snapshot]:
     """The snapshots with what is not asked of a host each time: known flaws of its packages and images, and what was kept of long looks.
 
-    Whoever holds a snapshot against the controls, for findings, a plan or a drill, completes it first. Twice changes nothing.
+    Whoever holds a snapshot against the controls, for findings, a plan or a drill, completes it first.
     """
     flaws = with_image_flaws(platform, with_known_flaws(platform, snapshots))
     return with_kept(platform, flaws, controls)
@@ -170,11 +170,18 @@ def record_looks(
     controls: Sequence[Control],
     guard: Callable[[], None] | None = None,
 ) -> tuple[list[Checked], list[Turn]]:
-    """Assess snapshots and record them: all in one batch of the ledger, then all in one transaction of the state.
+    """Complete snapshots, assess and record them."""
+    return record_completed(platform, actor, completed(platform, snapshots, controls), controls, guard)
 
-    They are completed first, so that no cycle falls back behind another.
-    """
-    snapshots = completed(platform, snapshots, controls)
+
+def record_completed(
+    platform: Platform,
+    actor: str,
+    snapshots: Sequence[Snapshot],
+    controls: Sequence[Control],
+    guard: Callable[[], None] | None = None,
+) -> tuple[list[Checked], list[Turn]]:
+    """Assess snapshots, completed before, and record them: all in one batch of the ledger, then all in one transaction of the state."""
     digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]

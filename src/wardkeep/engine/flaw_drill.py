@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +18,15 @@ from wardkeep.advisories.inventories.debian import of_dpkg
 from wardkeep.advisories.matching import Matcher, State
 from wardkeep.advisories.packages import UP_TO
 from wardkeep.advisories.records import Says
-from wardkeep.advisories.updating import FILE
 from wardkeep.advisories.versions import NotAVersion, key
 from wardkeep.core.changes import NOT_TRIED, OnHost, PlantFlaw
 from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import Snapshot
 from wardkeep.core.findings import Verdict
+from wardkeep.engine.folder import open_advisories
 from wardkeep.engine.inventories import inventory_of
 from wardkeep.engine.platform import Platform
 
-FOLDER = "advisories"
 ROOT = "/run/wardkeep-drill-root"
 # $1 package, $2 version
 INSTALL = r"""
@@ -54,7 +52,7 @@ class Planted(OnHost):
 def planted(platform: Platform, step: PlantFlaw, snapshot: Snapshot) -> Planted:
     """The step for this host. Raises Unavailable when the advisories or the host's packages are not known, or no flaw can be planted."""
     inventory = inventory_of(snapshot, snapshot.at.date())
-    with closing(Database(platform.folder / FOLDER / FILE)) as db:
+    with open_advisories(platform.folder) as db:
         found = choose(db, inventory.components)
         if found is None:
             raise Unavailable(
@@ -97,7 +95,7 @@ def choose(db: Database, components: Iterable[Component]) -> tuple[Component, in
 
 def judge(platform: Platform, step: Planted, status: str) -> tuple[str, str]:
     """(verdict, what was seen) of the scratch root's package database."""
-    with closing(Database(platform.folder / FOLDER / FILE)) as db:
+    with open_advisories(platform.folder) as db:
         components = of_dpkg(status, step.ecosystem)
         if len(components) != 1:
             return Verdict.UNKNOWN.value, f"the scratch root has {len(components)} packages, expected 1"

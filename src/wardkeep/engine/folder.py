@@ -7,8 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wardkeep.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from wardkeep.advisories.database import Database
 
 SYSTEM_FOLDER = Path("/var/lib/wardkeep")
 CONFIG = "wardkeep.toml"
@@ -18,6 +22,7 @@ LEDGER = "ledger"
 WITNESS = "witness"  # the last checkpoint seen, apart from the ledger's own folder
 KEYS = "keys"
 LOCK = "serving.lock"
+ADVISORIES = "advisories"
 
 
 def find_folder(given: Path | None = None, env: Mapping[str, str] = os.environ) -> Path:
@@ -31,6 +36,15 @@ def find_folder(given: Path | None = None, env: Mapping[str, str] = os.environ) 
         return SYSTEM_FOLDER
     home = env.get("XDG_STATE_HOME") or str(Path(env.get("HOME", "/")) / ".local/state")
     return Path(home) / "wardkeep"
+
+
+def open_advisories(folder: Path) -> Database:
+    """The advisories of the platform in `folder`, to be closed by `with`. Raises Unavailable when they are not there or not readable."""
+    # Here, so that a command that only looks for its folder does not load the readers.
+    from wardkeep.advisories.database import Database
+    from wardkeep.advisories.updating import FILE
+
+    return Database(folder / ADVISORIES / FILE)
 
 
 @contextmanager

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 from wardkeep.advisories.components import Inventory, Notice
 from wardkeep.advisories.database import Database
 from wardkeep.advisories.ecosystems import of_release
 from wardkeep.advisories.inventories.debian import of_apk, of_dpkg, parse_os_release, unread_dpkg
-from wardkeep.advisories.updating import FILE
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import Answer, Snapshot, Unknown
 from wardkeep.core.memo import Memo
 from wardkeep.engine.inventories import support_notices
-from wardkeep.engine.known_flaws import FOLDER, flaws_of
+from wardkeep.engine.known_flaws import flaws_of, not_known, with_answers
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.container_packages import ContainerPackages, ImagePackages
 from wardkeep.facts.image_flaws import ImagesFlaws
@@ -29,29 +26,26 @@ _told_before = Memo(16 << 20)
 
 def with_image_flaws(platform: Platform, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The same snapshots, where they were asked for it with the answer. Never raises for a missing database."""
-    return [
-        replace(one, answers={**one.answers, ID: _answer(platform, one)}, _learned={})
-        if ID in one.answers and not one.problem
-        else one
-        for one in snapshots
-    ]
+    return with_answers(platform, snapshots, ID, _answer, before=_without_images)
 
 
-def _answer(platform: Platform, snapshot: Snapshot) -> Answer:
+def _without_images(snapshot: Snapshot) -> Answer | None:
+    """What can be said without the advisories."""
     packages = snapshot.learn(ContainerPackages)
     if isinstance(packages, Unknown):
-        return Answer(ID, None, b"", whole=False, problem=packages.reason)
-    if not packages.images:
-        return Answer(ID, 0, b'{"images": []}')
-    path = platform.folder / FOLDER / FILE
+        return not_known(ID, packages.reason)
+    return None if packages.images else Answer(ID, 0, b'{"images": []}')
+
+
+def _answer(db: Database, snapshot: Snapshot) -> Answer:
+    packages = snapshot.learn(ContainerPackages)
+    assert isinstance(packages, ContainerPackages)
+    given = snapshot.answers[ContainerPackages.ask.id].stdout
+    key = (db.stamp, snapshot.at.date().isoformat(), hashlib.sha256(given).digest())
     try:
-        with closing(Database(path)) as db:
-            given = snapshot.answers[ContainerPackages.ask.id].stdout
-            key = (path.stat().st_mtime_ns, snapshot.at.date().isoformat(), hashlib.sha256(given).digest())
-            told = _told_before.get(key, len(given) // 4, lambda: _told(db, packages, snapshot))
+        told = _told_before.get(key, len(given) // 4, lambda: _told(db, packages, snapshot))
     except WardkeepError as e:
-        # Without the path: the answer is evidence, and says the same wherever the state lies.
-        return Answer(ID, None, b"", whole=False, problem=f"{e.what.rstrip('.')}. {e.todo}")
+        return not_known(ID, e.without_place)
     assert isinstance(told, bytes)
     return Answer(ID, 0, told)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,16 +13,15 @@ from wardkeep.advisories.components import Inventory
 from wardkeep.advisories.coverage import unasked
 from wardkeep.advisories.database import Database
 from wardkeep.advisories.matching import Matcher, State, foreign_notices
-from wardkeep.advisories.updating import FILE
-from wardkeep.core.errors import Unavailable, WardkeepError
+from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.core.memo import Memo
 from wardkeep.engine.flaw_review.cases import Words, reviewers_words
+from wardkeep.engine.folder import open_advisories
 from wardkeep.engine.inventories import ASKED, inventory_of
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.known_flaws import KnownFlaws
 
-FOLDER = "advisories"
 NO_WORDS = Words({}, {})
 ID = KnownFlaws.ask.id
 _told_before = Memo(32 << 20)
@@ -30,46 +29,60 @@ _told_before = Memo(32 << 20)
 
 def with_known_flaws(platform: Platform, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The same snapshots, where they were asked for it with the answer about known flaws. Never raises for a missing database."""
-    if not any(ID in snapshot.answers and not snapshot.problem for snapshot in snapshots):
+    if not _asking(snapshots, ID):
         return list(snapshots)
-    path = platform.folder / FOLDER / FILE
-    try:
-        db: Database | WardkeepError = Database(path)
-        stamp = path.stat().st_mtime_ns
-    except WardkeepError as e:
-        db, stamp = e, 0
     with platform.store.read() as connection:
         words = reviewers_words(connection, max(snapshot.at for snapshot in snapshots))
-    made = []
-    for snapshot in snapshots:
-        if ID not in snapshot.answers or snapshot.problem:
-            made.append(snapshot)
+    spoken = hashlib.sha256(repr(words).encode()).digest()
+
+    def answer(db: Database, snapshot: Snapshot) -> Answer:
+        given = [snapshot.answers[kind.ask.id].stdout for kind in ASKED if kind.ask.id in snapshot.answers]
+        day = snapshot.at.date().isoformat()
+        key = (db.stamp, day, spoken, hashlib.sha256(b"\0".join(given)).digest())
+        try:
+            told = _told_before.get(key, sum(map(len, given)) // 16, lambda: _told(db, snapshot, words))
+        except Unavailable as e:
+            return not_known(ID, e.what)
+        assert isinstance(told, bytes)
+        return Answer(ID, 0, told)
+
+    return with_answers(platform, snapshots, ID, answer)
+
+
+def with_answers(
+    platform: Platform,
+    snapshots: Sequence[Snapshot],
+    asked: str,
+    answer: Callable[[Database, Snapshot], Answer],
+    before: Callable[[Snapshot], Answer | None] = lambda _: None,
+) -> list[Snapshot]:
+    """The same snapshots, where they were asked for it with what the advisories say, which are opened once for all of them.
+
+    `before` answers what needs no advisories.
+    """
+    asking = _asking(snapshots, asked)
+    told = {n: said for n, one in asking.items() if (said := before(one)) is not None}
+    left = {n: one for n, one in asking.items() if n not in told}
+    if left:
+        try:
+            db = open_advisories(platform.folder)
+        except Unavailable as e:
+            told |= dict.fromkeys(left, not_known(asked, e.without_place))
         else:
-            made.append(
-                replace(
-                    snapshot,
-                    answers={**snapshot.answers, ID: _answer(db, stamp, snapshot, words)},
-                    _learned={},
-                )
-            )
-    if isinstance(db, Database):
-        db.close()
-    return made
+            with db:
+                told |= {n: answer(db, one) for n, one in left.items()}
+    return [
+        replace(one, answers={**one.answers, asked: told[n]}, _learned={}) if n in told else one
+        for n, one in enumerate(snapshots)
+    ]
 
 
-def _answer(db: Database | WardkeepError, stamp: int, snapshot: Snapshot, words: Words) -> Answer:
-    if isinstance(db, WardkeepError):
-        # Without the path: the answer is evidence, and says the same wherever the state lies.
-        return Answer(ID, None, b"", whole=False, problem=f"{db.what.rstrip('.')}. {db.todo}")
-    given = [snapshot.answers[kind.ask.id].stdout for kind in ASKED if kind.ask.id in snapshot.answers]
-    day = snapshot.at.date().isoformat()
-    key = (stamp, day, str(words), hashlib.sha256(b"\0".join(given)).digest())
-    try:
-        told = _told_before.get(key, sum(map(len, given)) // 16, lambda: _told(db, snapshot, words))
-    except Unavailable as e:
-        return Answer(ID, None, b"", whole=False, problem=e.what)
-    assert isinstance(told, bytes)
-    return Answer(ID, 0, told)
+def not_known(asked: str, why: str) -> Answer:
+    return Answer(asked, None, b"", whole=False, problem=why)
+
+
+def _asking(snapshots: Sequence[Snapshot], asked: str) -> dict[int, Snapshot]:
+    return {n: one for n, one in enumerate(snapshots) if asked in one.answers and not one.problem}
 
 
 def _told(db: Database, snapshot: Snapshot, words: Words) -> bytes:

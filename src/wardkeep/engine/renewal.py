@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from wardkeep.advisories.updating import FETCHED, last_update
+from wardkeep.engine.folder import ADVISORIES
 
-FOLDER = "advisories"
 EVERY = timedelta(hours=20)  # a little less than a day, so that no day is missed
 LONGEST = 3600  # seconds
 
 
 def renewal_due(state: Path, now: datetime) -> bool:
     """Whether the last update by the network was long enough ago. `state` is the platform's folder."""
-    folder = state / FOLDER
+    folder = state / ADVISORIES
     if not (folder / FETCHED).is_dir():
         return False
     at = last_update(folder).get("at")

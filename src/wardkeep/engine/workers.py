@@ -16,7 +16,7 @@ from wardkeep.engine.apply.carry_out import Site, apply_workflow, undo_workflow
 from wardkeep.engine.apply.hand import Connect
 from wardkeep.engine.apply.records import Stored, list_applies, store_plan
 from wardkeep.engine.assess import questions
-from wardkeep.engine.cycle import Progress, completed, record_looks
+from wardkeep.engine.cycle import Progress, completed, record_completed
 from wardkeep.engine.drills import Drilled, drill_workflow, drilled
 from wardkeep.engine.durable import Durable
 from wardkeep.engine.frozen_locks import Ended
@@ -76,7 +76,7 @@ async def plan_host(
     connector = connecting(host)
     try:
         (snapshot,) = completed(platform, [await connector.ask(questions(controls, HOST))], controls)
-        record_looks(platform, actor, [snapshot], controls)
+        record_completed(platform, actor, [snapshot], controls)
         if snapshot.problem:
             raise Unavailable(snapshot.problem, where=host.name, todo="Mend the connection, then plan again.")
         made = await make_plan(connector, controls, snapshot, platform.config, timestamp())

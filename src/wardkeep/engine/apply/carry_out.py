@@ -17,7 +17,7 @@ from wardkeep.engine.apply.hand import Connect, Done, Hand
 from wardkeep.engine.apply.host_scripts import FOLDER, Place
 from wardkeep.engine.apply.records import Stored, begin, end, find_plan
 from wardkeep.engine.assess import questions
-from wardkeep.engine.cycle import completed, record_looks
+from wardkeep.engine.cycle import completed, record_completed
 from wardkeep.engine.durable import Json, Run
 from wardkeep.engine.hosts import find_host
 from wardkeep.engine.plans.document import AnyChange, FileChange, Plan, UpgradeChange
@@ -195,7 +195,7 @@ class Applying:
         platform, controls = self.site.platform, self._controls()
         self.hand.renew()
         (snapshot,) = completed(platform, [self.hand.ask(questions(controls, HOST))], controls)
-        checked, _ = record_looks(platform, self.actor, [snapshot], controls, self.hand.guard)
+        checked, _ = record_completed(platform, self.actor, [snapshot], controls, self.hand.guard)
         rules = rules_of(self.plan)
         verdicts: dict[str, Json] = {rule: {} for rule in rules}
         for finding in checked[0].findings:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from wardkeep.store.flaw_tables import flaw_assets, flaw_cases
 Key = tuple[str, str]  # flaw, package
 FACTS = ("state", "severity", "exploited", "risk", "since", "hosts", "told", "opened", "closed", "how")
 ASSET_FACTS = ("version", "fixed", "state", "opened", "closed", "how")
+QUIET = ("waived", "not_affected")  # decisions that end the clock
 UNDECIDED: dict[str, Any] = {"decision": "", "decided": None, "decided_by": "", "said": {}}
 
 
@@ -52,6 +53,21 @@ class Case:
     @property
     def key(self) -> Key:
         return self.flaw, self.package
+
+    @property
+    def last_day(self) -> date:
+        """The last day on which it is in time: its clock's, or the earlier one that it was planned for."""
+        due = self.due.date()
+        planned = str(self.said.get("until", "")) if self.decision == "planned" else ""
+        return min(due, date.fromisoformat(planned)) if planned else due
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is open and nobody lives with it on record."""
+        return self.closed is None and self.decision not in QUIET
+
+    def is_late(self, now: datetime) -> bool:
+        return self.is_running and self.last_day < now.date()
 
     @property
     def weight(self) -> Severity:
@@ -93,14 +109,13 @@ def read_cases(
 
 def case_of(row: Any, numbers: Numbers) -> Case:
     since = date.fromisoformat(row.since)
+    began = datetime(since.year, since.month, since.day, tzinfo=UTC)
     made = Case(
         *(row.flaw, row.package, row.state, row.severity, row.exploited, row.risk, since),
-        *(datetime.now(UTC), row.hosts, row.opened, row.closed, row.how),
+        *(began, row.hosts, row.opened, row.closed, row.how),
         *(row.decision, row.decided, row.decided_by, row.said or {}, row.told or {}),
     )
-    began = datetime(since.year, since.month, since.day, tzinfo=UTC)
-    due = began + deadlines(numbers)[made.weight]
-    return Case(**{**{name: getattr(made, name) for name in made.__dataclass_fields__}, "due": due})
+    return replace(made, due=began + deadlines(numbers)[made.weight])
 
 
 def read_assets(
@@ -120,6 +135,13 @@ def read_assets(
     elif not closed:
         query = query.where(a.closed.is_(None))
     return [CaseAsset(*row) for row in connection.execute(query)]
+
+
+def assets_by_case(connection: Connection, *, closed: bool = False) -> dict[Key, list[CaseAsset]]:
+    made: dict[Key, list[CaseAsset]] = {}
+    for one in read_assets(connection, closed=closed):
+        made.setdefault((one.flaw, one.package), []).append(one)
+    return made
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,8 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
     still = [case for case in every if case.closed is None]
     since = reviewed or now - timedelta(days=1)
     today = now.date()
-    running = [case for case in still if case.decision not in ("waived", "not_affected")]
-    late = [case for case in running if case.due.date() < today]
-    soon = [case for case in running if today <= case.due.date() <= (now + SOON).date()]
+    late = [case for case in still if case.is_late(now)]
+    soon = [case for case in still if case.is_running and today <= case.last_day <= (now + SOON).date()]
     new = [case for case in still if case.opened > since]
     undecided = [case for case in still if not case.decision]
     ending = [case for case in still if case.decision == "waived" and _ends_soon(case, now)]
@@ -152,8 +151,8 @@ def _plain(case: Case, some: Sequence[CaseAsset], now: datetime) -> dict[str, An
         "state": case.state,
         "fixed": case.told.get("fixed", []),
         "hosts": [one.host for one in some],
-        "due": case.due.date().isoformat(),
-        "days_left": (case.due.date() - now.date()).days,
+        "due": case.last_day.isoformat(),
+        "days_left": (case.last_day - now.date()).days,
         "decision": case.decision,
         "until": str(case.said.get("until", "")),
     }
@@ -206,4 +205,4 @@ def _ends_soon(case: Case, now: datetime) -> bool:
 
 
 def _by_due(case: Case) -> tuple[Any, ...]:
-    return case.due, -case.risk, case.flaw
+    return case.last_day, -case.risk, case.flaw

@@ -18,7 +18,8 @@ from wardkeep.advisories.updating import update_from_folder
 from wardkeep.advisories.versions import NotAVersion, key
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.flaw_review.cases import Case, read_cases
-from wardkeep.engine.flaw_review.queue import FOLDER, refresh
+from wardkeep.engine.flaw_review.queue import refresh
+from wardkeep.engine.folder import ADVISORIES
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.store.flaw_tables import installed, inventories, places
 from wardkeep.store.schema import hosts
@@ -40,7 +41,7 @@ def try_advisory(platform: Platform, expect: str, now: datetime | None = None) -
         _write_feeds(folder / "feeds", ecosystem, package, fixed, now)
         with open_platform(folder / "state", create=True) as scratch:
             scratch.config = platform.config
-            update_from_folder(folder / "feeds", scratch.folder / FOLDER, now)
+            update_from_folder(folder / "feeds", scratch.folder / ADVISORIES, now)
             _copy(platform, scratch, host, now)
             refresh(scratch, now)
             what = f"{FLAW} in {package} {version} of {host}"
@@ -64,12 +65,10 @@ def try_advisory(platform: Platform, expect: str, now: datetime | None = None) -
 
 
 def _late(scratch: Platform, case: Case, what: str, due: object) -> tuple[Verdict, str]:
-    from wardkeep.engine.flaw_review.views import is_late
-
     before, after = case.due, case.due + timedelta(days=1)
-    held = not is_late(case, before) and is_late(case, after)
+    held = not case.is_late(before) and case.is_late(after)
     return _said(
-        held, f"{what}: {'in time' if not is_late(case, before) else 'late'} on {due}, late the day after"
+        held, f"{what}: {'in time' if not case.is_late(before) else 'late'} on {due}, late the day after"
     )
 
 

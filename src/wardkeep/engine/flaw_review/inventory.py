@@ -167,6 +167,13 @@ def every_place(connection: Connection) -> list[tuple[int, Component]]:
     return [(row.id, component_of(row)) for row in rows]
 
 
+def ecosystems_installed(connection: Connection) -> set[str]:
+    held = select(installed.c.place).distinct()
+    return set(
+        connection.execute(select(places.c.ecosystem).where(places.c.id.in_(held)).distinct()).scalars()
+    )
+
+
 def hosts_of(connection: Connection, wanted: Iterable[int]) -> dict[int, list[str]]:
     """Place → the hosts that have it."""
     made: dict[int, list[str]] = {}

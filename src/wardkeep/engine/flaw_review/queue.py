@@ -15,12 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from wardkeep.advisories.components import Component, Inventory
-from wardkeep.advisories.coverage import unasked
+from wardkeep.advisories.components import Component
+from wardkeep.advisories.coverage import not_covered
 from wardkeep.advisories.database import Database
 from wardkeep.advisories.matching import WORST, Deadlines, Match, Matcher, State
 from wardkeep.advisories.risk import risk_of
-from wardkeep.advisories.updating import FILE
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.flaw_review.cases import ASSET_FACTS, FACTS, Key, put_changes
 from wardkeep.engine.flaw_review.inventory import (
@@ -29,11 +28,11 @@ from wardkeep.engine.flaw_review.inventory import (
     hosts_of,
     known_inventories,
 )
+from wardkeep.engine.folder import open_advisories
 from wardkeep.engine.platform import Platform
 from wardkeep.store.flaw_tables import flaw_assets, flaw_cases
 from wardkeep.store.schema import hosts, settings
 
-FOLDER = "advisories"
 STATE = "flaw_review"  # in the settings: what the queue was last made from
 FIXED, WITHDRAWN, LEFT = "fixed", "withdrawn", "left"
 LISTENS, LISTENS_UNKNOWN = 15.0, 7.0  # points of risk
@@ -63,15 +62,12 @@ def refresh(platform: Platform, now: datetime | None = None) -> Refreshed:
     """Bring the queue up to the newest looks and advisories. Does nothing when neither changed since the last time."""
     now = now or datetime.now(UTC)
     try:
-        db = Database(platform.folder / FOLDER / FILE)
+        db = open_advisories(platform.folder)
     except Unavailable as e:
-        return Refreshed(problem=f"{e.what.rstrip('.')}. {e.todo}")
-    try:
-        with platform.store.begin() as connection:
-            platform.store.lock(connection, STATE)
-            return _refresh(platform, connection, db, now)
-    finally:
-        db.close()
+        return Refreshed(problem=e.without_place)
+    with db, platform.store.begin() as connection:
+        platform.store.lock(connection, STATE)
+        return _refresh(platform, connection, db, now)
 
 
 def _refresh(platform: Platform, connection: Connection, db: Database, now: datetime) -> Refreshed:
@@ -81,9 +77,11 @@ def _refresh(platform: Platform, connection: Connection, db: Database, now: date
     last = connection.execute(select(settings.c.value).where(settings.c.key == STATE)).scalar() or {}
     if last.get("made_from") == made_from:
         return Refreshed(minor=int(last["minor"]))
-    found, minor = _match(platform, connection, db, looks)
-    unsure = _not_told(connection, db, now)
-    changes = _Changes(connection, now, fleet, looks, found, unsure)
+    every = every_place(connection)
+    found, minor = _match(platform, connection, db, looks, every)
+    # Where the data do not cover all that is installed, the silence about a flaw does not end it.
+    unsure = bool(not_covered(db, {component.ecosystem for _, component in every}, now))
+    changes = _Changes(connection, now, fleet, looks, found, every, unsure)
     cases, assets = changes.made()
     entry = None
     if cases or assets:
@@ -105,19 +103,23 @@ def last_refresh(connection: Connection) -> Mapping[str, Any]:
 
 
 def _digest(db: Database, fleet: set[str], looks: Mapping[str, HostInventory]) -> str:
-    told = [db.meta["built"], str(db.path.stat().st_mtime_ns), *sorted(fleet)]
+    told = [db.meta["built"], str(db.stamp), *sorted(fleet)]
     told += [f"{one.host} {one.digest} {one.exposed}" for _, one in sorted(looks.items())]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def _match(
-    platform: Platform, connection: Connection, db: Database, looks: Mapping[str, HostInventory]
+    platform: Platform,
+    connection: Connection,
+    db: Database,
+    looks: Mapping[str, HostInventory],
+    every: Sequence[tuple[int, Component]],
 ) -> tuple[dict[Key, _Found], int]:
     """Each package version is held against its rows once, whatever the number of hosts that have it."""
     matcher = Matcher(db, Deadlines.of(platform.config.numbers))
     hits: list[tuple[int, Match]] = []
     minor: set[Key] = set()
-    for number, component in every_place(connection):
+    for number, component in every:
         for match in matcher.matches([component]):
             if match.state is State.IGNORED and not match.kev:
                 minor.add((match.id, component.name))
@@ -135,13 +137,6 @@ def _match(
     return found, len(minor - set(found))
 
 
-def _not_told(connection: Connection, db: Database, now: datetime) -> bool:
-    """Whether the data do not cover all that is installed: then the silence about a flaw does not end it."""
-    ecosystems = {component.ecosystem for _, component in every_place(connection)}
-    given = Inventory("", [Component(ecosystem, "", "") for ecosystem in ecosystems])
-    return bool(unasked(db, given, now)) if ecosystems else True
-
-
 class _Changes:
     """What is there now, held against what the tables know."""
 
@@ -152,6 +147,7 @@ class _Changes:
         fleet: set[str],
         looks: Mapping[str, HostInventory],
         found: Mapping[Key, _Found],
+        every: Sequence[tuple[int, Component]],
         unsure: bool,
     ) -> None:
         self.now, self.fleet, self.looks, self.found, self.unsure = now, fleet, looks, found, unsure
@@ -162,11 +158,18 @@ class _Changes:
         a = flaw_assets.c
         for row in connection.execute(select(flaw_assets).where(a.closed.is_(None))).mappings():
             self.assets.setdefault((row["flaw"], row["package"]), {})[row["host"]] = dict(row)
-        i = every_place(connection)
-        numbers = hosts_of(connection, {n for n, c in i if (c.name) in {k[1] for k in self.assets}})
+        # Only what a case may have ended for is asked about.
+        over = {
+            row["package"]
+            for key, rows in self.assets.items()
+            for host, row in rows.items()
+            if key not in found or host not in found[key].by_host
+        }
+        concerned = {number: component for number, component in every if component.name in over}
+        numbers = hosts_of(connection, concerned)
         self.versions = {
             (host, component.name, component.version)
-            for number, component in i
+            for number, component in concerned.items()
             for host in numbers.get(number, ())
         }
 
@@ -177,19 +180,16 @@ class _Changes:
         for key in sorted(set(self.found) | set(self.assets)):
             one = self.found.get(key, _Found())
             had = self.assets.get(key, {})
-            ended = [row for host, row in had.items() if host not in one.by_host]
-            over = [self._ended(row) for row in sorted(ended, key=lambda row: row["host"])]
-            stays = [
-                row
-                for row, made in zip(sorted(ended, key=lambda r: r["host"]), over, strict=True)
-                if made is None
-            ]
-            assets += [made for made in over if made is not None]
+            gone = [row for host, row in sorted(had.items()) if host not in one.by_host]
+            ended = [(row, self._ended(row)) for row in gone]
+            stays = [row for row, made in ended if made is None]
+            over = [made for _, made in ended if made is not None]
+            assets += over
             for host, match in sorted(one.by_host.items()):
                 row = self._asset(key, host, match, had.get(host))
                 if row is not None:
                     assets.append(row)
-            case = self._case(key, one, stays, [made for made in over if made is not None])
+            case = self._case(key, one, stays, over)
             if case is not None:
                 cases.append(case)
         return cases, assets

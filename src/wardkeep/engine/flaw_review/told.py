@@ -7,15 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from wardkeep.advisories.components import Component, Inventory
-from wardkeep.advisories.coverage import unasked
-from wardkeep.advisories.database import Database
-from wardkeep.advisories.updating import FILE
+from wardkeep.advisories.coverage import not_covered
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.flaw_review.cases import Case, read_cases
-from wardkeep.engine.flaw_review.inventory import every_place, known_inventories
-from wardkeep.engine.flaw_review.queue import FOLDER
+from wardkeep.engine.flaw_review.inventory import ecosystems_installed, known_inventories
 from wardkeep.engine.flaw_review.renewing import renew
+from wardkeep.engine.folder import open_advisories
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.store.schema import hosts
 
@@ -43,20 +40,18 @@ def tell_flaws(platform: Platform, now: datetime) -> dict[str, Any]:
 def data_now(
     platform: Platform, connection: Connection, now: datetime
 ) -> tuple[str, list[str], list[dict[str, Any]]]:
+    """When the advisories were built, why they do not cover what is installed, and their feeds."""
     try:
-        db = Database(platform.folder / FOLDER / FILE)
+        db = open_advisories(platform.folder)
     except Unavailable:
         return "", [], []
-    try:
-        ecosystems = sorted({component.ecosystem for _, component in every_place(connection)})
-        given = Inventory("", [Component(ecosystem, "", "") for ecosystem in ecosystems])
+    with db:
+        ecosystems = ecosystems_installed(connection)
         feeds = [
             {"title": one.title, "taken": one.taken and timestamp(one.taken), "stale": one.is_stale}
             for one in db.feeds(now)
         ]
-        return db.meta["built"], unasked(db, given, now) if ecosystems else [], feeds
-    finally:
-        db.close()
+        return db.meta["built"], not_covered(db, ecosystems, now) if ecosystems else [], feeds
 
 
 def _case(one: Case) -> dict[str, Any]:

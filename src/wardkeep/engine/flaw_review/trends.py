@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from sqlalchemy import Connection, select
 
 from wardkeep.core.findings import Severity
-from wardkeep.engine.flaw_review.cases import Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.cases import QUIET, Case, CaseAsset, read_assets, read_cases
 from wardkeep.engine.flaw_review.queue import FIXED
 from wardkeep.engine.platform import Platform
 
@@ -18,7 +18,7 @@ DAYS = 90
 
 @dataclass(frozen=True)
 class Day:
-    """At the end of a day, UTC. `late` are those of the open ones whose clock had ended and that nobody lives with by a waiver now."""
+    """At the end of a day, UTC. `late` are those of the open ones whose clock, or the day they are planned for, had ended and that nobody lives with by a waiver now."""
 
     day: date
     open: int
@@ -57,9 +57,7 @@ def trends(platform: Platform, now: datetime, connection: Connection, days: int 
 def _day(day: date, cases: Sequence[Case], assets: Sequence[CaseAsset]) -> Day:
     end = datetime.combine(day + timedelta(days=1), time(), UTC)
     there = [case for case in cases if case.opened < end and (case.closed is None or case.closed >= end)]
-    late = [
-        case for case in there if case.due.date() < day and case.decision not in ("waived", "not_affected")
-    ]
+    late = [case for case in there if case.last_day < day and case.decision not in QUIET]
     fixed = [one for one in assets if one.how == FIXED and one.closed and one.closed.date() == day]
     return Day(day, len(there), len(late), len(fixed))
 

@@ -16,7 +16,7 @@ from wardkeep.advisories.inventories.sbom import Purl, read_purl
 from wardkeep.advisories.vex import Document, Product, Statement, read_vex
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.flaw_review import KIND, ROW, acts
-from wardkeep.engine.flaw_review.cases import Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.cases import Case, CaseAsset, assets_by_case, read_cases
 from wardkeep.engine.flaw_review.queue import FIXED
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.platform import Platform, timestamp
@@ -54,9 +54,7 @@ def import_vex(
     renew(platform, now)
     with platform.store.read() as connection:
         cases = read_cases(platform, connection)
-        assets: dict[tuple[str, str], list[CaseAsset]] = {}
-        for one in read_assets(connection):
-            assets.setdefault((one.flaw, one.package), []).append(one)
+        assets = assets_by_case(connection)
     if not dry_run:
         blob = {"name": "document", "digest": platform.ledger.put_blob(data), "size": len(data)}
         body = {"act": "vex-import", "form": document.form, "author": document.author, "name": name[:200]}
@@ -132,9 +130,7 @@ def export_vex(platform: Platform, now: datetime, author: str) -> Document:
     renew(platform, now)
     with platform.store.read() as connection:
         cases = read_cases(platform, connection, closed=True)
-        assets: dict[tuple[str, str], list[CaseAsset]] = {}
-        for one in read_assets(connection, closed=True):
-            assets.setdefault((one.flaw, one.package), []).append(one)
+        assets = assets_by_case(connection, closed=True)
     told_of = [_statement(case, assets.get(case.key, [])) for case in cases]
     made = [statement for statement in told_of if statement is not None]
     if not made:

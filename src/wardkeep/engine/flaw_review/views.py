@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from wardkeep.advisories.database import Database
-from wardkeep.advisories.updating import FILE, last_update
+from wardkeep.advisories.updating import last_update
 from wardkeep.core.errors import BadInput, Unavailable
-from wardkeep.engine.flaw_review.cases import Case, CaseAsset, read_assets, read_cases
-from wardkeep.engine.flaw_review.queue import FOLDER, last_refresh
+from wardkeep.engine.flaw_review.cases import QUIET, Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.queue import last_refresh
 from wardkeep.engine.flaw_review.renewing import fingerprint
 from wardkeep.engine.flaw_review.trends import Trends, last_review, trends
+from wardkeep.engine.folder import ADVISORIES, open_advisories
 from wardkeep.engine.platform import Platform
 
 WHICH = ("open", "undecided", "late", "waived", "closed")
 PAGE = 50
 SAID = ("says", "owner", "compensating", "until", "until_fixed", "justification")  # what a decision may hold
-QUIET = ("waived", "not_affected")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def queue_page(
     parts: dict[str, Sequence[Case]] = {
         "open": still,
         "undecided": [case for case in still if not case.decision],
-        "late": [case for case in still if is_late(case, now)],
+        "late": [case for case in still if case.is_late(now)],
         "waived": [case for case in still if case.decision in QUIET],
         "closed": sorted((c for c in every if c.closed), key=lambda c: c.closed or now, reverse=True),
     }
@@ -158,29 +157,18 @@ def trend_page(platform: Platform, now: datetime) -> Trends:
 
 def feed_health(platform: Platform, now: datetime) -> FeedHealth:
     """Each feed of the local database with its age, and what the last update could not take."""
-    folder = platform.folder / FOLDER
-    told = last_update(folder).get("problems")
+    told = last_update(platform.folder / ADVISORIES).get("problems")
     news = tuple(map(str, told)) if isinstance(told, list) else ()
     try:
-        db = Database(folder / FILE)
+        db = open_advisories(platform.folder)
     except Unavailable as e:
-        return FeedHealth(f"{e.what.rstrip('.')}. {e.todo}", "", (), news)
-    try:
+        return FeedHealth(e.without_place, "", (), news)
+    with db:
         feeds = [
             FeedView(one.title, one.entries, one.newest, one.taken, "stale" if one.is_stale else "")
             for one in db.feeds(now)
         ]
         return FeedHealth("", db.meta["built"][:10], tuple(feeds), news)
-    finally:
-        db.close()
-
-
-def is_late(case: Case, now: datetime) -> bool:
-    """Whether its clock, or the day it was planned for, has ended and nobody lives with it on record."""
-    if case.closed is not None or case.decision in QUIET:
-        return False
-    planned = str(case.said.get("until", "")) if case.decision == "planned" else ""
-    return min(case.due.date(), date.fromisoformat(planned) if planned else case.due.date()) < now.date()
 
 
 def case_view(case: Case, now: datetime) -> CaseView:
@@ -200,7 +188,7 @@ def case_view(case: Case, now: datetime) -> CaseView:
         since=case.since,
         due=case.due.date(),
         days_left=(case.due.date() - now.date()) // timedelta(days=1),
-        late=is_late(case, now),
+        late=case.is_late(now),
         opened=case.opened,
         closed=case.closed,
         how=case.how,
