@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# Live hosts need root: where make is run by somebody else, sudo.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || { command -v sudo >/dev/null && echo sudo; }) env
 
 # Debian packages, each list with what it is for.
 RUN_PACKAGES := python3-venv
@@ -30,11 +32,11 @@ lint: .venv/.dev ## ruff and mypy --strict
 
 e2e: .venv/.dev ## scenarios on live Debian hosts (namespaces, containers, virtual machines)
 	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
-	WARDKEEP_LAB=required $(PY) scripts/e2e.py
+	$(AS_ROOT) WARDKEEP_LAB=required $(PY) scripts/e2e.py
 
 scenarios: .venv/.dev ## what CI runs of them: within 45 minutes, on the kinds of host that this machine can carry
 	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
-	$(PY) scripts/e2e.py --kinds .ci/kinds --minutes 45 --again
+	$(AS_ROOT) $(PY) scripts/e2e.py --kinds .ci/kinds --minutes 45 --again
 
 bench: .venv/.dev ## measure, each figure with its yardstick in the same run
 	@scripts/packages.sh $(BENCH_PACKAGES)
@@ -42,7 +44,7 @@ bench: .venv/.dev ## measure, each figure with its yardstick in the same run
 
 record: .venv/.dev ## make the recorded hosts in tests/hosts anew, from the staged states (tests/staged)
 	@scripts/packages.sh $(E2E_PACKAGES)
-	PYTHONPATH=src:. $(PY) -m tests.e2e.record_hosts
+	$(AS_ROOT) PYTHONPATH=src:. $(PY) -m tests.e2e.record_hosts
 
 lock: .venv/.dev ## renew the locked dependencies
 	$(PY) -m pip install -q pip-tools

@@ -4,6 +4,9 @@ Each worker is a pytest of its own with a lab of its own. What is printed: which
 time as it ends, the whole output of those that fail or skip, what was not run, and the sums. A file is one unit; a long one is split by
 what stands before the colon in the parameter of its tests (or the whole parameter), and that again into pieces.
 
+What failed is run again, with `--again`: at the end, one after the other, with nothing beside it. Both outcomes are printed.
+With `--minutes` a part of the time is kept for that, and the transcripts and the lab's own contract come first.
+
 Exit status 1 if one fails, or if nothing passed and something could have. With `--kinds` the file names the kinds that should be there,
 one a line: one that this machine can carry, and whose Debian packages are missing all the same, is a fault too. A kind that the machine
 itself cannot carry (no root, no overlay file system, another processor) is said with its reason, and its tests are counted as skipped.
@@ -29,8 +32,10 @@ TREE = Path(__file__).parents[1]
 LONG = 4  # tests; a file with more is split
 PIECE = 8  # tests; what belongs together shares what is made for it, but no more than this
 WORDS = ("failed", "error", "errors", "passed", "skipped")
-# Begun first: they build the machines' images and boot them, which is slow and mostly one processor's work.
-SLOW_FIRST = ("test_lab_machines", "test_lab_images", "test_lab_contract")
+SPARE = 0.15  # of the time, kept for what is run again
+# First what says most, should the time run out; last what only builds the same images once more, which is slow.
+FIRST = ("test_lab_contract", "test_scenarios", "test_demo_whole", "test_lab_machines")
+LAST = ("test_lab_images",)
 PYTEST = [sys.executable, "-m", "pytest", "-m", "e2e", "-p", "no:cacheprovider"]
 
 
@@ -46,37 +51,53 @@ class Unit:
 class Run:
     """One run of all units, and what came of it."""
 
-    until: float  # monotonic
-    again: bool
+    until: float  # monotonic: what has not ended by then is not run
+    again: float = 0  # monotonic: the same for what is run again; 0: nothing is
     counts: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)  # why → tests
+    # What is to be run again, and how it was counted.
+    failed: list[tuple[Unit, Counter[str]]] = field(default_factory=list)
     unsteady: list[str] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, unit: Unit) -> None:
-        """Run one unit and say how it ended; one that failed is run again where that was asked for."""
-        for attempt in (1, 2):
-            began = time.monotonic()
-            if began >= self.until:
-                return self._leave(unit, "no time was left")
-            output, counts = carry_out(unit, self.until)
-            if counts is None:
-                return self._leave(unit, "it was still going on when the time was over", output)
-            failed = counts["failed"] + counts["error"]
-            sums = ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
-            once_more = bool(failed and self.again and attempt == 1)
-            text = f"{time.monotonic() - began:6.0f} s  {unit.name}: {sums}{'; once more' if once_more else ''}\n"
-            self._say(text + (output if failed or counts["skipped"] else ""))
-            if not once_more:
-                break
+        """Run one unit and say how it ended."""
+        began = time.monotonic()
+        if began >= self.until:
+            return self._leave(unit, "no time was left")
+        output, counts = carry_out(unit, self.until)
+        if counts is None:
+            return self._leave(unit, "it was still going on when the time was over", output)
+        failed = counts["failed"] + counts["error"]
+        later = "; once more at the end" if failed and self.again else ""
+        text = f"{time.monotonic() - began:6.0f} s  {unit.name}: {summed(counts)}{later}\n"
+        self._say(text + (output if failed or counts["skipped"] else ""))
         with self.lock:
             self.counts += counts
             for number, why in re.findall(r"^SKIPPED \[(\d+)\] [^:]+:\d+: (.*)$", output, re.MULTILINE):
                 self.skipped[why] += int(number)
-            if attempt == 2 and not failed:
-                self.unsteady.append(unit.name)
+            if failed:
+                once_more = named(unit, output)
+                wrong = Counter({word: counts[word] for word in ("failed", "error")})
+                self.failed.append((Unit(unit.name, once_more), counts if once_more == unit.tests else wrong))
         return None
+
+    def take_again(self) -> None:
+        """Run what failed once more, one after the other and nothing beside it: a second failure is one."""
+        for unit, wrong in self.failed if self.again else ():
+            began = time.monotonic()
+            output, counts = carry_out(unit, self.again) if began < self.again else ("", None)
+            if counts is None:
+                self._say(f"not again {unit.name}: no time was left, so it has failed\n")
+                continue
+            failed = counts["failed"] + counts["error"]
+            text = f"{time.monotonic() - began:6.0f} s  alone: {unit.name}: {summed(counts)}\n"
+            self._say(text + (output if failed else ""))
+            self.counts -= wrong
+            self.counts += counts
+            if not failed:
+                self.unsteady.append(unit.name)
 
     def _leave(self, unit: Unit, why: str, output: str = "") -> None:
         with self.lock:
@@ -90,9 +111,22 @@ class Run:
             sys.stdout.flush()
 
 
+def summed(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items()) if number)
+
+
+def named(unit: Unit, output: str) -> tuple[str, ...]:
+    """Those tests of a unit that its output names as failed; all when it names none."""
+    told = [f"{line} - " for line in re.findall(r"^(?:FAILED|ERROR) (.*)$", output, re.MULTILINE)]
+    return (
+        tuple(test for test in unit.tests if any(line.startswith(f"{test} - ") for line in told))
+        or unit.tests
+    )
+
+
 def carry_out(unit: Unit, until: float) -> tuple[str, Counter[str] | None]:
     """(what pytest printed, its counts); the counts are None when the time was over before it ended."""
-    command = [*PYTEST, "-rs", "--durations=5", *unit.tests]
+    command = [*PYTEST, "-rfEs", "--durations=5", *unit.tests]
     child = subprocess.Popen(
         command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True
     )  # fmt: skip
@@ -129,8 +163,8 @@ def units(paths: list[str]) -> list[Unit]:
             found = re.search(r"\[(.*)\]$", test)
             part = found[1].partition(":")[0] if found and len(tests) > LONG else ""
             made[f"{file}[{part}]" if part else file].append(test)
-    first = {name: at for at, name in enumerate(SLOW_FIRST)}
-    order = sorted(made.items(), key=lambda unit: first.get(Path(unit[0].partition("[")[0]).stem, len(first)))
+    first = {name: at - len(FIRST) for at, name in enumerate(FIRST)} | dict.fromkeys(LAST, 1)
+    order = sorted(made.items(), key=lambda unit: first.get(Path(unit[0].partition("[")[0]).stem, 0))
     return [one for name, tests in order for one in pieces(name, tests)]
 
 
@@ -170,24 +204,30 @@ def main(words: list[str]) -> int:
         "--minutes", type=float, default=0, help="what has not ended by then is not run; 0: no end"
     )
     parser.add_argument("--kinds", type=Path, help="the kinds of host that should be there")
-    parser.add_argument("--again", action="store_true", help="run what failed once more, and say so")
+    parser.add_argument(
+        "--again", action="store_true", help="run what failed once more at the end, alone, and say so"
+    )
     parser.add_argument("paths", nargs="*", default=["tests"])
     asked = parser.parse_args(words)
     began = time.monotonic()
     faults = look_at_kinds(asked.kinds)
     for fault in faults:
         print(f"a kind of host that should be there is not: {fault}")
-    run = Run(began + asked.minutes * 60 if asked.minutes else float("inf"), asked.again)
+    end = began + asked.minutes * 60 if asked.minutes else float("inf")
+    spare = asked.minutes * 60 * SPARE if asked.again else 0
+    run = Run(end - spare, end if asked.again else 0)
     with ThreadPoolExecutor(asked.workers) as pool:
         list(pool.map(run.take, units(asked.paths)))
+    run.take_again()
     for why, number in sorted(run.skipped.items()):
         print(f"skipped: {number} × {why}")
     for name in run.unsteady:
-        print(f"unsteady: {name} failed, and passed when it was run again")
+        print(f"unsteady: {name} failed, and passed when it was run again alone")
     for name in run.not_run:
         print(f"not run for want of time: {name}")
-    sums = ", ".join(f"{number} {word}" for word, number in sorted(run.counts.items()))
-    print(f"scenarios: {sums} in {time.monotonic() - began:.0f} s with {asked.workers} side by side")
+    print(
+        f"scenarios: {summed(run.counts)} in {time.monotonic() - began:.0f} s with {asked.workers} side by side"
+    )
     broken = run.counts["failed"] or run.counts["error"]
     nothing = not run.counts["passed"] and not run.counts["skipped"] and not run.counts["not run"]
     return 1 if faults or broken or nothing else 0

@@ -56,14 +56,14 @@ def test_it(tmp_path):
 def test_a_unit_is_counted_as_it_ended(
     runner: ModuleType, tmp_path: Path, body: str, counts: dict[str, int]
 ) -> None:
-    run = runner.Run(float("inf"), again=False)
+    run = runner.Run(float("inf"))
     run.take(unit(runner, tmp_path, body))
     assert dict(run.counts) == counts
     assert (run.unsteady, run.not_run) == ([], [])
 
 
 def test_why_tests_were_skipped_is_counted(runner: ModuleType, tmp_path: Path) -> None:
-    run = runner.Run(float("inf"), again=False)
+    run = runner.Run(float("inf"))
     run.take(
         unit(
             runner,
@@ -74,13 +74,46 @@ def test_why_tests_were_skipped_is_counted(runner: ModuleType, tmp_path: Path) -
     assert dict(run.skipped) == {"no podman: x": 3}
 
 
-def test_what_passes_the_second_time_is_said_to_be_unsteady(runner: ModuleType, tmp_path: Path) -> None:
-    run = runner.Run(float("inf"), again=True)
-    run.take(unit(runner, tmp_path, FAILS_ONCE))
-    assert (dict(run.counts), run.unsteady) == ({"passed": 1}, ["made up"])
-    run = runner.Run(float("inf"), again=True)
-    run.take(unit(runner, tmp_path, "def test_it(): assert False"))
-    assert (dict(run.counts), run.unsteady) == ({"failed": 1}, [])
+def taken(runner: ModuleType, one: object, again: float) -> tuple[dict[str, int], list[str]]:
+    run = runner.Run(float("inf"), again)
+    run.take(one)
+    run.take_again()
+    return dict(run.counts), run.unsteady
+
+
+def test_what_passes_the_second_time_is_said_to_be_unsteady(
+    runner: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = FAILS_ONCE + "def test_too(): pass\n"
+    assert taken(runner, unit(runner, tmp_path, body), float("inf")) == ({"passed": 2}, ["made up"])
+    said = capsys.readouterr().out
+    assert "made up: 1 failed, 1 passed; once more at the end" in said
+    assert "alone: made up: 2 passed" in said
+
+
+def test_what_fails_twice_has_failed(runner: ModuleType, tmp_path: Path) -> None:
+    one = unit(runner, tmp_path, "def test_it(): assert False")
+    assert taken(runner, one, float("inf")) == ({"failed": 1}, [])
+    assert taken(runner, one, 0) == ({"failed": 1}, [])
+
+
+def test_what_failed_and_has_no_time_left_has_failed(runner: ModuleType, tmp_path: Path) -> None:
+    one = unit(runner, tmp_path, FAILS_ONCE)
+    assert taken(runner, one, time.monotonic()) == ({"failed": 1}, [])
+
+
+def test_only_what_failed_is_run_again(runner: ModuleType) -> None:
+    tests = ("tests/a.py::one[x]", "tests/a.py::one[x-y]", "tests/a.py::two")
+    one = runner.Unit("a", tests)
+    assert runner.named(one, "FAILED tests/a.py::one[x-y] - assert 0\nERROR tests/a.py::two\n") == tests[1:]
+    assert runner.named(one, "Segmentation fault\n") == tests
+
+
+def test_what_says_most_comes_first(runner: ModuleType, tmp_path: Path) -> None:
+    for name in ("test_lab_images", "test_aaa", "test_scenarios", "test_lab_contract"):
+        (tmp_path / f"{name}.py").write_text(f"{HEAD}def test_it(): pass\n")
+    made = [Path(one.name).stem for one in runner.units([str(tmp_path)])]
+    assert made == ["test_lab_contract", "test_scenarios", "test_aaa", "test_lab_images"]
 
 
 @pytest.mark.parametrize("seconds", [0, 2])
@@ -88,7 +121,7 @@ def test_what_has_no_time_left_is_not_run_and_no_failure(
     runner: ModuleType, tmp_path: Path, seconds: int
 ) -> None:
     """Also in the middle of a test: whether it had begun by then does not matter."""
-    run = runner.Run(time.monotonic() + seconds, again=True)
+    run = runner.Run(time.monotonic() + seconds, float("inf"))
     run.take(unit(runner, tmp_path, "def test_it():\n    import time\n    time.sleep(600)\n"))
     assert (dict(run.counts), run.not_run) == ({"not run": 1}, ["made up"])
 

@@ -11,7 +11,7 @@ from wardkeep.core.errors import Unavailable
 from wardkeep.lab import cables, images, processes
 from wardkeep.lab.cables import Network
 from wardkeep.lab.host import Host
-from wardkeep.lab.podman import Ran, podman
+from wardkeep.lab.podman import Ran, podman, storage
 from wardkeep.lab.reaper import LABEL
 from wardkeep.lab.recipes import SUITES, Recipe
 from wardkeep.lab.records import Places
@@ -146,7 +146,7 @@ class ContainerHost(Host):
 
 def listed(places: Places) -> list[str]:
     """The containers on the lab's storage, whoever made them: for the count of what is left."""
-    if not Path(places.cache, "storage").exists():
+    if not storage(places).exists():
         return []
     rows = json.loads(podman(places, "ps", "-a", "--format", "json", check=False).stdout or "[]")
     return [row["Names"][0] for row in rows]

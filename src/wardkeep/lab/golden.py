@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from wardkeep.lab.lab import Lab
 
 MEMORY, CARDS, DISK = "640M", 3, "512M"
+# The clock of the programs that make the disk.
+FIXED = {**os.environ, "E2FSPROGS_FAKE_TIME": str(EPOCH)}
 # No network names by slot (eth0 stays eth0), no mitigations (nobody else is on this processor), the audit trail on.
 KERNEL = "root=LABEL=root rw console=ttyS0 net.ifnames=0 mitigations=off quiet audit=1"
 # Ready before the memory is kept: modules that are slow to load, and what every copy runs first, read from the disk
@@ -124,9 +127,32 @@ def disk(tar: Path, folder: Path) -> None:
     seed = "57617264-6b65-4570-8c61-620000000001"
     subprocess.run(
         ["mkfs.ext4", "-q", "-F", "-L", "root", "-U", seed, "-E", f"hash_seed={seed},lazy_itable_init=0", "-d", str(root), str(base)],
-        check=True, capture_output=True, env={**os.environ, "E2FSPROGS_FAKE_TIME": str(EPOCH)},
+        check=True, capture_output=True, env=FIXED,
     )  # fmt: skip
+    _fix_times(base)
     shutil.rmtree(root)
+
+
+def _fix_times(base: Path) -> None:
+    """Give every inode one ctime and one atime: mkfs has taken those of the folder, which tell when it was unpacked."""
+    told = subprocess.run(
+        ["dumpe2fs", str(base)], capture_output=True, text=True, check=True, env=FIXED
+    ).stdout
+    total = re.search(r"^Inode count:\s+(\d+)$", told, re.M)
+    assert total
+    free = {
+        number
+        for ranges in re.findall(r"^\s+Free inodes: (.+)$", told, re.M)
+        for first, last in re.findall(r"(\d+)(?:-(\d+))?", ranges)
+        for number in range(int(first), int(last or first) + 1)
+    }
+    # The first ten are the file system's own, but for the root folder.
+    used = [number for number in (2, *range(11, int(total[1]) + 1)) if number not in free]
+    script = "".join(f"sif <{number}> {field} @{EPOCH}\n" for number in used for field in ("ctime", "atime"))
+    subprocess.run(
+        ["debugfs", "-w", "-f", "/dev/stdin", str(base)], input=script, capture_output=True, text=True, check=True,
+        env=FIXED,
+    )  # fmt: skip
 
 
 def new_disk(path: Path, under: Path | None = None, size: str = "") -> None:

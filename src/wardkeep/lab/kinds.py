@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
 import re
 import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +15,8 @@ from wardkeep.lab.host import Host
 from wardkeep.lab.machines import VmHost
 from wardkeep.lab.namespaces import NamespaceHost
 from wardkeep.lab.needs import OFFERS, cheapest
+from wardkeep.lab.probes import PROBES
 from wardkeep.lab.recipes import SUITES
-from wardkeep.lab.records import Places
 
 CLASSES: dict[str, type[Host]] = {kind.kind: kind for kind in (NamespaceHost, ContainerHost, VmHost)}
 # Program → the Debian package that brings it.
@@ -85,65 +81,6 @@ def why_not(name: str) -> str:
 def _absent(name: str) -> tuple[str, ...]:
     path = os.pathsep.join((os.environ.get("PATH", ""), *ELSEWHERE))
     return tuple(sorted({p for program, p in PROGRAMS[name].items() if not shutil.which(program, path=path)}))
-
-
-def _namespaces() -> str:
-    absent = [
-        kind for kind in ("net", "mnt", "pid", "uts", "ipc") if not Path("/proc/self/ns", kind).exists()
-    ]
-    return f"this kernel has no namespaces of {' '.join(absent)}" if absent else ""
-
-
-def _overlay() -> str:
-    known = Path("/proc/filesystems").read_text().split()
-    # Not loaded may still be loadable: only a kernel without modules can be judged by this.
-    has_modules = Path("/proc/modules").exists()
-    return "" if "overlay" in known or has_modules else "this kernel has no overlay file system"
-
-
-@functools.cache
-def _really() -> str:
-    """Make what a namespace host is made of, in namespaces that end with the attempt: permission cannot be read off."""
-    places = Places.usual()
-    places.cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=places.cache, prefix="probe-") as folder:
-        attempt = (
-            'mount --make-rprivate / && cd "$0" && mkdir upper work root && '
-            "mount -t overlay overlay -o lowerdir=/etc,upperdir=$0/upper,workdir=$0/work root && "
-            "mount -t proc proc root && ip link add type veth"
-        )
-        command = [
-            "unshare",
-            "--mount",
-            "--net",
-            "--pid",
-            "--uts",
-            "--ipc",
-            "--fork",
-            "sh",
-            "-c",
-            attempt,
-            folder,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-    return f"this machine does not let namespaces be made: {last}" if done.returncode else ""
-
-
-def _tap() -> str:
-    return "" if Path("/dev/net/tun").exists() else "there is no /dev/net/tun"
-
-
-def _processor() -> str:
-    here = platform.machine()
-    return "" if here == "x86_64" else f"machines are made for x86_64, and this is {here}"
-
-
-PROBES: dict[str, tuple[Callable[[], str], ...]] = {
-    "namespace": (_namespaces, _overlay, _really),
-    "container": (_namespaces, _overlay, _really),
-    "vm": (_namespaces, _really, _tap, _processor),
-}
 
 
 def choose(needs: frozenset[str], debian: str = "", kind: str = "") -> tuple[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from wardkeep.core.errors import Unavailable
 from wardkeep.lab.processes import MARK
@@ -20,6 +22,19 @@ events_logger = "none"
 [network]
 network_backend = "netavark"
 """
+
+
+def storage(places: Places) -> Path:
+    """The folder of podman's images and containers."""
+    return places.cache / "podman"
+
+
+def run_root(places: Places) -> Path:
+    """The folder of what podman must forget when the machine goes down. A storage refuses to be used with another one.
+
+    So it follows from the storage alone, and not from the labs' RUN: labs with different ones share a cache. At most 50 characters.
+    """
+    return Path("/run/wardkeep-podman", hashlib.sha256(str(storage(places)).encode()).hexdigest()[:12])
 
 
 @dataclass(frozen=True)
@@ -39,8 +54,8 @@ def podman(
     if not file.exists() or file.read_text() != SETTINGS:
         places.cache.mkdir(parents=True, exist_ok=True)
         file.write_text(SETTINGS)
-    where = ["--root", str(places.cache / "storage"), "--runroot", str(places.run / "podman"),
-             "--tmpdir", str(places.run / "podman-tmp")]  # fmt: skip
+    now = run_root(places)
+    where = ["--root", str(storage(places)), "--runroot", str(now), "--tmpdir", str(now / "tmp")]
     marks = {MARK: lab} if lab else {}
     try:
         done = subprocess.run(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from wardkeep.core.errors import Unavailable
 from wardkeep.lab import processes
-from wardkeep.lab.podman import podman
+from wardkeep.lab.podman import podman, storage
 from wardkeep.lab.records import Book, Places, all_books
 
 LABEL = "wardkeep-lab"
@@ -48,7 +48,7 @@ def reap(book: Book) -> None:
 
 def _remove_containers(places: Places, wanted: Callable[[str], bool]) -> set[str]:
     """Remove containers by their label of ours, not by a record. Returns the labs that they were of."""
-    if not (places.cache / "storage").exists() or not shutil.which("podman"):
+    if not storage(places).exists() or not shutil.which("podman"):
         return set()
     mine = f"label={LABEL}-run={places.run}"
     listed = podman(places, "ps", "-a", "--filter", mine, "--format", "json", check=False)
