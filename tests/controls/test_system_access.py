@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.controls.access_world import key
 
 from wardkeep.controls.system_access import control
+from wardkeep.controls.system_access.keys import remove
 from wardkeep.controls.system_access.row import Policy
 from wardkeep.controls.system_access.ways_in import Doors, Without, cut
 from wardkeep.core.changes import Act, Blocked, Change, Setting, TryLogin
@@ -166,3 +169,19 @@ def test_the_drill_tries_root_and_a_person_and_reads_the_log() -> None:
     assert ("root", "password") in tried
     assert ("alice", "keyboard-interactive") in tried
     assert {step.proves for step in steps} <= {rule.id for rule in control.rules}
+
+
+@pytest.mark.parametrize("letters", ["AbCdEfGh", "Ab/dE+/h"])
+def test_a_removed_key_is_put_back_whatever_letters_its_fingerprint_has(letters: str, tmp_path: Path) -> None:
+    file, text = tmp_path / "authorized keys", "ssh-ed25519 AAAAone alice\nssh-ed25519 AAAAtwo bob\n"
+    file.write_text(text)
+    held = replace(
+        key(), fingerprint=f"SHA256:{letters}rest", where=f"{file}:2", text="ssh-ed25519 AAAAtwo bob"
+    )
+    act = remove(held, "system_access.keys_have_owners", "")
+    assert isinstance(act, Act)
+    subprocess.run(["sh", "-c", act.script], check=True)
+    assert file.read_text() == "ssh-ed25519 AAAAone alice\n"
+    subprocess.run(["sh", "-c", act.undo], check=True)
+    assert file.read_text() == text
+    assert list(tmp_path.iterdir()) == [file]

@@ -52,8 +52,9 @@ def remove(key: Key, rule: str, harm: str) -> Change:
     says = f"Remove {key} from {file}"
     if harm:
         return Blocked(says, harm, "Open another way in first, then plan again.", rule, subject(key))
-    blob, kept = key.text.split(key.type, 1)[1].split()[0], quote(f"{file}.wardkeep-{key.fingerprint[7:15]}")
-    path = quote(file)
+    blob, path = key.text.split(key.type, 1)[1].split()[0], quote(file)
+    # A fingerprint's letters are base64, whose slash would name a folder that is not there.
+    kept = quote(f"{file}.wardkeep-{key.fingerprint[7:15].replace('/', '_')}")
     # The rewritten file keeps its owner and mode, for it is written in place.
     script = (
         f"[ -e {kept} ] || cp -p {path} {kept}; "
