@@ -16,6 +16,7 @@ from wardkeep.packets.program import (
     Assign,
     Effect,
     Entry,
+    Goto,
     Jump,
     Match,
     Nat,
@@ -151,6 +152,14 @@ def test_an_unknown_condition_never_hides_and_never_opens() -> None:
     # Accepted either way is accepted.
     either = Program((chain("in", (limited, tcp(22), ACCEPT), (tcp(22), ACCEPT), entry=input_()),))
     assert reaches(either, SSH_QUESTION).whole
+    # Also where it stands in a chain that the packet is sent through: `update @set` may fail, and then nothing happens.
+    via = chain("via", (limited, Effect("update @seen")), (ACCEPT,))
+    for lead in (Jump("via"), Goto("via")):
+        sent = Program((chain("in", (tcp(22), lead), entry=input_(policy="drop")), via))
+        answer = reaches(sent, SSH_QUESTION)
+        assert answer.whole
+        assert answer.allowed
+        assert answer.allowed.certain
 
 
 def test_reversed_ranges_and_impossible_combinations() -> None:

@@ -128,6 +128,9 @@ def show_outcome(out: Console, outcome: dict[str, Any]) -> None:
     for change in outcome["changes"]:
         said = f": {change['said']}" if change["said"] else ""
         indented(out, f"{change['number']}. {change['says']}: {change['outcome']}{said}")
+        for probe in change.get("probes", ()):
+            shape = SHAPES[probe["verdict"] if probe["verdict"] in SHAPES else "unknown"][0]
+            indented(out, f"{shape} {probe['says']}: {probe['seen']}", left=6)
     for rule, seen in outcome["after"]["verdicts"].items():
         before = outcome["before"]["verdicts"].get(rule, {})
         for subject in dict.fromkeys((*before, *seen)):

@@ -143,6 +143,7 @@ def change_lines(change: AnyChange, plan: str, whole: bool) -> list[str]:
     else:
         lines += _script_lines("runs", change.script, plan, whole)
         lines += _script_lines("undo", change.undo, plan, whole) or ["nothing to undo"]
+        lines += [f"before it is confirmed, tried from here: {probe.says}" for probe in change.probes]
     if change.confirmed:
         lines.append("The host takes it back by itself unless a new connection confirms it within a minute")
     lines.append(f"for {', '.join(change.rules)}")

@@ -43,6 +43,9 @@ class Act:
     why: str
     subject: str = ""
     cuts_access: bool = False  # could lock the operator out: commit-confirmed
+    probes: tuple[
+        TryConnect, ...
+    ] = ()  # tried from the controller before it is confirmed; each must go as it expects
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,9 @@ class TryLogin:
 class TryConnect:
     """From the controller: open a TCP connection to `port` of the host and expect `open` or `closed`.
 
-    Port 0 is the one by which the host's sshd is reached from here, whatever its number.
+    Of a packet filter one expects `answered` (a program took the packet, or the host itself said that none is there) or
+    `silent` (no answer at all, while the ssh port answers). Port 0 is the one by which the host's sshd is reached from
+    here, whatever its number.
     """
 
     port: int

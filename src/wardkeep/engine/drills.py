@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +25,7 @@ from wardkeep.core.findings import Verdict
 from wardkeep.engine.apply.carry_out import Site
 from wardkeep.engine.apply.hand import Done, Hand
 from wardkeep.engine.apply.host_scripts import Place, fenced
+from wardkeep.engine.apply.probing import Attempts
 from wardkeep.engine.assess import Blind, drill_steps, questions
 from wardkeep.engine.cycle import completed
 from wardkeep.engine.durable import Json, Run
@@ -36,7 +37,6 @@ from wardkeep.fleet.attempts import attempt_all
 from wardkeep.store.schema import drills
 
 FromHere = TryLogin | TryConnect
-Attempts = Callable[[Iterable[FromHere], Host], Any]  # as fleet.attempts.attempt_all
 KINDS: dict[str, type[TryLogin] | type[TryConnect] | type[OnHost]] = {
     "login": TryLogin,
     "connect": TryConnect,

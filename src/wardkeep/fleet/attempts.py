@@ -11,7 +11,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,13 @@ from wardkeep.fleet.inventory import Address, Host
 from wardkeep.fleet.ssh import PinnedClient, SshConnector, open_connection
 from wardkeep.fleet.ssh_keys import Keyring
 
+# What a port may do for what is expected of it; a reason in words counts as `silent`.
+EXPECTED: Mapping[str, frozenset[str]] = {
+    "open": frozenset({"open"}),
+    "closed": frozenset({"refused", "silent"}),
+    "answered": frozenset({"open", "refused"}),
+    "silent": frozenset({"silent"}),
+}
 AT_ONCE = (
     5  # connections tried together: fewer than the ten unfinished logins at which an sshd begins to refuse
 )
@@ -208,8 +215,9 @@ async def _try_login(
 async def _try_connect(
     step: TryConnect, aim: Target, tunnel: asyncssh.SSHClientConnection | None, timeout: float
 ) -> tuple[Verdict, str]:
-    if step.expect not in ("open", "closed"):
-        raise BadInput(f"a port is expected `open` or `closed`, not `{step.expect}`", where=step.proves)
+    if step.expect not in EXPECTED:
+        known = ", ".join(f"`{word}`" for word in EXPECTED)
+        raise BadInput(f"a port is expected {known}, not `{step.expect}`", where=step.proves)
     step = replace(step, port=step.port or aim.address.port)
     if aim.own:
         return _seen_from_itself(step, await _knock("127.0.0.1", step.port, timeout))
@@ -219,19 +227,19 @@ async def _try_connect(
     if found in ("open", "refused"):
         is_open = found == "open"
         said = f"Port {step.port} accepted a connection." if is_open else f"Port {step.port} refused it."
-        return (Verdict.PASS if is_open == (step.expect == "open") else Verdict.FAIL), said
+        return (Verdict.PASS if found in EXPECTED[step.expect] else Verdict.FAIL), said
     # Silence proves a filter only if the host is there: its ssh port must answer now.
     if await _knock(aim.address.place, aim.address.port, timeout) not in ("open", "refused"):
         return Verdict.UNKNOWN, f"Port {step.port}: {found}, and so is the whole host."
     said = f"Port {step.port}: {found}, while port {aim.address.port} answers."
-    return (Verdict.PASS if step.expect == "closed" else Verdict.FAIL), said
+    return (Verdict.PASS if "silent" in EXPECTED[step.expect] else Verdict.FAIL), said
 
 
 def _seen_from_itself(step: TryConnect, found: str) -> tuple[Verdict, str]:
     """A machine does not pass its own firewall on the way to itself: only that nothing listens is certain."""
     if found == "refused":
         return (
-            Verdict.PASS if step.expect == "closed" else Verdict.FAIL
+            Verdict.PASS if found in EXPECTED[step.expect] else Verdict.FAIL
         ), f"Nothing listens on port {step.port}."
     return (
         Verdict.UNKNOWN,

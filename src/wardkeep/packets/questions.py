@@ -119,6 +119,9 @@ class Asked:
                     found = Search(sure, groups(sure), np.array([True, False]), self.budget, space).run()
                     if (hit := found.reached.get(_ACCEPTED)) is not None:
                         allowed = Witness(sure, hit[1], hit[0])
+        if perhaps and allowed is None and denied is None and not doubt[_DENIED]:
+            # However the conditions turn out that are not modelled, no packet of the set is turned away.
+            allowed, perhaps.certain = perhaps, True
         if allowed is not None:
             return Answer("open", allowed, denied, doubt[_DENIED] and denied is None)
         reach: Reach = "perhaps" if perhaps else "undecided" if doubt[_ACCEPTED] else "closed"

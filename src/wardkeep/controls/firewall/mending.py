@@ -11,6 +11,7 @@ from wardkeep.controls.firewall.allowed import Opening, Permit, openings
 from wardkeep.controls.firewall.boot import closed_after_reboot
 from wardkeep.controls.firewall.drifting import table_as_declared
 from wardkeep.controls.firewall.packet_change import change_in_packets
+from wardkeep.controls.firewall.probing import foretold
 from wardkeep.controls.firewall.proof import admitted, dropped
 from wardkeep.controls.firewall.row import Policy
 from wardkeep.controls.firewall.rules import default_deny, only_named_ports_open
@@ -72,6 +73,7 @@ def _own_table(
         yield Blocked(SAYS, reason, todo, why)
         return
     packets = change_in_packets(rules, permit)
+    probes = foretold(rules, listeners, sessions, policy, permit)
     yield Act(
         f"{SAYS} on trial: the kernel itself goes back after {own_table.TRIAL} s"
         + (f". {packets}" if packets else ""),
@@ -79,6 +81,7 @@ def _own_table(
         own_scripts.BACK_TO_KEPT,
         why,
         cuts_access=True,
+        probes=probes,
     )
     yield Act(
         f"Keep `{own_table.TABLE}`, now and after a reboot; all other tables stay as they are",
@@ -86,6 +89,7 @@ def _own_table(
         own_scripts.forget_script(permit),
         why,
         cuts_access=True,
+        probes=probes,
     )
 
 

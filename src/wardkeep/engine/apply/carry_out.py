@@ -15,15 +15,17 @@ from wardkeep.core.facts import HOST
 from wardkeep.engine.apply import host_scripts as scripts
 from wardkeep.engine.apply.hand import Connect, Done, Hand
 from wardkeep.engine.apply.host_scripts import FOLDER, Place
+from wardkeep.engine.apply.probing import Attempts, probe, wrong_of
 from wardkeep.engine.apply.records import Stored, begin, end, find_plan
 from wardkeep.engine.assess import questions
 from wardkeep.engine.cycle import completed, record_completed
 from wardkeep.engine.durable import Json, Run
 from wardkeep.engine.hosts import find_host
-from wardkeep.engine.plans.document import AnyChange, FileChange, Plan, UpgradeChange
+from wardkeep.engine.plans.document import ActChange, AnyChange, FileChange, Plan, UpgradeChange
 from wardkeep.engine.plans.gather import make_plan, rules_of
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.fleet import connect as fleet_connect
+from wardkeep.fleet.attempts import attempt_all
 
 HOST_CHANGED = "the host changed since the plan, plan again"
 UPGRADE_TIMEOUT = 1800.0  # seconds for one transaction of apt
@@ -38,6 +40,7 @@ class Site:
     connecting: Connect = fleet_connect
     folder: str = FOLDER
     confirm: int = scripts.CONFIRM
+    attempts: Attempts = attempt_all
     trace: Trace = lambda _: None  # told of each step before, during (done, not recorded) and after
 
     def step(self, run: Run, name: str, act: Callable[[], Json]) -> Json:
@@ -111,7 +114,7 @@ class Applying:
 
     def _make(self, number: int, change: AnyChange) -> str:
         """Make one change; "" if that went well, else what went wrong."""
-        place, outcome = self.place(number), "made"
+        place, outcome, probed = self.place(number), "made", cast(list[Json], [])
         content = change.content.encode() if isinstance(change, FileChange) else b""
         done = self._act(f"prepare {number}", scripts.prepare(place, change), stdin=content)
         if done.well:
@@ -119,6 +122,9 @@ class Applying:
             done = self._act(f"make {number}", scripts.make(place, change), timeout=timeout)
             if done.exit is None:
                 done = self._find_out(number, place, change)
+            probed, wrong = self._probe(number, change) if done.well else ([], "")
+            if wrong:
+                done = Done(scripts.PROBE_FAILED, wrong)
             if done.well and change.confirmed:
                 # Over a new connection: the old one may live on where no new one could be made.
                 within = self.site.confirm / 2
@@ -130,9 +136,22 @@ class Applying:
                 "says": change.says,
                 "outcome": outcome if done.well else "failed",
                 "said": "" if done.well else done.why,
+                **({"probes": probed} if probed else {}),
             }
         )
         return "" if done.well else f"{change.says}: {done.why}"
+
+    def _probe(self, number: int, change: AnyChange) -> tuple[list[Json], str]:
+        """Try from here what the new rules foretell: each probe as JSON data, and what went wrong ("" for nothing)."""
+        if not isinstance(change, ActChange) or not change.probes:
+            return [], ""
+
+        def act() -> Json:
+            self.hand.guard()
+            return self.hand.do(lambda _: probe(change.probes, self.hand.host, self.site.attempts))
+
+        probed = cast(list[Json], self.step(f"probe {number}", act))
+        return probed, wrong_of(cast(list[dict[str, str]], probed))
 
     def _find_out(self, number: int, place: Place, change: AnyChange) -> Done:
         """The connection broke while the change was made: look, until the host must have gone back by itself."""

@@ -18,8 +18,10 @@ from wardkeep.engine.plans.document import ActChange, AnyChange, FileChange, Upg
 FOLDER = "/var/lib/wardkeep-changes"
 CONFIRM = 60  # seconds until the host takes an unconfirmed change back by itself
 
+PROBE_FAILED = 64  # no script ends so: what was tried from here went otherwise than foretold
 CHECK_FAILED, ACT_FAILED, CHANGED, TAKEN_BACK, NO_UNDO, LOCKED, FENCED = 65, 66, 67, 68, 69, 75, 76
 MEANING = {
+    PROBE_FAILED: "it was not confirmed, since what was tried from here went otherwise than the rules foretell",
     CHECK_FAILED: "the new state was found invalid there and the old one restored",
     ACT_FAILED: "it failed there",
     CHANGED: "it is not as it was when the plan was made",

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from wardkeep.core.changes import TryConnect
 from wardkeep.core.errors import BadInput, NotUnderstood
 from wardkeep.ledger import canonical, parse_canonical
 
@@ -64,6 +65,7 @@ class ActChange(msgspec.Struct, frozen=True, tag="act", tag_field="kind", kw_onl
     script: str
     undo: str
     cuts_access: bool = False
+    probes: tuple[TryConnect, ...] = ()
     rules: tuple[str, ...]
     subjects: tuple[str, ...] = ()
 
@@ -110,6 +112,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def data(self) -> dict[str, Any]:
         """The plan as JSON data."""
         made: dict[str, Any] = msgspec.to_builtins(self)
+        for change in made["changes"]:
+            if not change.get("probes", True):
+                del change["probes"]  # a plan stored before there were any keeps its name
         return made
 
     def document(self) -> str:

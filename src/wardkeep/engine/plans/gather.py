@@ -186,6 +186,7 @@ def _act(acts: Sequence[Act]) -> ActChange:
         script=first.script,
         undo=first.undo,
         cuts_access=any(act.cuts_access for act in acts),
+        probes=tuple(dict.fromkeys(probe for act in acts for probe in act.probes)),
         rules=_once(act.why for act in acts),
         subjects=_once(act.subject for act in acts),
     )
