@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wardkeep.cli import vulns_digest, vulns_review, vulns_sbom, vulns_vex
+from wardkeep.cli import vulns_digest, vulns_kept, vulns_review, vulns_sbom, vulns_vex
 from wardkeep.cli.options import Json, State
 from wardkeep.cli.vulns_target import Image, Target, folder_of, read_target
 from wardkeep.core.errors import BadInput
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 app.add_typer(vulns_review.app, name="review", help="The review queue, and a reviewer's decisions.")
 app.add_typer(vulns_vex.app, name="vex", help="VEX statements in and out: OpenVEX, CycloneDX, CSAF.")
+app.command("kept")(vulns_kept.kept)
+app.command("forget")(vulns_kept.forget)
 app.command("digest")(vulns_digest.digest)
 app.command("sbom")(vulns_sbom.sbom)
 
@@ -31,6 +33,9 @@ def scan(
     everything: Annotated[
         bool, typer.Option("--all", help="Also what does not concern it, each with the reason.")
     ] = False,
+    keep: Annotated[
+        str, typer.Option("--keep", metavar="NAME", help="Keep it in the review queue under this name.")
+    ] = "",
     state: State = None,
     json: Json = False,
 ) -> None:
@@ -50,6 +55,8 @@ def scan(
     db = _database(folder)
     now = datetime.now(UTC)
     inventory = read_target(target, folder, now, image)
+    if keep:
+        vulns_kept.keep_found(folder, keep, inventory)
     matcher = Matcher(db, _deadlines(folder))
     found = sorted(matcher.matches(inventory.components, dismissed=everything), key=pressing)
     inventory.notices += foreign_notices(inventory.components)

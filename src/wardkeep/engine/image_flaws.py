@@ -14,8 +14,9 @@ from wardkeep.advisories.inventories.debian import of_apk, of_dpkg, parse_os_rel
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import Answer, Snapshot, Unknown
 from wardkeep.core.memo import Memo
+from wardkeep.engine.flaw_review.cases import Words
 from wardkeep.engine.inventories import support_notices
-from wardkeep.engine.known_flaws import flaws_of, not_known, with_answers
+from wardkeep.engine.known_flaws import asking, flaws_of, not_known, with_answers, words_for
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.container_packages import ContainerPackages, ImagePackages
 from wardkeep.facts.image_flaws import ImagesFlaws
@@ -26,7 +27,14 @@ _told_before = Memo(16 << 20)
 
 def with_image_flaws(platform: Platform, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The same snapshots, where they were asked for it with the answer. Never raises for a missing database."""
-    return with_answers(platform, snapshots, ID, _answer, before=_without_images)
+    if not asking(snapshots, ID):
+        return list(snapshots)
+    words, spoken = words_for(platform, snapshots)
+
+    def answer(db: Database, snapshot: Snapshot) -> Answer:
+        return _answer(db, snapshot, words, spoken)
+
+    return with_answers(platform, snapshots, ID, answer, before=_without_images)
 
 
 def _without_images(snapshot: Snapshot) -> Answer | None:
@@ -37,27 +45,27 @@ def _without_images(snapshot: Snapshot) -> Answer | None:
     return None if packages.images else Answer(ID, 0, b'{"images": []}')
 
 
-def _answer(db: Database, snapshot: Snapshot) -> Answer:
+def _answer(db: Database, snapshot: Snapshot, words: Words, spoken: bytes) -> Answer:
     packages = snapshot.learn(ContainerPackages)
     assert isinstance(packages, ContainerPackages)
     given = snapshot.answers[ContainerPackages.ask.id].stdout
-    key = (db.stamp, snapshot.at.date().isoformat(), hashlib.sha256(given).digest())
+    key = (db.stamp, spoken, snapshot.at.date().isoformat(), hashlib.sha256(given).digest())
     try:
-        told = _told_before.get(key, len(given) // 4, lambda: _told(db, packages, snapshot))
+        told = _told_before.get(key, len(given) // 4, lambda: _told(db, packages, snapshot, words))
     except WardkeepError as e:
         return not_known(ID, e.without_place)
     assert isinstance(told, bytes)
     return Answer(ID, 0, told)
 
 
-def _told(db: Database, packages: ContainerPackages, snapshot: Snapshot) -> bytes:
+def _told(db: Database, packages: ContainerPackages, snapshot: Snapshot, words: Words) -> bytes:
     images = []
     for one in packages.images:
         made: dict[str, Any] = {"image": one.image, "tag": one.tag, "container": one.container}
         inventory, problem = inventory_of_image(one, snapshot)
         ended = [n for n in inventory.notices if n.kind == "unsupported_release" and not n.is_unknown]
         made["ended"] = "; ".join(f"{n.subject}: {n.why}" for n in ended)
-        known = None if problem else flaws_of(db, inventory, snapshot.at)
+        known = None if problem else flaws_of(db, inventory, snapshot.at, words)
         if known is not None:
             known["unasked"] += [f"{n.subject}: {n.why}" for n in inventory.notices if n.is_unknown]
         images.append({**made, "problem": problem, "known": known})

@@ -22,6 +22,7 @@ from wardkeep.engine.deadlines import deadlines
 from wardkeep.engine.findings import Assessment, record, retire_host
 from wardkeep.engine.flaw_review import KIND as FLAW
 from wardkeep.engine.flaw_review.cases import retell as retell_flaws
+from wardkeep.engine.flaw_review.scans import retell_scan
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.row_states import GONE
 from wardkeep.engine.schedules import REVIEW, REVIEWS, review_number
@@ -156,6 +157,7 @@ def _take_in(platform: Platform, chunk: list[Entry]) -> None:
                 _review(platform, connection, entry)
             elif entry["kind"] == FLAW:
                 retell_flaws(platform, connection, entry)
+                retell_scan(platform, connection, entry)
             elif entry["kind"] == "plan":
                 retell_plan(platform, connection, entry)
             elif entry["kind"] == "apply":

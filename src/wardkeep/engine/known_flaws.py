@@ -29,11 +29,9 @@ _told_before = Memo(32 << 20)
 
 def with_known_flaws(platform: Platform, snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The same snapshots, where they were asked for it with the answer about known flaws. Never raises for a missing database."""
-    if not _asking(snapshots, ID):
+    if not asking(snapshots, ID):
         return list(snapshots)
-    with platform.store.read() as connection:
-        words = reviewers_words(connection, max(snapshot.at for snapshot in snapshots))
-    spoken = hashlib.sha256(repr(words).encode()).digest()
+    words, spoken = words_for(platform, snapshots)
 
     def answer(db: Database, snapshot: Snapshot) -> Answer:
         given = [snapshot.answers[kind.ask.id].stdout for kind in ASKED if kind.ask.id in snapshot.answers]
@@ -49,6 +47,13 @@ def with_known_flaws(platform: Platform, snapshots: Sequence[Snapshot]) -> list[
     return with_answers(platform, snapshots, ID, answer)
 
 
+def words_for(platform: Platform, snapshots: Sequence[Snapshot]) -> tuple[Words, bytes]:
+    """What reviewers said, as of the newest of the looks; and its digest."""
+    with platform.store.read() as connection:
+        words = reviewers_words(connection, max(snapshot.at for snapshot in snapshots))
+    return words, hashlib.sha256(repr(words).encode()).digest()
+
+
 def with_answers(
     platform: Platform,
     snapshots: Sequence[Snapshot],
@@ -60,9 +65,9 @@ def with_answers(
 
     `before` answers what needs no advisories.
     """
-    asking = _asking(snapshots, asked)
-    told = {n: said for n, one in asking.items() if (said := before(one)) is not None}
-    left = {n: one for n, one in asking.items() if n not in told}
+    given = asking(snapshots, asked)
+    told = {n: said for n, one in given.items() if (said := before(one)) is not None}
+    left = {n: one for n, one in given.items() if n not in told}
     if left:
         try:
             db = open_advisories(platform.folder)
@@ -81,7 +86,8 @@ def not_known(asked: str, why: str) -> Answer:
     return Answer(asked, None, b"", whole=False, problem=why)
 
 
-def _asking(snapshots: Sequence[Snapshot], asked: str) -> dict[int, Snapshot]:
+def asking(snapshots: Sequence[Snapshot], asked: str) -> dict[int, Snapshot]:
+    """Those of them that were asked for it and could be, by their place."""
     return {n: one for n, one in enumerate(snapshots) if asked in one.answers and not one.problem}
 
 

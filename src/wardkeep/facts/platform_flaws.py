@@ -1,8 +1,8 @@
 """The published flaws that concern the fleet, what was decided about each, and the feeds it all stands on. Answered by the engine.
 
 The engine answers this question (subject `platform`) with one JSON object: `{"problem", "built", "unasked": [why, …],
-"feeds": [{"title", "taken", "stale"}], "hosts": N, "unseen": [host, …], "minor": N, "cases": [{"flaw", "package", "state",
-"severity", "exploited", "since", "risk", "hosts", "decision", "by", "decided", "until", "says"}]}`. `problem` says why there is
+"feeds": [{"title", "taken", "stale"}], "hosts": N, "images": N, "unseen": [host, …], "minor": N, "cases": [{"flaw", "package", "state",
+"severity", "exploited", "since", "risk", "hosts", "images", "decision", "by", "decided", "until", "says"}]}`. `problem` says why there is
 no queue, else ""; `since` is the ISO day a case's clock starts, `until` the last ISO day of a plan or waiver, or "".
 """
 
@@ -23,7 +23,7 @@ DECISIONS = ("", "accepted", "planned", "waived", "not_affected")
 
 @dataclass(frozen=True, slots=True)
 class FlawCase:
-    """One flaw in one source package over the fleet. `hosts` counts those that have it."""
+    """One flaw in one package over the fleet. `hosts` counts the places that have it, of which `images` are images or kept scans."""
 
     flaw: str
     package: str
@@ -38,6 +38,7 @@ class FlawCase:
     decided: str
     until: date | None
     says: str
+    images: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class PlatformFlaws:
     unseen: tuple[str, ...]
     minor: int
     cases: tuple[FlawCase, ...]
+    images: int = 0
 
     @classmethod
     def parse(cls, answer: Answer) -> Self:
@@ -74,6 +76,7 @@ class PlatformFlaws:
                 tuple(map(str, told["unseen"])),
                 int(told["minor"]),
                 tuple(_case(one) for one in told["cases"]),
+                int(told["images"]),
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             raise NotUnderstood("the engine's answer has another shape", where=answer.question) from None
@@ -114,4 +117,5 @@ def _case(told: dict[str, Any]) -> FlawCase:
         decided=str(told["decided"]),
         until=date.fromisoformat(told["until"]) if told["until"] else None,
         says=str(told["says"]),
+        images=int(told["images"]),
     )

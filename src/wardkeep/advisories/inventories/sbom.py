@@ -94,6 +94,16 @@ def read_purl(text: str) -> Purl | None:
     return Purl(kind.lower(), unquote(namespace), unquote(name), unquote(version), qualifiers)
 
 
+def package_of(purl: Purl) -> str:
+    """The name that advisories have for a language package."""
+    return normal_name(PURLS[purl.type], _full_name(purl))
+
+
+def _full_name(purl: Purl) -> str:
+    joined = ":" if PURLS[purl.type] == "Maven" else "/"
+    return f"{purl.namespace}{joined}{purl.name}" if purl.namespace else purl.name
+
+
 def _component(purl: Purl | None, release: tuple[str, str], source: tuple[str, str]) -> Component | str:
     """The component, or why it cannot be asked for."""
     if purl is None:
@@ -101,10 +111,7 @@ def _component(purl: Purl | None, release: tuple[str, str], source: tuple[str, s
     if not purl.version:
         return "its package URL names no version"
     if purl.type in PURLS:
-        ecosystem = PURLS[purl.type]
-        joined = {"Maven": ":", "npm": "/", "Go": "/", "Packagist": "/"}.get(ecosystem, "/")
-        name = f"{purl.namespace}{joined}{purl.name}" if purl.namespace else purl.name
-        return Component(ecosystem, normal_name(ecosystem, name), purl.version, purl.version, (name,))
+        return Component(PURLS[purl.type], package_of(purl), purl.version, purl.version, (_full_name(purl),))
     if purl.type not in ("deb", "apk", "rpm"):
         return f"packages of type `{purl.type}` have no feed here"
     distro, _, version = purl.qualifiers.get("distro", "").partition("-")

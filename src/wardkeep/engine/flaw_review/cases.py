@@ -55,6 +55,11 @@ class Case:
         return self.flaw, self.package
 
     @property
+    def images(self) -> int:
+        """How many of `hosts` are images or kept scans."""
+        return int(self.told.get("images", 0))
+
+    @property
     def last_day(self) -> date:
         """The last day on which it is in time: its clock's, or the earlier one that it was planned for."""
         due = self.due.date()
@@ -79,7 +84,7 @@ class Case:
 
 @dataclass(frozen=True)
 class CaseAsset:
-    """A case on one host. `closed` is when a look showed that it ended; `how`: fixed, withdrawn (the data say otherwise), left."""
+    """A case on one asset: a host, an image that runs on one (`HOST/TAG`), or a kept scan (`scan:NAME`). `closed` is when a look showed that it ended; `how`: fixed, withdrawn (the data say otherwise), left."""
 
     flaw: str
     package: str
@@ -121,7 +126,7 @@ def case_of(row: Any, numbers: Numbers) -> Case:
 def read_assets(
     connection: Connection, *, key: Key | None = None, host: str = "", closed: bool = False, how: str = ""
 ) -> list[CaseAsset]:
-    """Assets of one case, of one host, of all; open ones, with `closed` also the others, or those that ended so (`how`)."""
+    """Assets of one case, of one host with its images, of all; open ones, with `closed` also the others, or those that ended so (`how`)."""
     a = flaw_assets.c
     query = select(
         a.flaw, a.package, a.host, a.version, a.fixed, a.state, a.opened, a.closed, a.how
@@ -129,7 +134,7 @@ def read_assets(
     if key is not None:
         query = query.where(a.flaw == key[0], a.package == key[1])
     if host:
-        query = query.where(a.host == host)
+        query = query.where((a.host == host) | a.host.startswith(f"{host}/", autoescape=True))
     if how:
         query = query.where(a.how == how)
     elif not closed:
@@ -137,9 +142,11 @@ def read_assets(
     return [CaseAsset(*row) for row in connection.execute(query)]
 
 
-def assets_by_case(connection: Connection, *, closed: bool = False) -> dict[Key, list[CaseAsset]]:
+def assets_by_case(
+    connection: Connection, *, host: str = "", closed: bool = False
+) -> dict[Key, list[CaseAsset]]:
     made: dict[Key, list[CaseAsset]] = {}
-    for one in read_assets(connection, closed=closed):
+    for one in read_assets(connection, host=host, closed=closed):
         made.setdefault((one.flaw, one.package), []).append(one)
     return made
 

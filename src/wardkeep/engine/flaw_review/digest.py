@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any
 
+from wardkeep.controls.vulnerability_review import places
 from wardkeep.engine.flaw_review.cases import Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.inventory import is_host
 from wardkeep.engine.flaw_review.queue import FIXED
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.flaw_review.told import data_now
@@ -160,7 +162,7 @@ def _plain(case: Case, some: Sequence[CaseAsset], now: datetime) -> dict[str, An
 
 def _line(case: Mapping[str, Any], brief: bool) -> str:
     names = case["hosts"]
-    count = f"{len(names)} host{'s' * (len(names) != 1)}"
+    count = places(len(names), sum(not is_host(name) for name in names))
     where = count if brief else f"{count} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
     fix = f"fixed by {', '.join(case['fixed'])}" if case["fixed"] and not brief else "fix released"
     fix = fix if case["state"] == "fix_available" else "no released fix"

@@ -6,9 +6,9 @@ A look that could not tell leaves the last one that could: a flaw ends when a lo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -18,21 +18,29 @@ from wardkeep.advisories.database import Database
 from wardkeep.advisories.versions import NotAVersion
 from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import PLATFORM, Snapshot, Unknown
+from wardkeep.engine.image_flaws import inventory_of_image
 from wardkeep.engine.inventories import ASKED, inventory_of
 from wardkeep.engine.platform import Platform
+from wardkeep.facts.container_packages import ContainerPackages, ImagePackages
 from wardkeep.facts.listener_programs import ListenerPrograms
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.packages import Packages
 from wardkeep.store.bulk import insert_tuples, upsert
 from wardkeep.store.flaw_tables import installed, inventories, places
 
+SCAN = "scan:"  # before the name of what was kept of `wardkeep vulns scan`
+GONE = "gone"  # instead of a digest: a look showed that the image runs there no more
+FORGET_AFTER = timedelta(days=30)
 Place = tuple[str, str, str, str]  # ecosystem, package, version, archive where it is not the vendor's
 Exposed = Mapping[str, str]  # source package → where it listens
 
 
 @dataclass(frozen=True)
 class HostInventory:
-    """The last look at one host's packages. `exposed` is None when what listens is not known."""
+    """The last look at the packages of one asset: a host, an image that runs on one (`HOST/TAG`), or a kept scan (`scan:NAME`).
+
+    `exposed` is None when what listens is not known.
+    """
 
     host: str
     at: datetime
@@ -42,30 +50,120 @@ class HostInventory:
 
 def note_inventories(platform: Platform, snapshots: Sequence[Snapshot]) -> int:
     """Keep what these looks say is installed; returns how many hosts changed."""
-    given = [(one, digest) for one in snapshots if (digest := _digest(one))]
-    if not given:
+    given = [told for one in snapshots for told in (_of_host(one), *_of_images(one)) if told is not None]
+    looked = {one.subject: one for one in snapshots if isinstance(_images(one), ContainerPackages)}
+    if not given and not looked:
         return 0
     wanted: dict[str, set[Place]] = {}
     with platform.store.begin(rebuildable=True) as connection:
         platform.store.lock(connection, "inventories")
         known = known_inventories(connection)
         rows, told = [], dict[str, set[Place] | None]()
-        for snapshot, digest in given:
-            had = known.get(snapshot.subject)
-            exposed = exposure(snapshot)
+        for asset, at, digest, exposed, packages in [*given, *_gone(connection, known, given, looked)]:
+            had = known.get(asset)
             if had is not None and (had.digest, had.exposed) == (digest, exposed):
                 continue
             if had is None or had.digest != digest:
                 if digest not in told:  # hosts of one kind have the same packages
-                    told[digest] = _packages(snapshot)
-                packages = told[digest]
-                if packages is None:
+                    told[digest] = packages()
+                found = told[digest]
+                if found is None:
                     continue
-                wanted[snapshot.subject] = packages
-            rows.append({"host": snapshot.subject, "at": snapshot.at, "digest": digest, "exposed": exposed})
+                wanted[asset] = found
+            rows.append({"host": asset, "at": at, "digest": digest, "exposed": exposed})
         _replace(connection, wanted)
         upsert(connection, inventories, rows, ("at", "digest", "exposed"))
     return len(wanted)
+
+
+Told = tuple[str, datetime, str, Exposed | None, Callable[[], set[Place] | None]]  # asset, when, digest, …
+
+
+def _of_host(snapshot: Snapshot) -> Told | None:
+    digest = _digest(snapshot)
+    if not digest:
+        return None
+    return snapshot.subject, snapshot.at, digest, exposure(snapshot), lambda: _packages(snapshot)
+
+
+def _images(snapshot: Snapshot) -> ContainerPackages | None:
+    if ContainerPackages.ask.id not in snapshot.answers or snapshot.problem:
+        return None
+    found = snapshot.learn(ContainerPackages)
+    return None if isinstance(found, Unknown) else found
+
+
+def _of_images(snapshot: Snapshot) -> Iterator[Told]:
+    """The images that run on the host. Of one that has no readable package database, what was known of it stays."""
+    by_tag: dict[str, list[ImagePackages]] = {}
+    for one in getattr(_images(snapshot), "images", ()):
+        by_tag.setdefault(one.tag, []).append(one)
+    for tag, images in by_tag.items():
+        given = repr([(one.kind, one.release, one.database) for one in images])
+
+        def packages(images: Sequence[ImagePackages] = images) -> set[Place] | None:
+            read = [inventory_of_image(one, snapshot) for one in images]
+            if any(problem for _, problem in read):
+                return None
+            return {(c.ecosystem, c.name, c.version, c.foreign) for made, _ in read for c in made.components}
+
+        digest = hashlib.sha256(given.encode()).hexdigest()
+        yield f"{snapshot.subject}/{tag}"[:253], snapshot.at, digest, None, packages
+
+
+def _gone(
+    connection: Connection,
+    known: Mapping[str, HostInventory],
+    given: Sequence[Told],
+    looked: Mapping[str, Snapshot],
+) -> list[Told]:
+    """Images that ran on these hosts and do not any more: what was wrong with them is over there."""
+    here = {asset for asset, *_ in given}
+    made: list[Told] = []
+    for asset, had in known.items():
+        snapshot = looked.get(owner(asset)) if is_image(asset) else None
+        if snapshot is None or asset in here:
+            continue
+        if had.digest != GONE:
+            made.append((asset, snapshot.at, GONE, None, set))
+        elif had.at < snapshot.at - FORGET_AFTER:
+            connection.execute(delete(inventories).where(inventories.c.host == asset))
+    return made
+
+
+def is_scan(asset: str) -> bool:
+    return asset.startswith(SCAN)
+
+
+def is_image(asset: str) -> bool:
+    return "/" in asset and not is_scan(asset)
+
+
+def is_host(asset: str) -> bool:
+    return not is_scan(asset) and not is_image(asset)
+
+
+def owner(asset: str) -> str:
+    """The host that an asset is, or runs on."""
+    return asset.partition("/")[0]
+
+
+def is_kept(asset: str, fleet: Container[str]) -> bool:
+    """Whether an asset belongs to the fleet: its host does, or it is a scan somebody kept."""
+    return is_scan(asset) or owner(asset) in fleet
+
+
+def put_scan(connection: Connection, name: str, at: datetime, found: Iterable[Sequence[str]]) -> None:
+    """Make what a kept scan holds exactly this: ecosystem, package, version and foreign archive of each package."""
+    packages = {(e, p, v, s) for e, p, v, s in found}
+    digest = hashlib.sha256(repr(sorted(packages)).encode()).hexdigest()
+    _replace(connection, {SCAN + name: packages})
+    upsert(
+        connection,
+        inventories,
+        [{"host": SCAN + name, "at": at, "digest": digest, "exposed": None}],
+        ("at", "digest", "exposed"),
+    )
 
 
 def _digest(snapshot: Snapshot) -> str:
@@ -121,9 +219,10 @@ def _numbers(connection: Connection, wanted: set[Place]) -> dict[Place, int]:
 
 
 def forget_host(connection: Connection, host: str) -> None:
-    """The host left the fleet."""
-    connection.execute(delete(installed).where(installed.c.host == host))
-    connection.execute(delete(inventories).where(inventories.c.host == host))
+    """The host left the fleet, with the images that ran there; or a kept scan is forgotten."""
+    for column in (installed.c.host, inventories.c.host):
+        mine = (column == host) | column.startswith(f"{host}/", autoescape=True)
+        connection.execute(delete(column.table).where(mine))
 
 
 def exposure(snapshot: Snapshot) -> Exposed | None:

@@ -26,6 +26,9 @@ from wardkeep.engine.flaw_review.inventory import (
     HostInventory,
     every_place,
     hosts_of,
+    is_host,
+    is_kept,
+    is_scan,
     known_inventories,
 )
 from wardkeep.engine.folder import open_advisories
@@ -72,15 +75,15 @@ def refresh(platform: Platform, now: datetime | None = None) -> Refreshed:
 
 def _refresh(platform: Platform, connection: Connection, db: Database, now: datetime) -> Refreshed:
     fleet = set(connection.execute(select(hosts.c.name)).scalars())
-    looks = {name: one for name, one in known_inventories(connection).items() if name in fleet}
+    looks = {name: one for name, one in known_inventories(connection).items() if is_kept(name, fleet)}
     made_from = _digest(db, fleet, looks)
     last = connection.execute(select(settings.c.value).where(settings.c.key == STATE)).scalar() or {}
     if last.get("made_from") == made_from:
         return Refreshed(minor=int(last["minor"]))
     every = every_place(connection)
     found, minor = _match(platform, connection, db, looks, every)
-    # Where the data do not cover all that is installed, the silence about a flaw does not end it.
-    unsure = bool(not_covered(db, {component.ecosystem for _, component in every}, now))
+    # Where the data do not cover an ecosystem, their silence about a flaw does not end it.
+    unsure = {one for one in {component.ecosystem for _, component in every} if not_covered(db, [one], now)}
     changes = _Changes(connection, now, fleet, looks, found, every, unsure)
     cases, assets = changes.made()
     entry = None
@@ -148,27 +151,29 @@ class _Changes:
         looks: Mapping[str, HostInventory],
         found: Mapping[Key, _Found],
         every: Sequence[tuple[int, Component]],
-        unsure: bool,
+        unsure: set[str],
     ) -> None:
         self.now, self.fleet, self.looks, self.found, self.unsure = now, fleet, looks, found, unsure
         self.counts = {"opened": 0, "joined": 0, "fixed": 0, "ended": 0}
         rows = connection.execute(select(flaw_cases)).mappings()
         self.cases: dict[Key, Mapping[str, Any]] = {(row["flaw"], row["package"]): dict(row) for row in rows}
-        self.assets: dict[Key, dict[str, Mapping[str, Any]]] = {}
+        # Of a large fleet these are a million rows, of which few change: only what is compared is read of all.
+        self.assets: dict[Key, dict[str, tuple[str, str, str]]] = {}
         a = flaw_assets.c
-        for row in connection.execute(select(flaw_assets).where(a.closed.is_(None))).mappings():
-            self.assets.setdefault((row["flaw"], row["package"]), {})[row["host"]] = dict(row)
+        query = select(a.flaw, a.package, a.host, a.version, a.fixed, a.state).where(a.closed.is_(None))
+        for flaw, package, host, *facts in connection.execute(query):
+            self.assets.setdefault((flaw, package), {})[host] = (facts[0], facts[1], facts[2])
+        self.connection = connection
         # Only what a case may have ended for is asked about.
         over = {
-            row["package"]
+            key[1]
             for key, rows in self.assets.items()
-            for host, row in rows.items()
-            if key not in found or host not in found[key].by_host
+            if key not in found or not rows.keys() <= found[key].by_host.keys()
         }
         concerned = {number: component for number, component in every if component.name in over}
         numbers = hosts_of(connection, concerned)
         self.versions = {
-            (host, component.name, component.version)
+            (host, component.name, component.version): component.ecosystem
             for number, component in concerned.items()
             for host in numbers.get(number, ())
         }
@@ -180,16 +185,14 @@ class _Changes:
         for key in sorted(set(self.found) | set(self.assets)):
             one = self.found.get(key, _Found())
             had = self.assets.get(key, {})
-            gone = [row for host, row in sorted(had.items()) if host not in one.by_host]
-            ended = [(row, self._ended(row)) for row in gone]
-            stays = [row for row, made in ended if made is None]
-            over = [made for _, made in ended if made is not None]
+            differs = [host for host, match in sorted(one.by_host.items()) if had.get(host) != _facts(match)]
+            gone = sorted(had.keys() - one.by_host.keys())
+            rows = self._rows(key) if gone or any(host in had for host in differs) else {}
+            ended = [self._ended(rows[host]) for host in gone]
+            over = [made for made in ended if made is not None]
             assets += over
-            for host, match in sorted(one.by_host.items()):
-                row = self._asset(key, host, match, had.get(host))
-                if row is not None:
-                    assets.append(row)
-            case = self._case(key, one, stays, over)
+            assets += [self._asset(key, host, one.by_host[host], rows.get(host)) for host in differs]
+            case = self._case(key, one, len(ended) - len(over), over)
             if case is not None:
                 cases.append(case)
         return cases, assets
@@ -197,13 +200,14 @@ class _Changes:
     def _ended(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """An asset that is not among those found any more; None where nobody can say that it ended."""
         host = row["host"]
-        if host not in self.fleet:
+        ecosystem = self.versions.get((host, row["package"], row["version"]))
+        if not is_kept(host, self.fleet) or (is_scan(host) and host not in self.looks):
             how = LEFT
         elif host not in self.looks:
             return None
-        elif (host, row["package"], row["version"]) not in self.versions:
+        elif ecosystem is None:
             how = FIXED
-        elif self.unsure:
+        elif ecosystem in self.unsure:
             return None
         else:
             how = WITHDRAWN
@@ -211,30 +215,25 @@ class _Changes:
         made = {name: row[name] for name in ("flaw", "package", "host", *ASSET_FACTS)}
         return {**made, "closed": self.looks[host].at if how == FIXED else self.now, "how": how}
 
-    def _asset(
-        self, key: Key, host: str, match: Match, had: Mapping[str, Any] | None
-    ) -> dict[str, Any] | None:
-        facts = {"version": match.component.version, "fixed": match.fixed, "state": match.state.value}
-        if had is not None and all(had[name] == value for name, value in facts.items()):
-            return None
+    def _rows(self, key: Key) -> dict[str, Mapping[str, Any]]:
+        """The open rows of one case, whole."""
+        a = flaw_assets.c
+        query = select(flaw_assets).where(a.flaw == key[0], a.package == key[1], a.closed.is_(None))
+        return {row["host"]: dict(row) for row in self.connection.execute(query).mappings()}
+
+    def _asset(self, key: Key, host: str, match: Match, had: Mapping[str, Any] | None) -> dict[str, Any]:
         if had is None:
             self.counts["joined"] += 1
         opened = had["opened"] if had is not None else self.now
-        return {
-            "flaw": key[0],
-            "package": key[1],
-            "host": host,
-            **facts,
-            "opened": opened,
-            "closed": None,
-            "how": "",
-        }
+        version, fixed, state = _facts(match)
+        made = {"flaw": key[0], "package": key[1], "host": host, "version": version, "fixed": fixed}
+        return {**made, "state": state, "opened": opened, "closed": None, "how": ""}
 
     def _case(
         self,
         key: Key,
         one: _Found,
-        stays: Sequence[Mapping[str, Any]],
+        stays: int,
         over: Sequence[Mapping[str, Any]],
     ) -> dict[str, Any] | None:
         known = self.cases.get(key)
@@ -250,8 +249,9 @@ class _Changes:
             closed = max((row["closed"] for row in over), default=self.now)
             return {**kept, "hosts": 0, "closed": closed, "how": how, "anew": False}
         opened = known["opened"] if is_open and known is not None else self.now
-        count = len(one.by_host) + len(stays)
-        facts = case_facts(one.by_host.values(), count, self._listening(one), opened.date())
+        count = len(one.by_host) + stays
+        images = sum(not is_host(asset) for asset in one.by_host)
+        facts = case_facts(one.by_host.values(), count, images, self._listening(one), opened.date())
         if is_open and known is not None and all(known[name] == value for name, value in facts.items()):
             return None
         if not is_open:
@@ -271,8 +271,12 @@ class _Changes:
         return told, unknown
 
 
+def _facts(match: Match) -> tuple[str, str, str]:
+    return match.component.version, match.fixed, match.state.value
+
+
 def case_facts(
-    matches: Iterable[Match], count: int, listening: tuple[dict[str, str], int], opened: date
+    matches: Iterable[Match], count: int, images: int, listening: tuple[dict[str, str], int], opened: date
 ) -> dict[str, Any]:
     """What is kept of a case: the most pressing of its matches speaks for it.
 
@@ -288,7 +292,7 @@ def case_facts(
         epss=first.epss if first.epss is not None else -1.0,
         ssvc=first.ssvc,
         has_fix=first.state is State.FIX_AVAILABLE,
-        more=_exposure(listening, len(some)),
+        more=_exposure(listening, len(some), images),
     )
     told = {
         "aliases": list(first.aliases),
@@ -303,7 +307,9 @@ def case_facts(
         "why": first.why,
         "fixed": sorted({one.fixed for one in some if one.fixed}),
         "ecosystems": sorted({one.component.ecosystem for one in some}),
+        "places": sorted({(one.component.ecosystem, one.component.version) for one in some}),
         "listens": listening[0],
+        "images": images,
     }
     return {
         "state": first.state.value,
@@ -320,11 +326,12 @@ def case_facts(
     }
 
 
-def _exposure(listening: tuple[dict[str, str], int], of: int) -> list[tuple[str, float]]:
+def _exposure(listening: tuple[dict[str, str], int], of: int, images: int) -> list[tuple[str, float]]:
     told, unknown = listening
+    where = "hosts and images" if images else "hosts"
     if told:
         ports = ", ".join(sorted(set(told.values()))[:3])
-        return [(f"listens to the network on {len(told)} of {of} hosts ({ports})", LISTENS)]
+        return [(f"listens to the network on {len(told)} of {of} {where} ({ports})", LISTENS)]
     if unknown:
-        return [(f"whether it listens is not known on {unknown} of {of} hosts", LISTENS_UNKNOWN)]
+        return [(f"whether it listens is not known on {unknown} of {of} {where}", LISTENS_UNKNOWN)]
     return []

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from wardkeep.advisories.coverage import not_covered
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.flaw_review.cases import Case, read_cases
-from wardkeep.engine.flaw_review.inventory import ecosystems_installed, known_inventories
+from wardkeep.engine.flaw_review.inventory import GONE, ecosystems_installed, is_host, known_inventories
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.folder import open_advisories
 from wardkeep.engine.platform import Platform, timestamp
@@ -31,6 +31,7 @@ def tell_flaws(platform: Platform, now: datetime) -> dict[str, Any]:
         "unasked": problems,
         "feeds": feeds,
         "hosts": len(fleet),
+        "images": sum(not is_host(name) and one.digest != GONE for name, one in looks.items()),
         "unseen": [name for name in fleet if name not in looks],
         "minor": made.minor,
         "cases": [_case(one) for one in cases],
@@ -55,7 +56,7 @@ def data_now(
 
 
 def _case(one: Case) -> dict[str, Any]:
-    names = ("flaw", "package", "state", "severity", "exploited", "risk", "hosts", "decision")
+    names = ("flaw", "package", "state", "severity", "exploited", "risk", "hosts", "images", "decision")
     told = {name: getattr(one, name) for name in names}
     told |= {"since": one.since.isoformat(), "by": one.decided_by, "says": str(one.said.get("says", ""))}
     told["decided"] = one.decided.date().isoformat() if one.decided else ""

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from wardkeep.advisories.inventories.sbom import Purl, read_purl
+from wardkeep.advisories.ecosystems import family, is_vendor
+from wardkeep.advisories.inventories.sbom import Purl, package_of, read_purl
+from wardkeep.advisories.inventories.sbom_out import KINDS
+from wardkeep.advisories.inventories.sbom_out import purl as language_purl
 from wardkeep.advisories.vex import Document, Product, Statement, read_vex
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.flaw_review import KIND, ROW, acts
@@ -21,7 +24,7 @@ from wardkeep.engine.flaw_review.queue import FIXED
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.platform import Platform, timestamp
 
-OS_TYPES = ("deb", "rpm", "apk")
+OS_TYPES = {"Debian": "deb", "Ubuntu": "deb", "Alpine": "apk"}  # else rpm
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,21 @@ def _versions(statement: Statement, case: Case) -> Iterator[str]:
     """The versions of the case's package that the statement names; `*` for all of them."""
     for product in statement.products:
         purl = read_purl(product.purl)
-        if purl is not None and purl.type in OS_TYPES and _package(purl) == case.package:
+        if purl is not None and _is_of(purl, case):
             yield _version(purl) or "*"
+
+
+def _is_of(purl: Purl, case: Case) -> bool:
+    """Whether the package URL names the case's package: a system's by its source package, a language's by its own name."""
+    kinds = {_kind(ecosystem) for ecosystem in case.told.get("ecosystems", ())}
+    if purl.type in ("deb", "rpm", "apk"):
+        return _package(purl) == case.package and (not kinds or purl.type in kinds)
+    return purl.type in kinds and package_of(purl) == case.package
+
+
+def _kind(ecosystem: str) -> str:
+    """The type of its package URLs."""
+    return OS_TYPES.get(family(ecosystem), "rpm") if is_vendor(ecosystem) else KINDS.get(ecosystem, "")
 
 
 def _package(purl: Purl) -> str:
@@ -166,13 +182,19 @@ def _statement(case: Case, assets: list[CaseAsset]) -> Statement | None:
 
 
 def _products(case: Case, versions: set[str]) -> tuple[Product, ...]:
-    ecosystems = list(case.told.get("ecosystems", ()))
-    family, _, release = (ecosystems[0] if ecosystems else "").partition(":")
-    kind = {"Alpine": "apk", "AlmaLinux": "rpm"}.get(family, "deb")
-    distro = f"&distro={family.lower()}-{release}" if len(ecosystems) == 1 and release else ""
-    made = []
-    for version in sorted(versions):
-        # A plus, a tilde and a colon in a version are escaped or not by the rules of package URLs.
-        purl = f"pkg:{kind}/{family.lower()}/{quote(case.package)}@{quote(version, safe=':~')}?arch=source{distro}"
-        made.append(Product(purl, f"{case.package} {version}"))
-    return tuple(made)
+    ecosystems = list(case.told.get("ecosystems", ())) or ["Debian"]
+    of = {version: ecosystem for ecosystem, version in case.told.get("places", ())}
+    return tuple(
+        Product(_purl(of.get(version, ecosystems[0]), case.package, version), f"{case.package} {version}")
+        for version in sorted(versions)
+    )
+
+
+def _purl(ecosystem: str, package: str, version: str) -> str:
+    if not is_vendor(ecosystem):
+        return language_purl(ecosystem, package, version)
+    vendor, _, release = ecosystem.partition(":")
+    distro = f"&distro={vendor.lower()}-{release}" if release else ""
+    # A plus, a tilde and a colon in a version are escaped or not by the rules of package URLs.
+    place = f"pkg:{_kind(ecosystem)}/{vendor.lower().replace(' ', '')}/{quote(package)}"
+    return f"{place}@{quote(version, safe=':~')}?arch=source{distro}"

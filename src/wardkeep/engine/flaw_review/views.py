@@ -8,8 +8,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from wardkeep.advisories.updating import last_update
+from wardkeep.controls.vulnerability_review import places
 from wardkeep.core.errors import BadInput, Unavailable
-from wardkeep.engine.flaw_review.cases import QUIET, Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.cases import QUIET, Case, CaseAsset, assets_by_case, read_assets, read_cases
 from wardkeep.engine.flaw_review.queue import last_refresh
 from wardkeep.engine.flaw_review.renewing import fingerprint
 from wardkeep.engine.flaw_review.trends import Trends, last_review, trends
@@ -35,6 +36,7 @@ class CaseView:
     state: str
     fixed: tuple[str, ...]
     hosts: int
+    where: str
     listens: dict[str, str]
     since: date
     due: date
@@ -143,11 +145,11 @@ def flaw_detail(platform: Platform, flaw: str, now: datetime) -> list[CaseDetail
 
 
 def host_flaws(platform: Platform, host: str, now: datetime) -> list[tuple[CaseView, CaseAsset]]:
-    """What is open on one host, the riskiest first."""
+    """What is open on one host and in the images that run there, the riskiest first."""
     with platform.store.read() as connection:
-        here = {(one.flaw, one.package): one for one in read_assets(connection, host=host)}
+        here = assets_by_case(connection, host=host)
         cases = read_cases(platform, connection, keys=here)
-    return [(case_view(case, now), here[case.key]) for case in cases]
+    return [(case_view(case, now), one) for case in cases for one in here[case.key]]
 
 
 def trend_page(platform: Platform, now: datetime) -> Trends:
@@ -184,6 +186,7 @@ def case_view(case: Case, now: datetime) -> CaseView:
         state=case.state,
         fixed=tuple(told.get("fixed", ())),
         hosts=case.hosts,
+        where=places(case.hosts, case.images),
         listens=dict(told.get("listens", {})),
         since=case.since,
         due=case.due.date(),
