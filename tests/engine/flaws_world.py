@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,16 @@ def add_hosts(platform: Platform, *names: str) -> None:
 
 
 def look(
-    host: str, packages: Mapping[str, str], at: datetime = AT, listens: Mapping[str, int] | None = None
+    host: str,
+    packages: Mapping[str, str],
+    at: datetime = AT,
+    listens: Mapping[str, int] | None = None,
+    nftables: Sequence[Any] | None = (),
 ) -> Snapshot:
-    """What a host told: packages by name and version, all from Debian; `listens` maps a package to a TCP port of its."""
+    """What a host told: packages by name and version, all from Debian; `listens` maps a package to a TCP port of its.
+
+    `nftables` are objects of its rule set; None where nobody asked for it.
+    """
     lines = [f"|ii |{name}|amd64|{version}|{_source(name)}|{version}\n" for name, version in packages.items()]
     policy = "= files\n|Package files:\n| 100 /var/lib/dpkg/status\n|     release a=now\n|Pinned packages:\n= versions\n"
     for name, version in packages.items():
@@ -57,6 +64,10 @@ def look(
             sockets += f'|tcp LISTEN 0 128 0.0.0.0:{port} 0.0.0.0:* users:(("{package}",pid={n},fd=3))\n'
             programs += f"|here /usr/sbin/{package} = {package}\n"
             owned += f"|{package}: /usr/sbin/{package}\n"
+        if nftables is not None:
+            meta = {"metainfo": {"version": "1.0.6", "json_schema_version": 1}}
+            texts["nftables"] = json.dumps({"nftables": [meta, *nftables]})
+            texts["iptables"] = "= legacy ip\n= nft ip\n= legacy ip6\n= nft ip6\n= end\n"
         texts["listeners"] = f"= sockets\n{sockets}= end\n"
         texts["listener_programs"] = f"= programs\n{programs}= owned\n{owned}= end\n"
     return Snapshot(host, at, {name: Answer(name, 0, text.encode()) for name, text in texts.items()})

@@ -92,6 +92,62 @@ def test_what_is_not_known_to_listen_is_not_taken_for_hidden(fleet: Platform) ->
     assert told.endswith("whether it listens is not known on 1 of 2 hosts 7")
 
 
+def chain(*rules: object) -> list[object]:
+    """An input chain of nftables that drops the rest."""
+    place = {"family": "inet", "table": "filter"}
+    base = {"type": "filter", "hook": "input", "prio": 0, "policy": "drop"}
+    made: list[object] = [{"table": {"family": "inet", "name": "filter", "handle": 1}}]
+    made.append({"chain": {**place, "name": "input", "handle": 2, **base}})
+    return made + [
+        {"rule": {**place, "chain": "input", "handle": 3 + n, "expr": [*some, {"accept": None}]}}
+        for n, some in enumerate(map(list, rules))  # type: ignore[call-overload]
+    ]
+
+
+def asked(protocol: str, field: str, right: object) -> object:
+    left = {"payload": {"protocol": protocol, "field": field}}
+    return {"match": {"op": "==", "left": left, "right": right}}
+
+
+HTTPS = asked("tcp", "dport", 443)
+PRIVATE = asked("ip", "saddr", {"prefix": {"addr": "10.0.0.0", "len": 8}})
+XT = {"xt": {"type": "match", "name": "geoip"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "told", "points"),
+    [
+        ([], "443/tcp", 15),  # nothing filters
+        (chain([HTTPS]), "443/tcp", 15),
+        (chain([PRIVATE, HTTPS]), "443/tcp; the packet filter lets in private addresses alone", 7),
+        (chain([asked("tcp", "dport", 22)]), "443/tcp; the packet filter lets nobody in", 0),
+        (chain([XT, HTTPS]), "443/tcp; what the packet filter lets in is not known", 15),
+        (None, "443/tcp; what the packet filter lets in is not known", 15),
+    ],
+)
+def test_a_package_is_as_exposed_as_the_packet_filter_lets_it_be(
+    fleet: Platform, rules: list[object] | None, told: str, points: int
+) -> None:
+    seen(fleet, look("app-1", {"openssl": OLD}, listens={"openssl": 443}, nftables=rules))
+    refresh(fleet, AT)
+    case = cases(fleet)["CVE-2026-0001"]
+    assert case.told["because"].endswith(f"listens to the network on 1 of 2 hosts ({told}) {points}")
+    assert case.risk == 32 + 40 + 5 + points
+    shown = told.replace("; ", " (") + ")" * ("; " in told)
+    assert case.told["listens"] == {"app-1": shown}
+
+
+def test_the_widest_filter_speaks_for_a_flaw(fleet: Platform) -> None:
+    closed = look("app-1", {"openssl": OLD}, listens={"openssl": 443}, nftables=chain())
+    seen(fleet, closed, look("app-2", {"openssl": OLD}, listens={"openssl": 443}, nftables=chain([HTTPS])))
+    refresh(fleet, AT)
+    assert cases(fleet)["CVE-2026-0001"].told["because"].endswith("on 1 of 2 hosts (443/tcp) 15")
+    seen(fleet, closed, look("app-2", {"openssl": OLD}))
+    refresh(fleet, AT)
+    # One is kept from everybody, of the other it is not known.
+    assert cases(fleet)["CVE-2026-0001"].told["because"].endswith("is not known on 1 of 2 hosts 7")
+
+
 def test_fixed_only_when_a_look_shows_it_and_on_every_host(fleet: Platform) -> None:
     refresh(fleet, AT)
     (case,) = acts.find_cases(fleet, ["CVE-2026-0001"])

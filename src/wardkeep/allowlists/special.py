@@ -50,6 +50,8 @@ _TABLE = (
 # On a list for a network of one's own, these are what one expects.
 INSIDE = frozenset({PRIVATE, "link-local", CGNAT})
 
+SPECIAL: tuple[Network, ...] = tuple(read_network(text) for text, _ in _TABLE)
+
 _BLOCKS: dict[int, list[tuple[int, int, str, str]]] = {4: [], 6: []}
 for _text, _name in _TABLE:
     _read = read_network(_text)

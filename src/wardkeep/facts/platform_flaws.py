@@ -76,7 +76,7 @@ class PlatformFlaws:
                 tuple(map(str, told["unseen"])),
                 int(told["minor"]),
                 tuple(_case(one) for one in told["cases"]),
-                int(told["images"]),
+                int(told.get("images", 0)),
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             raise NotUnderstood("the engine's answer has another shape", where=answer.question) from None
@@ -117,5 +117,5 @@ def _case(told: dict[str, Any]) -> FlawCase:
         decided=str(told["decided"]),
         until=date.fromisoformat(told["until"]) if told["until"] else None,
         says=str(told["says"]),
-        images=int(told["images"]),
+        images=int(told.get("images", 0)),
     )

@@ -18,13 +18,11 @@ from wardkeep.advisories.database import Database
 from wardkeep.advisories.versions import NotAVersion
 from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import PLATFORM, Snapshot, Unknown
+from wardkeep.engine.flaw_review.exposure import Exposed, exposure
 from wardkeep.engine.image_flaws import inventory_of_image
 from wardkeep.engine.inventories import ASKED, inventory_of
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.container_packages import ContainerPackages, ImagePackages
-from wardkeep.facts.listener_programs import ListenerPrograms
-from wardkeep.facts.listeners import Listeners
-from wardkeep.facts.packages import Packages
 from wardkeep.store.bulk import insert_tuples, upsert
 from wardkeep.store.flaw_tables import installed, inventories, places
 
@@ -32,7 +30,6 @@ SCAN = "scan:"  # before the name of what was kept of `wardkeep vulns scan`
 GONE = "gone"  # instead of a digest: a look showed that the image runs there no more
 FORGET_AFTER = timedelta(days=30)
 Place = tuple[str, str, str, str]  # ecosystem, package, version, archive where it is not the vendor's
-Exposed = Mapping[str, str]  # source package → where it listens
 
 
 @dataclass(frozen=True)
@@ -223,36 +220,6 @@ def forget_host(connection: Connection, host: str) -> None:
     for column in (installed.c.host, inventories.c.host):
         mine = (column == host) | column.startswith(f"{host}/", autoescape=True)
         connection.execute(delete(column.table).where(mine))
-
-
-def exposure(snapshot: Snapshot) -> Exposed | None:
-    """Which source packages hold a socket that the network can reach, and where; None when that was not learnt.
-
-    By the program file of each listening process and the package that owns it. Not seen: what sits behind a socket of another
-    program (a proxy, systemd), and libraries inside a listening program. No firewall is taken into account.
-    """
-    if any(kind.ask.id not in snapshot.answers for kind in (Listeners, ListenerPrograms)):
-        return None
-    listeners, programs = snapshot.learn(Listeners), snapshot.learn(ListenerPrograms)
-    packages = snapshot.learn(Packages)
-    if isinstance(listeners, Unknown) or isinstance(programs, Unknown) or isinstance(packages, Unknown):
-        return None
-    source = {one.name.partition(":")[0]: one.source for one in packages.installed}
-    owners: dict[str, set[str]] = {}
-    for program in programs.programs:
-        if program.package in source and not program.elsewhere:
-            owners.setdefault(program.name, set()).add(source[program.package])
-    found: dict[str, set[str]] = {}
-    for socket in listeners.to_the_world():
-        for name, _ in socket.holders:
-            for package in owners.get(name, ()):
-                found.setdefault(package, set()).add(f"{socket.port}/{socket.protocol}")
-    return {package: ", ".join(sorted(ports, key=_by_port)) for package, ports in sorted(found.items())}
-
-
-def _by_port(text: str) -> tuple[int, str]:
-    port, _, protocol = text.partition("/")
-    return int(port), protocol
 
 
 def known_inventories(connection: Connection) -> dict[str, HostInventory]:

@@ -22,6 +22,7 @@ from wardkeep.advisories.matching import WORST, Deadlines, Match, Matcher, State
 from wardkeep.advisories.risk import risk_of
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.flaw_review.cases import ASSET_FACTS, FACTS, Key, put_changes
+from wardkeep.engine.flaw_review.exposure import CLOSED, INSIDE, OPEN, UNKNOWN, widest
 from wardkeep.engine.flaw_review.inventory import (
     HostInventory,
     every_place,
@@ -38,7 +39,13 @@ from wardkeep.store.schema import hosts, settings
 
 STATE = "flaw_review"  # in the settings: what the queue was last made from
 FIXED, WITHDRAWN, LEFT = "fixed", "withdrawn", "left"
-LISTENS, LISTENS_UNKNOWN = 15.0, 7.0  # points of risk
+LISTENS, LISTENS_INSIDE, LISTENS_UNKNOWN = 15.0, 7.0, 7.0  # points of risk
+FILTERED = {
+    UNKNOWN: "what the packet filter lets in is not known",
+    INSIDE: "the packet filter lets in private addresses alone",
+    CLOSED: "the packet filter lets nobody in",
+}
+Listening = tuple[Mapping[str, Mapping[str, str]], int]
 
 
 @dataclass(frozen=True)
@@ -259,15 +266,16 @@ class _Changes:
         made = {"flaw": key[0], "package": key[1], **facts, "opened": opened, "closed": None, "how": ""}
         return {**made, "anew": not is_open}
 
-    def _listening(self, one: _Found) -> tuple[dict[str, str], int]:
-        """Host → where the package listens there, and of how many hosts that is not known."""
+    def _listening(self, one: _Found) -> Listening:
+        """Host → ports that the package holds there with whom the filter lets in; and of how many hosts that is not known."""
         told, unknown = {}, 0
         for host, match in sorted(one.by_host.items()):
             exposed = self.looks[host].exposed
             if exposed is None:
                 unknown += 1
-            elif match.component.name in exposed:
-                told[host] = exposed[match.component.name]
+            elif ports := exposed.get(match.component.name):
+                # A look of an older version told the ports alone.
+                told[host] = {ports: UNKNOWN} if isinstance(ports, str) else ports
         return told, unknown
 
 
@@ -276,7 +284,7 @@ def _facts(match: Match) -> tuple[str, str, str]:
 
 
 def case_facts(
-    matches: Iterable[Match], count: int, images: int, listening: tuple[dict[str, str], int], opened: date
+    matches: Iterable[Match], count: int, images: int, listening: Listening, opened: date
 ) -> dict[str, Any]:
     """What is kept of a case: the most pressing of its matches speaks for it.
 
@@ -308,7 +316,7 @@ def case_facts(
         "fixed": sorted({one.fixed for one in some if one.fixed}),
         "ecosystems": sorted({one.component.ecosystem for one in some}),
         "places": sorted({(one.component.ecosystem, one.component.version) for one in some}),
-        "listens": listening[0],
+        "listens": {host: _ports(ports) for host, ports in listening[0].items()},
         "images": images,
     }
     return {
@@ -326,12 +334,27 @@ def case_facts(
     }
 
 
-def _exposure(listening: tuple[dict[str, str], int], of: int, images: int) -> list[tuple[str, float]]:
+def _exposure(listening: Listening, of: int, images: int) -> list[tuple[str, float]]:
+    """The widest of what its hosts' filters let in speaks for it; a filter that is not known counts as open."""
     told, unknown = listening
     where = "hosts and images" if images else "hosts"
-    if told:
-        ports = ", ".join(sorted(set(told.values()))[:3])
-        return [(f"listens to the network on {len(told)} of {of} {where} ({ports})", LISTENS)]
+    by_reach: dict[str, list[Mapping[str, str]]] = {}
+    for ports in told.values():
+        by_reach.setdefault(widest(ports.values()), []).append(ports)
+    if by_reach and (not unknown or widest(by_reach) in (OPEN, UNKNOWN)):
+        reach = widest(by_reach)
+        some = by_reach[reach]
+        shown = sorted({port for ports in some for port, one in ports.items() if one == reach})
+        more = f"; {FILTERED[reach]}" if reach != OPEN else ""
+        text = f"listens to the network on {len(some)} of {of} {where} ({', '.join(shown[:3])}{more})"
+        return [(text, {INSIDE: LISTENS_INSIDE, CLOSED: 0.0}.get(reach, LISTENS))]
     if unknown:
         return [(f"whether it listens is not known on {unknown} of {of} {where}", LISTENS_UNKNOWN)]
     return []
+
+
+def _ports(ports: Mapping[str, str]) -> str:
+    """`443/tcp, 8080/tcp (the packet filter lets nobody in)`."""
+    return ", ".join(
+        port if reach == OPEN else f"{port} ({FILTERED[reach]})" for port, reach in ports.items()
+    )
