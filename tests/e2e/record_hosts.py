@@ -20,6 +20,7 @@ from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.fleet import record
 from wardkeep.fleet.record import DISTRIBUTION, NAMES
 from wardkeep.lab import Lab
+from wardkeep.lab.podman import run_root
 from wardkeep.lab.recipes import SUITES
 
 HOSTS = Path(__file__).parents[1] / "hosts"
@@ -56,7 +57,9 @@ def make(lab: Lab, name: str) -> list[str]:
 
 def without_places(lab: Lab, snapshot: Snapshot) -> Snapshot:
     """The answers without the folders of this machine that a container's mounts name."""
-    places = {str(lab.places.cache): b"/var/lib/lab", str(lab.places.run): b"/run/lab"}
+    places = {
+        str(lab.places.cache): b"/var/lib/lab", str(lab.places.run): b"/run/lab", str(run_root(lab.places)): b"/run/podman",
+    }  # fmt: skip
     return replace(
         snapshot, answers={key: _cleaned(answer, places) for key, answer in snapshot.answers.items()}
     )

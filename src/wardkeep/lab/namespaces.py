@@ -103,7 +103,7 @@ class NamespaceHost(Host):
             "--wd",
         ]
         plain = [
-            "env",
+            "/usr/bin/env",  # the host's own, wherever this machine's PATH leads
             "-i",
             "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME=/root",
