@@ -11,6 +11,7 @@ import pytest
 from tests.rulesets.packet_fates import fate, read, unknowns
 
 from wardkeep.core.errors import BadInput, NotUnderstood, Unavailable
+from wardkeep.packets.audit import analyse
 from wardkeep.packets.program import Program
 from wardkeep.rulesets.files import load
 from wardkeep.rulesets.nft.loading import links_in, read_listing
@@ -181,6 +182,24 @@ def test_a_set_that_rules_write_into_may_hold_anything(tmp_path: Path) -> None:
     sets = "set seen { type ipv4_addr; flags dynamic; size 65535; }"
     program = nft(tmp_path, "ip saddr @seen accept", "tcp dport 9 add @seen { ip saddr }", before=sets)
     assert fate(program) == "accept drop"
+
+
+def test_an_element_of_a_timed_set_may_expire_and_hides_and_opens_nothing(tmp_path: Path) -> None:
+    """What it holds now is no promise, neither that it stays nor that nothing is added; its words stay in the report."""
+    timed = "  set banned {\n    type ipv4_addr\n    flags timeout\n    elements = { 192.0.2.1 timeout 1h, 192.0.2.2 }\n  }"
+    program = nft(
+        tmp_path,
+        "ip saddr @banned drop",
+        "ip saddr 192.0.2.1 accept",
+        "ip saddr @banned accept",
+        before=timed,
+    )
+    assert unknowns(program) == ["ip saddr @banned", "ip saddr @banned"]
+    assert fate(program, src4="192.0.2.1") == "accept drop"
+    assert fate(program, src4="192.0.2.2") == "accept drop"
+    assert fate(program, src4="198.51.100.1") == "accept drop"  # somebody may have put it in since
+    assert fate(program, family=6) == "drop"  # no IPv6 packet is in a set of IPv4
+    assert [answer.verdict for answer in analyse(program, removable=False).rules] == ["live"] * 3
 
 
 def test_goto_in_a_base_chain_ends_in_its_policy(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from wardkeep.packets.program import Program
 from wardkeep.packets.ranks import Ranks, complement, rank
 from wardkeep.packets.spaces import in_spaces
 from wardkeep.packets.worlds import Owners, unfold
+from wardkeep.rulesets.translation import asks_status, fresh, noted
 
 MOST_BOXES: Final = 4_096  # of one region, multiplied out
 WORK: Final = 30_000_000  # of one search: some seconds at the very worst
@@ -50,13 +51,17 @@ class Reach:
     """A program made ready for regions. All regions must be named before, since ranks are cut at their ends."""
 
     def __init__(self, program: Program, regions: Iterable[Row]) -> None:
-        self.program, self.regions = program, list(regions)
+        self.told = asks_status(program)
+        self.program, self.regions = noted(program), [self._fresh(region) for region in regions]
         named = [{name: v for name, v in r.items() if name not in ("family", "route")} for r in self.regions]
-        self.ranks: dict[str, Ranks] = rank([program], [*named, {"in": ("lo",)}])
-        self.owners, self.traits = Owners.of(program), Traits.of(program)
+        self.ranks: dict[str, Ranks] = rank([self.program], [*named, {"in": ("lo",)}])
+        self.owners, self.traits = Owners.of(self.program), Traits.of(self.program)
         self._flats: dict[tuple[int, str], Flat | None] = {}
         self._answers: dict[tuple[int, str, int, bool, bytes], Answer] = {}
         self._pairs: dict[tuple[int, str], tuple[Flat, Flat]] = {}
+
+    def _fresh(self, region: Row) -> Row:
+        return fresh(region) if self.told else region
 
     def flat(self, family: int, route: str) -> Flat | None:
         """The world's list; None if no base chain sees its packets: then all of them get through."""
@@ -69,7 +74,7 @@ class Reach:
 
     def find(self, region: Row, accepted: bool, sure: bool = False) -> Answer:
         """A packet of the region that is accepted (or is not). With `sure`, one for which that is certain, if there is any."""
-        whole, best = True, None
+        whole, best, region = True, None, self._fresh(region)
         for family, route in _worlds(region):
             flat = self.flat(family, route)
             if flat is None:
@@ -120,7 +125,7 @@ class Reach:
     def prepare(self, regions: Iterable[Row], accepted: bool, sure: bool = False) -> None:
         """Look at many regions at once, which is much faster: `find` then knows their answers."""
         spaces: dict[tuple[int, str], dict[bytes, Any]] = {}
-        for region in regions:
+        for region in map(self._fresh, regions):
             for family, route in _worlds(region):
                 flat = self.flat(family, route)
                 if flat is not None:

@@ -170,6 +170,8 @@ def sentence(witness: Mapping[str, Any]) -> str:
         told += f" type {witness['icmp_type']} code {witness['icmp_code']}"
     if "fragment" in witness:
         told += ", a later fragment"
+    if "extension" in witness:
+        told += ", with extension headers"
     flags = witness.get("tcp_flags", "syn")
     told += f" ({witness['state']}{'' if flags in ('syn', 'none') else f', {flags}'})"
     ways = [

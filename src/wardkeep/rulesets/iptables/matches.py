@@ -27,6 +27,9 @@ class Draft:
     states: Spans | None = None  # those that the rule leaves; None: it does not test them
     late: list[tuple[str, str, bool]] = field(default_factory=list)
     comment: str = ""
+    hooks: frozenset[str] = (
+        frozenset()
+    )  # built-in chains by which packets come to the rule, where that was asked
 
     def add(self, row: Row, negated: bool = False) -> None:
         self.parts.append(Match((row,), negated))
@@ -278,14 +281,29 @@ def _set(draft: Draft, values: Sequence[str], negated: bool) -> None:
         draft.parts.append(Match(tuple(rows), negated, absent_ok=True))
 
 
+EVERYBODY: Span = (0xFFFFFFFF, 0xFFFFFFFF)
+# Addresses that packets to one host alone may go to: no group (RFC 5771, RFC 4291), not everybody, not the unknown address.
+OWN: Mapping[int, Spans] = {4: ((1, 0xDFFFFFFF), (0xF0000000, 0xFFFFFFFE)), 6: ((0, (0xFF << 120) - 1),)}
+
+
 def _kind_of_address(source: bool) -> Reader:
-    """`--dst-type`: the routing table decides, except for what every table holds (inet_addr_type, ipv6_addr_type)."""
+    """`--dst-type`: the routing table decides, except for what every table holds (inet_addr_type, ipv6_addr_type).
+
+    What comes to INPUT was routed to this host: it goes to an address of its own, to a group or to everybody. A dump does not tell the host's
+    networks, so their own broadcast addresses are taken for its own addresses.
+    """
     option = f"--{'src' if source else 'dst'}-type"
 
     def read(draft: Draft, values: Sequence[str], negated: bool) -> None:
         multicast = network("224.0.0.0/4" if draft.version == 4 else "ff00::/8", draft.version)
         if values[0] == "MULTICAST" and multicast is not None:
             draft.add({draft.side(source): multicast}, negated)
+        elif values[0] == "LOCAL" and not source and draft.hooks == {"INPUT"}:
+            draft.add({draft.side(source): OWN[draft.version]}, negated)
+        elif values[0] == "BROADCAST" and not (source or negated) and draft.version == 4:
+            draft.doubt(
+                f"{option} BROADCAST", False, ({"dst4": (*OWN[4], EVERYBODY)},), ({"dst4": (EVERYBODY,)},)
+            )
         else:
             draft.doubt(f"{option} {values[0]}", negated)
 

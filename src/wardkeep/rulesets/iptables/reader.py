@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from wardkeep.core.errors import BadInput
-from wardkeep.packets.program import Chain, Entry, Goto, Jump, Rule, Unknown
+from wardkeep.packets.dimensions import Row
+from wardkeep.packets.program import EVERYTHING, Chain, Entry, Goto, Jump, Rule, Unknown
 from wardkeep.rulesets.ipset import Ipset
 from wardkeep.rulesets.iptables.dump import RawChain, RawRule, RawTable, read_dump
 from wardkeep.rulesets.iptables.matches import GENERAL, LONG, MODULES, Draft, Garbled, Reader, settle
@@ -20,6 +22,9 @@ DESTINATION_NAT: Final = -100
 IMPLIED = frozenset(
     {"tcp", "udp", "sctp", "dccp", "udplite", "icmp", "icmp6", "icmpv6", "ipv6-icmp", "comment"}
 )
+# Modules that look into an extension header of IPv6: packets without any never match.
+HEADERS: Final = frozenset({"rt", "frag", "hbh", "dst"})
+HEADED: Final[tuple[Row, ...]] = ({"extension": ((1, 1),)}, {"fragment": ((1, 1),)})
 
 
 def read_iptables(text: str, name: str, sets: Mapping[str, Ipset]) -> tuple[list[Chain], list[str]]:
@@ -41,8 +46,10 @@ def chain_of(
     table: RawTable, chain: RawChain, name: str, sets: Mapping[str, Ipset], translates: bool
 ) -> Chain:
     known = f"{table.family} {table.name} {chain.name}"
+    asks = any("addrtype" in rule.words for rule in chain.rules)
+    hooks = hooks_of(table, chain.name) if asks else frozenset[str]()
     rules = tuple(
-        _rule(table, rule, position, known, name, sets, translates)
+        _rule(table, rule, position, known, name, sets, translates, hooks)
         for position, rule in enumerate(chain.rules, 1)
     )
     return Chain(known, rules, _entry(table, chain), chain.packets)
@@ -74,6 +81,21 @@ def rewrites(table: RawTable) -> bool:
     )
 
 
+def hooks_of(table: RawTable, chain: str) -> frozenset[str]:
+    """The built-in chains from which packets may come to a chain, itself among them."""
+    found, new = {chain}, [chain]
+    while new:
+        name = new.pop()
+        callers = {
+            c.name
+            for c in table.chains.values()
+            if any(w in ("-j", "-g") and name == n for r in c.rules for w, n in pairwise(r.words))
+        }
+        new += callers - found
+        found |= callers
+    return frozenset(name for name in found if table.chains[name].policy)
+
+
 def _rule(
     table: RawTable,
     raw: RawRule,
@@ -82,8 +104,9 @@ def _rule(
     name: str,
     sets: Mapping[str, Ipset],
     translates: bool,
+    hooks: frozenset[str],
 ) -> Rule:
-    draft = Draft(4 if table.family == "ip" else 6, sets)
+    draft = Draft(4 if table.family == "ip" else 6, sets, hooks=hooks)
     try:
         target, options = _read_words(draft, raw.words)
         settle(draft, translates)
@@ -161,9 +184,10 @@ def _read_words(draft: Draft, words: Sequence[str]) -> tuple[tuple[str, str] | N
     return target, options
 
 
-def _doubt(draft: Draft, modules: Mapping[str, bool], unread: Mapping[str, Iterable[str]]) -> None:
+def _doubt(draft: Draft, modules: Mapping[str, bool], unread: Mapping[str, Sequence[str]]) -> None:
     for module, told in unread.items():
-        draft.doubt(f"-m {module} {' '.join(told)}" if module else " ".join(told), False)
+        may = HEADED if module in HEADERS and draft.version == 6 and told[0][0] != "!" else EVERYTHING
+        draft.doubt(f"-m {module} {' '.join(told)}" if module else " ".join(told), False, may)
     for module, read in modules.items():
         if not read and module not in unread:
             draft.parts.append(Unknown(f"-m {module}"))

@@ -70,7 +70,15 @@ def match_parts(scope: Scope, body: Expr) -> list[Part]:
         return _single(scope, key_of(left), op, right)
     except (NotModelled, KeyError, TypeError, ValueError, IndexError):
         # A field that nft prints in a form we do not know is as unknown as a field we do not know.
-        return [Unknown(_text(body), may=(_implied(left),))]
+        return [Unknown(_text(body), may=_may(left, right))]
+
+
+def _may(left: Any, right: Any) -> tuple[Row, ...]:
+    """The packets that can match what is not modelled. A field of an extension header: those with one (`missing`: any)."""
+    implied = _implied(left)
+    if isinstance(left, dict) and "exthdr" in left and right is not False:
+        return tuple({**implied, name: ((1, 1),)} for name in ("extension", "fragment"))
+    return (implied,)
 
 
 def _text(body: Expr) -> str:

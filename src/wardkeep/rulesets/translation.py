@@ -1,0 +1,60 @@
+"""Which new packets carry a translation: `ct status dnat` holds for those alone that a rule of the set translated.
+
+A firewall accepts by it what it has forwarded itself (firewalld does). To the engine a packet arrives with any status; strangers cannot
+choose theirs, so a question about the first packet of a connection is asked of packets that nothing has translated yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from wardkeep.packets.dimensions import STATUS, Bits, Row, states
+from wardkeep.packets.program import Assign, Branches, Chain, Match, Nat, Part, Program, Rule, Unknown
+
+TRANSLATED: Final = Bits(STATUS["dnat"] | STATUS["snat"], 0)
+DESTINATION: Final = frozenset({"dnat", "redirect"})
+
+
+def asks_status(program: Program) -> bool:
+    """Whether any rule looks at the status of connections."""
+    return any("status" in row for c in program.chains for r in c.rules for p in r.body for row in _rows(p))
+
+
+def noted(program: Program) -> Program:
+    """The program in which each rule that translates a destination says so in the packet's status, if any rule asks."""
+    if not asks_status(program):
+        return program
+    return replace(program, chains=tuple(map(_noted, program.chains)))
+
+
+def fresh(row: Row) -> Row:
+    """The row without packets that arrive translated, if it is about the first ones of connections."""
+    if row.get("state") != states("new") or "status" in row:
+        return row
+    return {**row, "status": (TRANSLATED,)}
+
+
+def _noted(chain: Chain) -> Chain:
+    return replace(chain, rules=tuple(map(_noting, chain.rules)))
+
+
+def _noting(rule: Rule) -> Rule:
+    if not any(isinstance(part, Nat) and part.kind in DESTINATION for part in rule.body):
+        return rule
+    body: list[Part] = []
+    for part in rule.body:
+        if isinstance(part, Nat) and part.kind in DESTINATION:
+            body.append(Assign("status", xor=STATUS["dnat"]))
+        body.append(part)
+    return replace(rule, body=tuple(body))
+
+
+def _rows(part: Part) -> Iterator[Row]:
+    if isinstance(part, Match):
+        yield from part.rows
+    elif isinstance(part, Unknown):
+        yield from (*part.may, *part.must)
+    elif isinstance(part, Branches):
+        yield from (row for row, _ in part.branches)
