@@ -10,7 +10,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from wardkeep.console.api import acting, reading
+from wardkeep.console.api import acting, deciding, reading
 from wardkeep.engine.accounts import SCOPES, Accounts
 from wardkeep.engine.finding_views import Filters, list_findings
 from wardkeep.engine.platform import Platform
@@ -34,7 +34,7 @@ def issue(accounts: Accounts) -> Callable[..., dict[str, str]]:
 def routes() -> list[tuple[str, str, str]]:
     """(method, path, scope) of every route of the API."""
     found = []
-    for route in [*reading.router.routes, *acting.router.routes]:
+    for route in [*reading.router.routes, *acting.router.routes, *deciding.router.routes]:
         scopes = {
             getattr(d.call, "scope", "")
             for dependency in route.dependant.dependencies
@@ -122,6 +122,49 @@ async def test_the_review_of_flaws_is_read(
     assert [case["flaw"] for case in told["cases"]] == ["CVE-2026-0001"]
     (one,) = (await client.get("/api/v1/flaws/DSA-9001-1", headers=header)).json()
     assert {asset["host"] for asset in one["assets"]} == {"app-1", "db-1"}
+
+
+async def test_flaws_are_decided_by_api_with_the_refusals_of_the_acts(
+    client: httpx.AsyncClient, issue: Callable[..., dict[str, str]], platform: Platform
+) -> None:
+    header = issue("flaws")
+
+    async def decide(**asked: object) -> httpx.Response:
+        return await client.post("/api/v1/flaws/decisions", json=asked, headers=header)
+
+    flaw = "CVE-2026-0006"
+    told = (await decide(flaws=[flaw], decision="accepted", says="tonight")).json()
+    assert [(case["flaw"], case["decision"], case["said"]["says"]) for case in told["cases"]] == [
+        (flaw, "accepted", "tonight")
+    ]
+    (entry,) = platform.ledger.read(told["entry"], told["entry"] + 1)
+    assert (entry["kind"], entry["actor"][:9], entry["body"]["act"]) == ("flaw", "operator:", "accepted")
+    waived = {"owner": "Ada", "says": "no fix", "compensating": "VPN only", "until": "2027-01-31"}
+    made = await decide(flaws=[flaw], decision="waived", until_fixed=True, **waived)
+    assert (made.status_code, len(made.json()["waivers"])) == (201, 1), made.text
+    size = platform.ledger.size
+    refused = [
+        ({"flaws": ["CVE-1999-0001"], "decision": "accepted"}, "concerns the fleet"),
+        ({"flaws": [flaw, "CVE-1999-0001"], "decision": "accepted"}, "concerns the fleet"),
+        ({"flaws": [flaw], "decision": "planned", "owner": "Ada"}, "needs a day"),
+        ({"flaws": [flaw], "decision": "planned", "owner": "Ada", "until": "2020-01-01"}, "is past"),
+        (
+            {"flaws": [flaw], "decision": "not_affected", "justification": "luck", "says": "x"},
+            "no justification",
+        ),
+        ({"flaws": [flaw], "decision": "reopened"}, "must be said"),
+        ({"flaws": [flaw], "decision": "perhaps"}, "decision"),
+        ({"flaws": [], "decision": "accepted"}, "flaws"),
+        ({"flaws": [flaw], "decision": "accepted", "by": "operator:other"}, "Extra inputs"),
+    ]
+    for asked, says in refused:
+        answer = await decide(**asked)
+        assert answer.status_code == 422, answer.text
+        assert says in answer.json()["detail"]
+    assert platform.ledger.size == size
+    done = await client.post("/api/v1/flaws/reviewed", json={"says": "five, one waived"}, headers=header)
+    (entry,) = platform.ledger.read(done.json()["entry"], done.json()["entry"] + 1)
+    assert entry["kind"] == "review"
 
 
 async def test_ten_thousand_wrong_tokens(

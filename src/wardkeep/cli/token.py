@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 def issue(
     name: Annotated[str, typer.Argument(help="What the token is for: `ci`, `grafana`.")],
     user: Annotated[str, typer.Option(help="Whose rights it has at most.")],
-    scope: Annotated[list[str], typer.Option(help="read, check, waive, admin; may be given often.")],
+    scope: Annotated[list[str], typer.Option(help="read, check, waive, flaws, admin; may be given often.")],
     days: Annotated[int, typer.Option(help="How many days it is good for (1 to 366).")] = 90,
     state: State = None,
     json: Json = False,

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from wardkeep import __version__
-from wardkeep.console.api import acting, describing, metrics, reading
+from wardkeep.console.api import acting, deciding, describing, metrics, reading
 from wardkeep.console.auth.gate import Forbidden, SignInNeeded, Visitor, current_session, form_token
 from wardkeep.console.pages import (
     account,
@@ -55,7 +55,7 @@ PAGES = (
     signin,
     enrol,
 )
-PARTS = (*PAGES, describing, reading, acting, metrics)
+PARTS = (*PAGES, describing, reading, acting, deciding, metrics)
 STATUS = {BadInput: 422, Refused: 409, Unavailable: 503, Forbidden: 403}
 TITLES = {
     403: "This is not for you to do",

@@ -96,7 +96,9 @@ class TokenAsked(Body):
 
     name: Short
     user: Short
-    scopes: Annotated[list[Literal["read", "check", "waive", "admin"]], Field(min_length=1, max_length=4)]
+    scopes: Annotated[
+        list[Literal["read", "check", "waive", "flaws", "admin"]], Field(min_length=1, max_length=5)
+    ]
     days: Annotated[int, Field(ge=1, le=366)] = 90
 
 

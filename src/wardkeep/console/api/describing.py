@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from wardkeep import __version__
-from wardkeep.console.api import acting, reading
+from wardkeep.console.api import acting, deciding, reading
 from wardkeep.console.auth.gate import Anyone
 from wardkeep.console.render import answer, json_answer
 
@@ -29,7 +29,7 @@ def document() -> dict[str, Any]:
         title="Wardkeep",
         version=__version__,
         description="Read the matrix, findings, hosts and the ledger; start checks; waive; administer.",
-        routes=[*reading.router.routes, *acting.router.routes],
+        routes=[*reading.router.routes, *acting.router.routes, *deciding.router.routes],
     )
     made["components"]["schemas"]["Problem"] = PROBLEM
     refusal = {

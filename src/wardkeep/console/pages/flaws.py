@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -16,6 +15,7 @@ from wardkeep.console.render import answer, plural, twin
 from wardkeep.console.setting import console
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.flaw_review import acts
+from wardkeep.engine.flaw_review.deciding import Asked, decide_as_asked
 from wardkeep.engine.flaw_review.follow import look_at_row
 from wardkeep.engine.flaw_review.trends import Day
 from wardkeep.engine.flaw_review.views import (
@@ -26,7 +26,6 @@ from wardkeep.engine.flaw_review.views import (
     queue_page,
     trend_page,
 )
-from wardkeep.engine.flaw_review.waiving import waive_cases
 from wardkeep.engine.host_views import host_detail
 
 router = APIRouter(dependencies=[Depends(read_form)], include_in_schema=False)
@@ -111,36 +110,18 @@ def decide(request: Request, visitor: Operator, flaw: str) -> Response:
     asked = {name: field(request, name) for name in FIELDS}
     try:
         cases = acts.find_cases(platform, [f"{flaw[:64]}:{asked['package'][:255]}"])
-        by, says = visitor.actor, asked["reason"]
-        if asked["decision"] == "accepted":
-            acts.accept(platform, cases, by=by, says=says)
-        elif asked["decision"] == "reopened":
-            acts.reopen(platform, cases, by=by, says=says)
-        elif asked["decision"] == "not_affected":
-            acts.not_affected(platform, cases, justification=asked["justification"], says=says, by=by)
-        elif asked["decision"] in ("planned", "waived"):
-            day = read_day(asked["until"])
-            if day is None:
-                raise BadInput("this needs a day", where="until", todo="Give a day.")
-            if asked["decision"] == "planned":
-                acts.plan(platform, cases, until=day, owner=asked["owner"], says=says, by=by)
-            else:
-                waive_cases(
-                    platform,
-                    cases,
-                    owner=asked["owner"],
-                    reason=asked["reason"],
-                    compensating=asked["compensating"],
-                    # Until the end of that day: what a person means by a date.
-                    expires=datetime.combine(day, time(), UTC) + timedelta(days=1),
-                    until_fixed=bool(field(request, "until_fixed", limit=5)),
-                    by=by,
-                )
-        else:
-            raise BadInput(f"{asked['decision'][:40]!r} is no decision", where="decision")
+        given = Asked(
+            decision=asked["decision"],
+            says=asked["reason"],
+            owner=asked["owner"],
+            compensating=asked["compensating"],
+            until=read_day(asked["until"]),
+            until_fixed=bool(field(request, "until_fixed", limit=5)),
+            justification=asked["justification"],
+        )
+        decide_as_asked(platform, cases, given, by=visitor.actor)
     except BadInput as e:
         return _flaw(request, visitor, flaw, e.line(), asked, 422)
-    look_at_row(platform)
     return RedirectResponse(f"/flaws/{flaw}", 303)
 
 

@@ -19,6 +19,7 @@ SCOPES = {
     "read": "read the matrix, findings, hosts and the ledger",
     "check": "start a check or a drill",
     "waive": "waive findings",
+    "flaws": "decide about published flaws",
     "admin": "add users and tokens, change settings",
 }
 MAY = {
