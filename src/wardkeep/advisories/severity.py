@@ -1,8 +1,10 @@
-"""Severities: words, and CVSS v3 vectors read by the formula of its specification (FIRST, CVSS v3.1, section 7)."""
+"""Severities: words, CVSS v3 vectors by the formula of its specification (FIRST, CVSS v3.1, section 7), v4 by `cvss4`."""
 
 from __future__ import annotations
 
 import math
+
+from wardkeep.advisories import cvss4
 
 WEIGHTS = {
     "AV": {"N": 0.85, "A": 0.62, "L": 0.55, "P": 0.2},
@@ -18,8 +20,10 @@ LABELS = ("critical", "high", "medium", "low")
 
 
 def base_score(vector: str) -> float | None:
-    """The base score of a CVSS v3.0 or v3.1 vector, 0.0 to 10.0; None for any other text."""
+    """The score of a CVSS vector, 0.0 to 10.0: v3.0 and v3.1 the base's, v4.0 with whatever it says; None for any other text."""
     version, _, rest = vector.partition("/")
+    if version == "CVSS:4.0":
+        return cvss4.score(vector)
     if version not in ("CVSS:3.0", "CVSS:3.1"):
         return None
     said = dict(part.split(":", 1) for part in rest.split("/") if ":" in part)

@@ -142,7 +142,8 @@ def _flaws(entry: Entry) -> list[str]:
 
 def _ratings(entry: Entry, word: str) -> Iterator[Rating]:
     source = SOURCES.get(entry.id.partition("-")[0], entry.id.partition("-")[0])
-    for one in entry.severity or ():
+    # Where both are given, v3 speaks: its scores are what the others here are compared with.
+    for one in sorted(entry.severity or (), key=lambda one: one.get("type") == "CVSS_V4"):
         score = base_score(one.get("score", ""))
         if score is not None:
             yield Rating(source, label(word) or label_of(score) or "low", score)
