@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
+from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import HOST
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.assess import long_questions, questions
 from wardkeep.engine.cycle import check
 from wardkeep.engine.hosts import add_host
+from wardkeep.engine.index import catch_up
 from wardkeep.engine.past import matrix_as_of
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.engine.start import take_this_machine
@@ -91,3 +93,50 @@ def test_the_past_is_read_from_the_ledger_and_not_from_the_database(platform: Pl
     with platform.store.begin() as connection:
         connection.execute(delete(row_states))
     assert matrix_as_of(platform, datetime.now(UTC)) == now
+
+
+RECORDINGS = sorted(path.parent for path in (Path(__file__).parents[1] / "hosts").glob("*/provenance*"))[:3]
+
+
+def recorded(platform: Platform) -> list[str]:
+    for path in RECORDINGS:
+        add_host(platform, Host(name=path.name, url=f"recorded:{path}"), "operator:test")
+    return [path.name for path in RECORDINGS]
+
+
+def test_hosts_come_into_the_state_group_after_group(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = recorded(platform)
+    monkeypatch.setattr("wardkeep.engine.cycle.GROUP", 1)
+    seen: list[tuple[str, int, int]] = []
+
+    def progress(subject: str, done: int, of: int) -> None:
+        with platform.store.read() as connection:
+            known = set(connection.execute(select(row_states.c.host).distinct()).scalars())
+        assert subject in known
+        seen.append((subject, done, of))
+
+    cycle = check(platform, "operator:test", progress=progress)
+    assert {name for name, _, _ in seen} == {*names, "platform"}
+    assert [(done, of) for _, done, of in seen] == [(n, 4) for n in (1, 2, 3, 4)]
+    assert [one.subject for one in cycle.checked] == [name for name, _, _ in seen]
+
+
+def test_a_fault_in_the_state_ends_the_cycle_and_the_ledger_keeps_what_it_has(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(platform)
+    monkeypatch.setattr("wardkeep.engine.cycle.GROUP", 1)
+    with platform.store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE row_days RENAME TO row_days_away")
+    with pytest.raises(Unavailable):
+        check(platform, "operator:test")
+    with platform.store.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE row_days_away RENAME TO row_days")
+    assessed = [entry["subject"]["host"] for entry in platform.ledger.read() if entry["kind"] == "assess"]
+    assert assessed
+    catch_up(platform)
+    with platform.store.read() as connection:
+        known = set(connection.execute(select(row_states.c.host).distinct()).scalars())
+    assert known == set(assessed)

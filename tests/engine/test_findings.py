@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from wardkeep.core.errors import BadInput
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.core.profiles import HIPAA
+from wardkeep.engine.finding_history import history_of
 from wardkeep.engine.findings import Assessment, Recorded, deadlines, record, retire_host
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.views import matrix as rows_of
@@ -72,13 +73,16 @@ def the(store: Store, given: Finding) -> dict[str, object]:
 
 
 def history(store: Store, given: Finding) -> list[str]:
+    """Its verdicts, the first one first, as they are told."""
     with store.read() as connection:
-        rows = connection.execute(
-            select(finding_history.c.verdict)
-            .where(finding_history.c.fingerprint == given.fingerprint)
-            .order_by(finding_history.c.at)
-        )
-        return list(rows.scalars())
+        row = one(connection, given.fingerprint)
+        assert row is not None
+        return [change.verdict for change in reversed(history_of(connection, row))]
+
+
+def changes_kept(store: Store) -> int:
+    with store.read() as connection:
+        return connection.execute(select(func.count()).select_from(finding_history)).scalar_one()
 
 
 def test_a_quiet_cycle_writes_no_finding_and_moves_last_seen(store: Store) -> None:
@@ -90,6 +94,23 @@ def test_a_quiet_cycle_writes_no_finding_and_moves_last_seen(store: Store) -> No
     assert (row["first_seen"], row["last_seen"], row["changed_at"]) == (NOW, NOW + HOUR, NOW)
     assert row["entry"] == 7
     assert history(store, finding()) == ["fail"]
+    assert changes_kept(store) == 0
+
+
+def test_the_first_verdict_is_remembered_as_it_was_once_anything_changes(store: Store) -> None:
+    assess(store, finding(seen="first words"), entry=7)
+    assess(store, finding(seen="other words"), at=NOW + HOUR, entry=9)
+    assess(store, finding(seen="third words"), at=NOW + 2 * HOUR, entry=11)
+    assess(store, finding("pass"), at=NOW + 3 * HOUR, entry=13)
+    with store.read() as connection:
+        row = one(connection, finding().fingerprint)
+        assert row is not None
+        told = history_of(connection, row)
+    assert [(one.at, one.verdict, one.entry) for one in told] == [
+        (NOW + 3 * HOUR, "pass", 13),
+        (NOW, "fail", 7),
+    ]
+    assert told[1].seen == "first words"
 
 
 def test_the_deadline_follows_the_severity_from_the_start_of_the_stretch(store: Store) -> None:

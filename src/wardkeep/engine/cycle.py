@@ -14,6 +14,7 @@ from wardkeep.core.collector import collector_paused
 from wardkeep.core.control import Control
 from wardkeep.core.facts import HOST, PLATFORM, Snapshot
 from wardkeep.core.findings import Finding, Verdict
+from wardkeep.core.turns import short_turns
 from wardkeep.engine.assess import assess, not_built, questions
 from wardkeep.engine.findings import Assessment, Turn, deadlines, record
 from wardkeep.engine.flaw_review.inventory import note_inventories
@@ -26,6 +27,7 @@ from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.platform_facts import ask_platform
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
 
+GROUP = 100  # hosts in one batch of the ledger at most
 Progress = Callable[[str, int, int], None]  # the subject just done, how many are done, how many there are
 
 
@@ -69,7 +71,7 @@ def check(
     shorter of the long questions now, instead of taking what was kept (see engine.long_looks).
     Raises only for faults of our own state.
     """
-    with collector_paused():
+    with collector_paused(), short_turns():
         return asyncio.run(
             _check(platform, actor, hosts, controls or platform.controls, progress, guard, deep)
         )
@@ -91,19 +93,30 @@ async def _check(
 
     long = short_enough(controls) if deep else []
 
-    def take(group: Sequence[Snapshot]) -> None:
+    def log(group: Sequence[Snapshot]) -> Logged:
         for snapshot in group if long else ():
             keep_looks(platform, actor, snapshot, long)
-        looked, turned = record_looks(platform, actor, group, controls, guard)
+        return log_looks(platform, actor, completed(platform, group, controls), controls, guard)
+
+    def take(logged: Logged) -> None:
+        looked, turned = take_in(platform, logged)
         turns.extend(turned)
         for one in looked:
             done.append(one)
             progress(one.subject, len(done), of)
 
-    async for group in _groups(observe_all(asked, (*questions(controls, HOST), *long))):
-        await asyncio.to_thread(take, group)
+    # While one group is written to the state, the next is judged.
+    taking = asyncio.create_task(asyncio.sleep(0))
+    try:
+        async for group in _groups(observe_all(asked, (*questions(controls, HOST), *long))):
+            logged = await asyncio.to_thread(log, group)
+            await taking
+            taking = asyncio.create_task(asyncio.to_thread(take, logged))
+    finally:
+        await taking
     if hosts is None:
-        await asyncio.to_thread(take, [ask_platform(platform, questions(controls, PLATFORM))])
+        asking = questions(controls, PLATFORM)
+        await asyncio.to_thread(lambda: take(log([ask_platform(platform, asking)])))
     return Cycle(tuple(done), tuple(turns))
 
 
@@ -116,7 +129,8 @@ def look_at_platform(platform: Platform, actor: str) -> Cycle:
 
 
 async def _groups(snapshots: AsyncIterator[Snapshot]) -> AsyncIterator[list[Snapshot]]:
-    """What has come in since the last group was taken, so that one write to the ledger serves all of it."""
+    """What has come in since the last group was taken, so that one write to the ledger serves all of it; never so much that
+    who writes to the state has to wait long for the first."""
     waiting: asyncio.Queue[Snapshot | None] = asyncio.Queue()
 
     async def collect() -> None:
@@ -130,7 +144,7 @@ async def _groups(snapshots: AsyncIterator[Snapshot]) -> AsyncIterator[list[Snap
     more = True
     while more:
         group = [await waiting.get()]
-        while not waiting.empty():
+        while len(group) < GROUP and not waiting.empty():
             group.append(waiting.get_nowait())
         more = None not in group
         if snapshots_in := [snapshot for snapshot in group if snapshot is not None]:
@@ -163,6 +177,14 @@ def completed(
     return with_kept(platform, flaws, controls)
 
 
+@dataclass(frozen=True)
+class Logged:
+    """Looks that were judged and are in the ledger, and not yet in the state."""
+
+    snapshots: Sequence[Snapshot]
+    given: Sequence[Assessment]
+
+
 def record_looks(
     platform: Platform,
     actor: str,
@@ -182,6 +204,17 @@ def record_completed(
     guard: Callable[[], None] | None = None,
 ) -> tuple[list[Checked], list[Turn]]:
     """Assess snapshots, completed before, and record them: all in one batch of the ledger, then all in one transaction of the state."""
+    return take_in(platform, log_looks(platform, actor, snapshots, controls, guard))
+
+
+def log_looks(
+    platform: Platform,
+    actor: str,
+    snapshots: Sequence[Snapshot],
+    controls: Sequence[Control],
+    guard: Callable[[], None] | None = None,
+) -> Logged:
+    """Assess snapshots, completed before, into the ledger, in one batch."""
     digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
@@ -201,12 +234,17 @@ def record_completed(
         Assessment(snapshot.subject, snapshot.at, rows_seen, found, entry)
         for snapshot, found, entry in zip(snapshots, judged, assessed, strict=True)
     ]
-    recorded = record(platform.store, given, deadlines(platform.config.numbers))
-    note_looks(platform, snapshots)
-    note_inventories(platform, snapshots)
+    return Logged(snapshots, given)
+
+
+def take_in(platform: Platform, logged: Logged) -> tuple[list[Checked], list[Turn]]:
+    """What the ledger holds of these looks into the state. One that ends before is made good from the ledger (engine.index)."""
+    recorded = record(platform.store, logged.given, deadlines(platform.config.numbers))
+    note_looks(platform, logged.snapshots)
+    note_inventories(platform, logged.snapshots)
     checked = [
         Checked(one.host, snapshot.problem, tuple(one.found), one.entry or 0)
-        for snapshot, one in zip(snapshots, given, strict=True)
+        for snapshot, one in zip(logged.snapshots, logged.given, strict=True)
     ]
     return checked, recorded.turns
 

@@ -13,10 +13,11 @@ from wardkeep.controls.matrix import BY_ID
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
 from wardkeep.core.findings import Citation, Severity, Verdict
+from wardkeep.engine.finding_history import Change, history_of
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.waivers import Waiver, list_waivers
 from wardkeep.store import browse
-from wardkeep.store.schema import finding_history, waivers
+from wardkeep.store.schema import waivers
 
 PAGE = 50
 STATES = ("open", "waived", "overdue", "gone", "all")
@@ -72,17 +73,6 @@ class FindingPage:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change of verdict. `entry` is the ledger's index of the assessment that saw it."""
-
-    at: datetime
-    verdict: str
-    severity: str
-    seen: str
-    entry: int | None
-
-
-@dataclass(frozen=True)
 class FindingDetail:
     """A finding with everything that is known about it."""
 
@@ -113,19 +103,14 @@ def find_finding(platform: Platform, fingerprint: str, now: datetime | None = No
         row = browse.one(read, fingerprint[:16])
         if row is None:
             return None
-        history = read.execute(
-            select(finding_history)
-            .where(finding_history.c.fingerprint == row.fingerprint)
-            .order_by(finding_history.c.at.desc())
-            .limit(500)
-        ).all()
+        history = history_of(read, row)
     told = tuple(list_waivers(platform, now, fingerprint=row.fingerprint))
     until = max((w.expires for w in told if w.state == "in force"), default=None)
     control = next((c for c in platform.controls if c.id == row.control), None)
     return FindingDetail(
         finding=_view(row, now, until),
         serves=serves(control, row.rule),
-        history=tuple(Change(h.at, h.verdict, h.severity, h.seen, h.entry) for h in history),
+        history=history,
         waivers=told,
     )
 

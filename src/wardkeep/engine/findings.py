@@ -12,27 +12,26 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, literal, select, update
 
 from wardkeep.core.findings import Finding, Severity, Verdict
 from wardkeep.engine.deadlines import Deadlines, due_at, keep_to
 from wardkeep.engine.deadlines import deadlines as deadlines
+from wardkeep.engine.finding_history import Change, remember, remember_gone
 from wardkeep.engine.row_states import Counted, Moved, close_rows, drop_tallies, move_totals, write_rows
 from wardkeep.store import Store, textindex
 from wardkeep.store.browse import pressing
 from wardkeep.store.bulk import insert_tuples
 from wardkeep.store.columns import Moment
-from wardkeep.store.schema import GONE, finding_history, findings, row_states
+from wardkeep.store.schema import GONE, findings, row_states
 
 WHOLE_HOST = "host"  # the subject of the one unknown finding that a blind rule yields (engine.assess)
 BATCH = 100  # hosts
-# What is written of a finding seen for the first time, and of each change: in tuples, since a first cycle makes them by the
-# hundred thousand.
+# What is written of a finding seen for the first time: in tuples, since a first cycle makes them by the hundred thousand.
 _NEW = (
     "fingerprint", "control", "rule", "host", "subject", "first_seen", "says", "verdict", "severity", "pressing", "seen",
     "todo", "since", "changed_at", "failing_since", "due", "entry",
 )  # fmt: skip
-_CHANGE = ("fingerprint", "at", "verdict", "severity", "seen", "entry")
 _TICK = timedelta(microseconds=1)
 
 
@@ -114,7 +113,8 @@ class _Batch:
         self.connection, self.given, self.limits, self.to = connection, given, limits, to
         self.inserts: list[tuple[Any, ...]] = []  # of _NEW
         self.updates: list[dict[str, Any]] = []
-        self.history: list[tuple[Any, ...]] = []  # of _CHANGE
+        self.before: list[Mapping[str, Any]] = []  # what is about to be written over
+        self.history: list[tuple[str, Change]] = []
         hosts = [one.host for one in given]
         r, f = row_states.c, findings.c
         states = connection.execute(select(r.host, r.control, r.at, r.entry).where(r.host.in_(hosts)))
@@ -146,7 +146,7 @@ class _Batch:
             textindex.forget(self.connection, ids)
             self.connection.execute(update(findings).where(findings.c.id == bindparam("row")), self.updates)
             textindex.learn(self.connection, ids)
-        insert_tuples(self.connection, finding_history, _CHANGE, self.history)
+        remember(self.connection, self.before, self.history)
         return write_rows(self.connection, counted)
 
 
@@ -224,6 +224,7 @@ class _Recording:
             "gone_at": None,
         }
         self.batch.updates.append({**values, "row": old["id"]})
+        self.batch.before.append(old)
         if verdict_changed:
             self._remember(fingerprint, str(finding.verdict), finding.severity, finding.seen)
         if not passes and since is not None and (stretch is None or verdict_changed):
@@ -243,7 +244,6 @@ class _Recording:
             finding.seen, finding.todo, finding.since, at, since, due, entry,
         )  # fmt: skip
         self.batch.inserts.append(row)
-        self.batch.history.append((fingerprint, at, verdict, severity, finding.seen, entry))
 
     def _silent(self, old: Mapping[str, Any], blind: bool) -> None:
         """A known finding that this assessment did not speak of."""
@@ -264,6 +264,7 @@ class _Recording:
             }
             | {"last_seen": old["last_seen"] or self._seen_before(old), "entry": self.given.entry}
         )
+        self.batch.before.append(old)
         self._remember(old["fingerprint"], "gone", old["severity"], "no longer spoken of")
         # A passing subject, or an unknown one that can be looked at again, just goes; a fault that went is news.
         if old["failing_since"] is not None:
@@ -275,7 +276,8 @@ class _Recording:
         return seen
 
     def _remember(self, fingerprint: str, verdict: str, severity: str, seen: str) -> None:
-        self.batch.history.append((fingerprint, self.at, verdict, str(severity), seen, self.given.entry))
+        change = Change(self.at, verdict, str(severity), seen, self.given.entry)
+        self.batch.history.append((fingerprint, change))
 
 
 def retire_host(store: Store, host: str, at: datetime) -> None:
@@ -284,18 +286,7 @@ def retire_host(store: Store, host: str, at: datetime) -> None:
     with store.begin() as connection:
         store.lock(connection, f"host:{host}")
         here = (findings.c.host == host, findings.c.gone_at.is_(None))
-        gone = select(
-            findings.c.fingerprint,
-            literal(at, Moment()),
-            literal("gone"),
-            findings.c.severity,
-            literal("host removed"),
-        )
-        connection.execute(
-            insert(finding_history).from_select(
-                ["fingerprint", "at", "verdict", "severity", "seen"], gone.where(*here)
-            )
-        )
+        remember_gone(connection, at, "host removed", *here)
         left = {"pressing": GONE, "due": None, "failing_since": None, "changed_at": at, "gone_at": at}
         last = select(row_states.c.at).where(
             row_states.c.host == host, row_states.c.control == findings.c.control

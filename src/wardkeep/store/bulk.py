@@ -5,6 +5,7 @@ SQLAlchemy's way of binding costs several times what SQLite needs to store a row
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert
@@ -13,6 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from wardkeep.store.columns import Deadline, Moment
 
 FEW = 20  # below this, nothing is saved
+# Rows of one statement on SQLite. Its driver lets go of the interpreter once a statement, and beside a thread that computes
+# waits to get it back: row by row nothing is left of two cores. A statement may have 32,766 values.
+TOGETHER = 500
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -34,9 +38,16 @@ def insert_tuples(
     quote = connection.dialect.identifier_preparer.quote
     columns = ", ".join(quote(name) for name in names)
     if connection.dialect.name == "sqlite":
-        marks = ", ".join("?" * len(names))
+        marks = "(" + ", ".join("?" * len(names)) + ")"
         # Names of our own schema, quoted by the dialect; every value is bound.
-        connection.exec_driver_sql(f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})", ready)  # noqa: S608
+        into = f"INSERT INTO {quote(table.name)} ({columns}) VALUES "  # noqa: S608
+        whole = len(ready) - len(ready) % TOGETHER
+        many = into + ", ".join([marks] * TOGETHER)
+        for start in range(0, whole, TOGETHER):
+            values = tuple(chain.from_iterable(ready[start : start + TOGETHER]))
+            connection.exec_driver_sql(many, values)
+        if rest := ready[whole:]:
+            connection.exec_driver_sql(into + marks, rest)
         return
     raw = connection.connection.cursor()
     try:
