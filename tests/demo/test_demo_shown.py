@@ -10,6 +10,7 @@ from scripted import Scripted
 
 from wardkeep.cli import main
 from wardkeep.cli.demo_shown import Recorder, Shown
+from wardkeep.cli.terminal import progress
 from wardkeep.demo import Act, Ran, Step, tell
 from wardkeep.demo.claims import prints
 from wardkeep.lab import why_not
@@ -105,3 +106,17 @@ def test_without_root_it_is_refused_in_one_line(
     assert (ended.value.code, told.out) == (2, "")
     assert told.err.count("\n") == 1
     assert "needs root. Run it as root, or with sudo." in told.err
+
+
+def test_progress_says_no_number_before_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress("planning"):
+        pass
+    assert "planning" in (said := capsys.readouterr().err)
+    assert "None" not in said
+    with progress("planning") as step:
+        step("db-1", 1, 3)
+    assert "1/3" in capsys.readouterr().err

@@ -86,14 +86,14 @@ def progress(what: str, quiet: bool = False) -> Iterator[Any]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=error, transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(what, total=None, count="")  # how many there are is not known yet
 
         def step(name: str, done: int, of: int) -> None:
-            bar.update(task, completed=done, total=of, description=f"{what}: {name}")
+            bar.update(task, completed=done, total=of, count=f"{done}/{of}", description=f"{what}: {name}")
 
         yield step
 
