@@ -27,6 +27,9 @@ from wardkeep.rulesets.spans import Spans, join, meet, outside
 
 FULL: Spans = ((0, 255),)
 WITH_PORTS = join(v for v in PORT_PROTOCOLS if isinstance(v, tuple))
+# `ip frag-off & 0x1fff != 0`, the usual way to say it: not the first fragment of several.
+OFFSET: Expr = {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 0x1FFF]}
+LATER_FRAGMENT = ((OFFSET, "!=", 0), (OFFSET, ">", 0))
 
 
 @dataclass(slots=True)
@@ -60,6 +63,8 @@ class Scope:
 def match_parts(scope: Scope, body: Expr) -> list[Part]:
     """One `match`. What is not modelled is Unknown, within what nft tests before it."""
     left, op, right = body["left"], body["op"], body["right"]
+    if (left, op, right) in LATER_FRAGMENT:
+        return [Match(({"family": ((4, 4),), "fragment": ((1, 1),)},))]
     try:
         if isinstance(left, dict) and "concat" in left:
             keys = [key_of(one) for one in left["concat"]]

@@ -15,8 +15,9 @@ MARK = "=== text ==="
 TODO = "Run it where nft is installed, as root, or give the output of `nft -j list ruleset`"
 # Interfaces that a rule names by index (`iif`, `oif`, flow tables, ingress hooks) must exist while it is loaded.
 NAMED = re.compile(
-    r"""\b(?:iif|oif|device)\s+(?:(?:!=|==)\s*)?(?:\{([^}]*)\}|"?([\w.-]+)"?)|\bdevices\s*=\s*\{([^}]*)\}"""
+    r"""\b(?:iif|oif|device|(?:dup|fwd)\s+to)\s+(?:(?:!=|==)\s*)?(?:\{([^}]*)\}|"?([\w.-]+)"?)|\bdevices\s*=\s*\{([^}]*)\}"""
 )
+DEFINED = re.compile(r"^\s*(?:define|redefine)\s+(\w+)\s*=\s*(\{[^}]*\}|[^\n#]*)", re.MULTILINE)
 SCRIPT = """
 ip link set lo up || exit 1
 n=0
@@ -73,10 +74,19 @@ def load_nft(path: Path, text: str) -> tuple[str, dict[str, str], dict[tuple[str
 def links_in(text: str) -> set[str]:
     """The interfaces that must exist for the text to load."""
     found: set[str] = set()
+    text = with_defines(text)
     for match in NAMED.finditer(text):
         for group in match.groups():
             found |= {n for n in re.findall(r"[A-Za-z][\w.-]*", group or "") if len(n) < 16}
     return found - {"lo", "exists", "missing"}
+
+
+def with_defines(text: str) -> str:
+    """The text with what it defines in the places of `$name`, as far as names of interfaces need it."""
+    known: dict[str, str] = {}
+    for name, value in DEFINED.findall(text):
+        known[name] = re.sub(r"\$(\w+)", lambda m: known.get(m[1], ""), value).strip()
+    return re.sub(r"\$(\w+)", lambda m: known.get(m[1], ""), text)
 
 
 def _refusal(told: str, path: Path) -> str:

@@ -46,7 +46,7 @@ def parts_of(scope: Scope, expr: Expr) -> list[Part]:
         case "mangle":
             return _mangled(body)
         case "dnat" | "snat" | "masquerade" | "redirect":
-            return [Nat(name, _rewritten(name, body or {}, scope))]
+            return [*_looked_up(scope, body or {}), Nat(name, _rewritten(name, body or {}, scope))]
         case "set" | "map":
             # Writing fails, and ends the rule, when the set is full or its own limit says so.
             return [Effect(expression(expr)), Unknown(f"{expression(expr)} (fails when the set is full)")]
@@ -139,6 +139,20 @@ def _line(told: Any) -> _Line:
                 return _Line(one.source, one.keep & ~bits & FULL, one.xor | bits)
             return _Line(one.source, one.keep, one.xor ^ bits)
     raise NotModelled("a value that is computed")
+
+
+def _looked_up(scope: Scope, body: Expr) -> list[Part]:
+    """`dnat to tcp dport map @m`: a packet whose key the map does not hold is not rewritten; the rule ends for it."""
+    address = body.get("addr")
+    if not isinstance(address, dict) or "map" not in address:
+        return []
+    key, data = address["map"]["key"], address["map"]["data"]
+    try:
+        held = scope.elements(data) if isinstance(data, str) else data["set"]
+        keys = [pair[0] for pair in held]
+    except (NotModelled, KeyError, TypeError, IndexError):
+        return [Unknown(f"{value(key)} is in the map")]
+    return match_parts(scope, {"op": "==", "left": key, "right": {"set": keys}})
 
 
 def _rewritten(name: str, body: Expr, scope: Scope) -> Row:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 OPERATORS = {"==": "", "in": ""}
+# Statements that may refer to an object of the table by its name.
+REFERRED = frozenset({"counter", "quota", "limit", "synproxy", "secmark"})
 
 
 def rule_text(expr: Iterable[Mapping[str, Any]], comment: str = "") -> str:
@@ -18,12 +20,12 @@ def rule_text(expr: Iterable[Mapping[str, Any]], comment: str = "") -> str:
 def expression(expr: Mapping[str, Any]) -> str:
     """One expression or statement of a rule."""
     ((name, body),) = expr.items()
+    if isinstance(body, str) and name in REFERRED:
+        return f'{name} name "{body}"'
     match name:
         case "match":
             return _match(body)
         case "counter":
-            if isinstance(body, str):
-                return f'counter name "{body}"'
             return "counter" if not body else f"counter packets {body['packets']} bytes {body['bytes']}"
         case "jump" | "goto":
             return f"{name} {body['target']}"
