@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from typing import Any, Final
 
 import numpy as np
@@ -188,24 +189,107 @@ class _World:
 
     def _fates(self, live: Any, sources: Bits, ends: Bits) -> tuple[Bits, Bits]:
         """Sources × ends: whether some packet passes, and whether some is stopped, along one list of entries."""
-        passed = np.zeros((sources.shape[1], ends.shape[1]), dtype=bool)
-        stopped = np.zeros_like(passed)
-        targets, certain, fates = self.target[live], self.certain[live], self.fate[live]
-        for row in range(sources.shape[1]):
-            met = np.flatnonzero(sources[:, row])
-            onward = np.searchsorted(live[met], targets[met])
-            reached = np.zeros((len(met) + 1, ends.shape[1]), dtype=bool)
-            reached[0] = True
-            for n, entry in enumerate(met):
-                here = reached[n]
-                taken = here & ends[entry]
-                if fates[entry] == Fate.ACCEPT:
-                    passed[row] |= taken
-                elif fates[entry] != Fate.OPEN:
-                    stopped[row] |= taken
-                reached[onward[n]] |= taken
-                reached[n + 1] |= here & ~taken if certain[entry] else here
-        return passed, stopped
+        onward = np.searchsorted(live, self.target[live])
+        steps = _merged(sources, ends, onward, self.certain[live], self.fate[live])
+        if steps.sources.sum() > steps.ends.sum():  # the shorter way round: few entries hold any one address
+            passed, stopped = _followed(replace(steps, sources=steps.ends, ends=steps.sources))
+            return passed.T, stopped.T
+        return _followed(steps)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """A list of entries: which classes of sources and of ends they hold (entries × classes), where they lead, what they decide."""
+
+    sources: Bits
+    ends: Bits
+    onward: NDArray[np.intp]
+    certain: Bits
+    fate: NDArray[np.int8]
+
+
+def _merged(sources: Bits, ends: Bits, onward: Any, certain: Bits, fate: Any) -> _Steps:
+    """The same list, with neighbours made one that do the same to the same sources (or ends): a packet that is in none of them goes
+    on behind both, one that is in either goes where both lead, unless it comes in between."""
+    while True:
+        count = len(onward)
+        if count < 2:
+            return _Steps(sources, ends, onward, certain, fate)
+        skips = onward > np.arange(1, count + 1)
+        like = skips[1:] & skips[:-1] & (onward[1:] == onward[:-1])
+        like &= (certain[1:] == certain[:-1]) & (fate[1:] == fate[:-1])
+        entered = np.zeros(count + 1, dtype=bool)
+        entered[onward[skips]] = True
+        like &= ~entered[1:count]
+        at = np.flatnonzero(like) + 1
+        same_sources, same_ends = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        same_sources[at] = (sources[at] == sources[at - 1]).all(axis=1)
+        same_ends[at] = (ends[at] == ends[at - 1]).all(axis=1)
+        joined = same_sources if same_sources.sum() >= same_ends.sum() else same_ends
+        if not joined.any():
+            return _Steps(sources, ends, onward, certain, fate)
+        first = np.flatnonzero(~joined)
+        sources = np.logical_or.reduceat(sources, first, axis=0)
+        ends = np.logical_or.reduceat(ends, first, axis=0)
+        number = np.append(np.cumsum(~joined) - 1, len(first))
+        onward, certain, fate = number[onward[first]], certain[first], fate[first]
+
+
+def _followed(steps: _Steps) -> tuple[Bits, Bits]:
+    """Each source's way through the list, with all ends at once as the bits of one number."""
+    count, width = len(steps.onward), steps.ends.shape[1]
+    size = (width + 7) // 8
+    held = [int.from_bytes(row.tobytes()) for row in np.packbits(steps.ends, axis=1)]
+    onward, certain = steps.onward.tolist(), steps.certain.tolist()
+    accepts, decides = (steps.fate == Fate.ACCEPT).tolist(), (steps.fate != Fate.OPEN).tolist()
+    whole = (1 << 8 * size) - 1
+    passed, stopped = [], []
+    known: dict[bytes, tuple[int, int]] = {}
+    for row in np.packbits(steps.sources, axis=0).T:
+        key = row.tobytes()
+        if key not in known:
+            met = np.flatnonzero(np.unpackbits(row, count=count)).tolist()
+            known[key] = _fate_of(met, whole, held, onward, certain, accepts, decides)
+        yes, no = known[key]
+        passed.append(yes.to_bytes(size))
+        stopped.append(no.to_bytes(size))
+    tables = []
+    for told in (passed, stopped):
+        bits = np.frombuffer(b"".join(told), dtype=np.uint8).reshape(len(told), size)
+        tables.append(np.unpackbits(bits, axis=1, count=width).astype(bool))
+    return tables[0], tables[1]
+
+
+def _fate_of(
+    met: Sequence[int], whole: int, held: Sequence[int], onward: Sequence[int], certain: Sequence[bool],
+    accepts: Sequence[bool], decides: Sequence[bool],
+) -> tuple[int, int]:  # fmt: skip
+    """The ends to which some packet passes, and to which some is stopped, along the entries that hold one source."""
+    passed = stopped = 0
+    here = whole  # the packets at this place; others have gone on to a later one
+    waiting: dict[int, int] = {}
+    due: list[int] = []
+    for n in met:
+        while due and due[0] <= n:
+            here |= waiting.pop(heappop(due))
+        if not here:
+            continue
+        taken = here & held[n]
+        if not taken:
+            continue
+        if decides[n]:
+            if accepts[n]:
+                passed |= taken
+            else:
+                stopped |= taken
+        if certain[n]:
+            here &= ~taken
+        if onward[n] in waiting:
+            waiting[onward[n]] |= taken
+        else:
+            waiting[onward[n]] = taken
+            heappush(due, onward[n])
+    return passed, stopped
 
 
 def _alike(rows: Any) -> tuple[Any, Any]:
