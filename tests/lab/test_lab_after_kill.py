@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,18 @@ def test_what_a_killed_watchdog_left_the_next_lab_removes(kind: str, places: Pla
 def test_a_sweep_leaves_labs_alone_whose_process_lives(lab: Lab) -> None:
     assert lab.book.lab not in sweep(lab.places)
     assert lab.book.is_owned()
+
+
+def test_a_lab_that_is_just_beginning_is_not_swept(places: Places, tmp_path: Path) -> None:
+    book = Book(Places(tmp_path / "run", tmp_path / "cache"), "abcdef")
+    with ThreadPoolExecutor(1) as pool:
+        with book.places.alone("begin"):
+            (book.folder / "things").mkdir(parents=True)
+            swept = pool.submit(sweep, book.places)
+            wait([swept], timeout=1)  # so long it could do harm
+            book.begin(os.getpid())
+        assert swept.result() == []
+    assert book.is_owned()
 
 
 def test_a_reused_process_id_does_not_keep_a_lab(places: Places, tmp_path: Path) -> None:

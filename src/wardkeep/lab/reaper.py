@@ -103,7 +103,10 @@ def sweep(places: Places) -> list[str]:
     swept = []
     with places.alone("sweep"):
         for book in all_books(places):
-            if not book.is_owned():
+            # Not in the middle of another's beginning, whose record does not name its owner yet.
+            with places.alone("begin"):
+                dead = not book.is_owned()
+            if dead:
                 with contextlib.suppress(Unavailable):
                     reap(book)
                     swept.append(book.lab)
@@ -113,12 +116,16 @@ def sweep(places: Places) -> list[str]:
 
 def _orphans(places: Places) -> list[str]:
     """After the machine went down: containers and disks whose record was emptied with RUN (with this one, no other)."""
-    known = {book.lab for book in all_books(places)}
-    found = _remove_containers(places, lambda lab: lab not in known)
+
+    def gone(lab: str) -> bool:
+        return not Book(places, lab).is_open()  # asked last: a lab may have begun since
+
+    found = _remove_containers(places, gone)
     with contextlib.suppress(FileNotFoundError):
         for folder in (places.cache / "labs").iterdir():
-            made_with = (folder / "run").read_text() if (folder / "run").exists() else ""
-            if folder.name not in known and made_with == str(places.run):
-                shutil.rmtree(folder, ignore_errors=True)
-                found.add(folder.name)
+            with places.alone("begin"):
+                made_with = (folder / "run").read_text() if (folder / "run").exists() else ""
+                if made_with == str(places.run) and gone(folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    found.add(folder.name)
     return sorted(found)
