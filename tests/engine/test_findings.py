@@ -18,7 +18,7 @@ from wardkeep.engine.findings import Assessment, Recorded, deadlines, record, re
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.views import matrix as rows_of
 from wardkeep.store import Store
-from wardkeep.store.browse import Wanted, count, matrix, one, page, strip
+from wardkeep.store.browse import Wanted, _tokens, count, matrix, one, page, strip
 from wardkeep.store.schema import finding_history, findings, row_days, row_states, tallies, totals
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -266,6 +266,10 @@ def test_pages_come_most_pressing_first_and_none_twice(store: Store) -> None:
         ("* OR NEAR(", set()),
         ("!!!", set()),
         ("1.1.1w", {"package:openssl"}),
+        ("1.1.1", {"package:openssl", "package:libc6:amd64", "user:müller"}),  # on app-1
+        ("older older", {"package:openssl"}),
+        ("old", {"package:openssl"}),
+        ("old old", set()),  # once whole, once as a beginning
     ],
 )
 def test_search_finds_beginnings_of_words(store: Store, words: str, subjects: set[str]) -> None:
@@ -279,6 +283,14 @@ def test_search_finds_beginnings_of_words(store: Store, words: str, subjects: se
         wanted = Wanted(words=words)
         assert {r.subject for r in page(connection, wanted, NOW).rows} == subjects
         assert count(connection, wanted, NOW).n == len(subjects)
+
+
+def test_a_word_said_again_narrows_nothing_and_is_asked_once() -> None:
+    """Said four times, PostgreSQL expects nearly nothing to match, and sorts all that does."""
+    assert _tokens("0.0.0.0") == ["0"]
+    assert _tokens("a-b-a-b") == ["a", "b"]
+    assert _tokens("old OLD") == ["old", "old"]  # once whole, once as a beginning
+    assert _tokens("--") == []
 
 
 @pytest.mark.parametrize(
