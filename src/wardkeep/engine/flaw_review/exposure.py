@@ -22,12 +22,12 @@ from wardkeep.facts.listeners import Listener, Listeners
 from wardkeep.facts.nftables import Nftables
 from wardkeep.facts.packages import Packages
 from wardkeep.packets.dimensions import Row, Values, states
+from wardkeep.rulesets.names import PROTOCOLS
+from wardkeep.rulesets.spans import TOPS, Spans, join, outside
 
 Exposed = Mapping[str, Mapping[str, str]]  # package → port (`443/tcp`) → whom the filter lets in
 OPEN, INSIDE, CLOSED, UNKNOWN = "open", "inside", "closed", "unknown"
 WIDEST = (OPEN, UNKNOWN, INSIDE, CLOSED)  # what is not known counts as open
-PROTOCOLS = {"tcp": 6, "udp": 17}
-BITS = {4: 32, 6: 128}
 FAMILIES = {"ip": 4, "ip6": 6}
 _known = Memo(4 << 20)  # hosts of one kind have equal filters and sockets
 
@@ -110,7 +110,7 @@ def _rows(socket: Listener, inside: bool) -> tuple[Row, ...]:
         number = PROTOCOLS[socket.protocol]
         row: dict[str, Values] = {
             "family": ((version, version),),
-            f"src{version}": _special(version) if inside else _internet(version),
+            f"src{version}": _inside(version) if inside else outside(_inside(version), TOPS[version]),
             "proto": ((number, number),),
             "dport": ((socket.port, socket.port),),
             "fragment": ((0, 0),),
@@ -124,17 +124,8 @@ def _rows(socket: Listener, inside: bool) -> tuple[Row, ...]:
     return tuple(made)
 
 
-def _special(version: int) -> tuple[tuple[int, int], ...]:
-    return tuple((one.low, one.high) for one in SPECIAL if one.version == version)
-
-
-def _internet(version: int) -> tuple[tuple[int, int], ...]:
-    free, at = [], 0
-    for low, high in sorted(_special(version)):
-        if low > at:
-            free.append((at, low - 1))
-        at = max(at, high + 1)
-    return (*free, (at, (1 << BITS[version]) - 1)) if at < 1 << BITS[version] else tuple(free)
+def _inside(version: int) -> Spans:
+    return join((one.low, one.high) for one in SPECIAL if one.version == version)
 
 
 def _by_port(item: tuple[str, str]) -> tuple[int, str]:

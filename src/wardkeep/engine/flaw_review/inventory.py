@@ -102,7 +102,7 @@ def _of_images(snapshot: Snapshot) -> Iterator[Told]:
             read = [inventory_of_image(one, snapshot) for one in images]
             if any(problem for _, problem in read):
                 return None
-            return {(c.ecosystem, c.name, c.version, c.foreign) for made, _ in read for c in made.components}
+            return places_of(c for made, _ in read for c in made.components)
 
         digest = hashlib.sha256(given.encode()).hexdigest()
         yield f"{snapshot.subject}/{tag}"[:253], snapshot.at, digest, None, packages
@@ -179,7 +179,11 @@ def _packages(snapshot: Snapshot) -> set[Place] | None:
         found = inventory_of(snapshot, snapshot.at.date())
     except Unavailable:
         return None
-    return {(c.ecosystem, c.name, c.version, c.foreign) for c in found.components}
+    return places_of(found.components)
+
+
+def places_of(components: Iterable[Component]) -> set[Place]:
+    return {(c.ecosystem, c.name, c.version, c.foreign) for c in components}
 
 
 def _replace(connection: Connection, wanted: Mapping[str, set[Place]]) -> None:

@@ -17,7 +17,14 @@ from sqlalchemy import Connection
 from wardkeep.advisories.components import Inventory
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.flaw_review import KIND, ROW
-from wardkeep.engine.flaw_review.inventory import SCAN, forget_host, known_inventories, put_scan
+from wardkeep.engine.flaw_review.inventory import (
+    SCAN,
+    forget_host,
+    is_scan,
+    known_inventories,
+    places_of,
+    put_scan,
+)
 from wardkeep.engine.platform import Platform, timestamp
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
@@ -34,7 +41,7 @@ def keep_scan(
     if not found.components:
         raise BadInput("no package was found, so there is nothing to keep", where=found.name)
     now = now or datetime.now(UTC)
-    rows = sorted({(c.ecosystem, c.name, c.version, c.foreign) for c in found.components})
+    rows = sorted(places_of(found.components))
     data = json.dumps(rows).encode()
     blob = {"name": "packages", "digest": platform.ledger.put_blob(data), "size": len(data)}
     body = {"act": "scan-kept", "scan": name, "at": timestamp(now), "packages": len(rows)}
@@ -61,9 +68,7 @@ def kept_scans(platform: Platform) -> dict[str, datetime]:
     """Name → when it was kept."""
     with platform.store.read() as connection:
         known = known_inventories(connection)
-    return {
-        asset.removeprefix(SCAN): one.at for asset, one in sorted(known.items()) if asset.startswith(SCAN)
-    }
+    return {asset.removeprefix(SCAN): one.at for asset, one in sorted(known.items()) if is_scan(asset)}
 
 
 def retell_scan(platform: Platform, connection: Connection, entry: Mapping[str, Any]) -> None:
