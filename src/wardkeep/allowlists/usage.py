@@ -107,5 +107,6 @@ def unused(
         elif last is None and covered >= after:
             yield Defect("unused", entry, f"nobody came from there in {covered.days} days", todo)
         elif last is None:
-            seen = f"nobody came from there, but the records go back {covered.days} days only"
+            reach = f"go back {covered.days} days only" if begins else "name no day on which they begin"
+            seen = f"nobody came from there, but the records {reach}"
             yield Defect("unused", entry, seen, "Give records of a quarter.", unknown=True)

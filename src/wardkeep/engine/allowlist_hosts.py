@@ -5,9 +5,9 @@ A list concerns the hosts whose policy names it. What a host did not say is unkn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import func, select
 
@@ -20,7 +20,8 @@ from wardkeep.controls.firewall.allowed import wanted_lists
 from wardkeep.controls.firewall.declared_program import whole_program
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import Snapshot, Unknown
-from wardkeep.engine.allowlist_effect import effect
+from wardkeep.engine.allowlist_effect import MOST, effect
+from wardkeep.engine.allowlist_standing import NONE, LastUse, Standing, last_use, noted, standing
 from wardkeep.engine.declared import declared, provider_ranges
 from wardkeep.engine.hosts import list_hosts
 from wardkeep.engine.platform import Platform
@@ -30,6 +31,7 @@ from wardkeep.fleet.snapshots import snapshot_from_bytes
 from wardkeep.store.schema import entries as known_entries
 
 NEVER = "was never asked"
+LOOKS_BACK = 20  # looks at a host that may have asked for something else since its rules were asked for
 FAMILIES = {4: "ip", 6: "ip6"}
 
 
@@ -44,17 +46,38 @@ class Seen:
     record: Record
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Everything the audit finds, and how each entry stands on the hosts (by the entry's key)."""
+
+    defects: list[Defect]
+    standing: Mapping[str, Standing]
+
+
 def audit_platform(platform: Platform, today: date) -> list[Defect]:
     """Everything `audit` finds, and for each list what its hosts make of it."""
+    return judge_platform(platform, today).defects
+
+
+def judge_platform(platform: Platform, today: date) -> Judged:
+    """The audit of the platform's list, and where each of its entries is in force and used."""
     allowlist = declared(platform.config)
     found = audit(allowlist, Surroundings(today, providers=provider_ranges(platform.config)))
     seen = list(last_seen(platform))
     living = [e for e in allowlist.in_force(today) if e.action == "allow"]
-    for name in dict.fromkeys(entry.list for entry in living):
-        members = [entry for entry in living if entry.list == name]
+    stand: dict[str, Standing] = {}
+    for name in dict.fromkeys(entry.list for entry in allowlist.entries):
+        members = Allowlist(tuple(e for e in living if e.list == name), allowlist.lists)
         concerned = [one for one in seen if name in one.lists]
-        found += _of_list(Allowlist(tuple(members), allowlist.lists), concerned, today)
-    return found
+        told = {one.host: followed(members, one, today) for one in concerned}
+        if members.entries:
+            found += _of_list(members, concerned, told, today)
+        records = [noted(one.host, one.rules, one.record) for one in concerned]
+        for entry in allowlist.entries:
+            if entry.list == name:
+                used = LastUse(NONE) if entry.action != "allow" else last_use(entry, records)
+                stand[entry.key] = standing(entry, {} if entry.expired(today) else told, used)
+    return Judged(found, stand)
 
 
 def last_seen(platform: Platform) -> Iterator[Seen]:
@@ -66,12 +89,40 @@ def last_seen(platform: Platform) -> Iterator[Seen]:
         if host.name not in looks:
             yield Seen(host.name, lists, Unknown(NEVER), Unknown(NEVER), Record((), None, None))
             continue
-        snapshot = snapshot_of(platform, looks[host.name])
+        snapshot = look_for_rules(platform, host.name, looks[host.name])
         rules, heard = snapshot.learn(Nftables), snapshot.learn(Listeners)
         told = snapshot.answers.get(Nftables.ask.id)
         usable = told is not None and not isinstance(rules, Unknown)
         record = seen_by_our_table(told.text(), snapshot.at) if told and usable else Record((), None, None)
         yield Seen(host.name, lists, rules, heard, record)
+
+
+def look_for_rules(platform: Platform, host: str, newest: int) -> Snapshot:
+    """The last look at the host that asked for its rules, or could not ask for anything; `newest` is the very last one.
+
+    A check of one other row says nothing of the packet filter, and hides nothing that is known of it.
+    """
+    last = snapshot_of(platform, newest)
+    if last.problem or Nftables.ask.id in last.answers:
+        return last
+    e = known_entries.c
+    query = select(e.idx).where(e.kind == "observe", e.host == host, e.idx < newest)
+    with platform.store.read() as connection:
+        indexed = connection.execute(select(func.max(e.idx))).scalar()
+        before = [
+            int(n) for n in connection.execute(query.order_by(e.idx.desc()).limit(LOOKS_BACK)).scalars()
+        ]
+    begin = 0 if indexed is None else int(indexed) + 1
+    later = [
+        int(entry["index"])
+        for entry in platform.ledger.read(begin, newest)
+        if entry["kind"] == "observe" and entry["subject"].get("host") == host
+    ]
+    for index in (*reversed(later), *before):
+        found = snapshot_of(platform, index)
+        if found.problem or Nftables.ask.id in found.answers:
+            return found
+    return last
 
 
 def newest_looks(platform: Platform) -> dict[str, int]:
@@ -94,26 +145,36 @@ def snapshot_of(platform: Platform, index: int) -> Snapshot:
     return snapshot_from_bytes(platform.ledger.get_blob(blob["digest"]))
 
 
-def _of_list(members: Allowlist, concerned: list[Seen], today: date) -> list[Defect]:
+def followed(members: Allowlist, one: Seen, today: date) -> list[Defect] | Unknown:
+    """What the host's rules make of the list, or why that is not known."""
+    if isinstance(one.rules, Unknown):
+        return one.rules
+    if len(members.entries) > MOST:
+        return Unknown(f"a list of more than {MOST:,} entries is not followed through the rules")
+    try:
+        return list(effect(members, whole_program(one.rules), today))
+    except WardkeepError as e:
+        return Unknown(e.line())
+
+
+def _of_list(
+    members: Allowlist,
+    concerned: list[Seen],
+    told: Mapping[str, Sequence[Defect] | Unknown],
+    today: date,
+) -> list[Defect]:
     if not concerned:
         seen = "no host's policy names its list"
         todo = f"Name it in the policy of a host, `list {members.entries[0].list}`, or remove it."
         return [Defect("not_effective", entry, seen, todo) for entry in members.entries]
     found: list[Defect] = []
-    for one in concerned:
-        if isinstance(one.rules, Unknown):
-            found += _blind(members.entries, "not_effective", one.host, one.rules)
-            continue
-        try:
-            told = list(effect(members, whole_program(one.rules), today))
-        except WardkeepError as e:
-            found += _blind(members.entries, "not_effective", one.host, Unknown(e.line()))
+    for host, made in told.items():
+        if isinstance(made, Unknown):
+            found += _blind(members.entries, "not_effective", host, made)
             continue
         # Who gets in undeclared is the row `firewall`: it knows what else the policy opens.
         found += [
-            replace(defect, seen=f"{one.host}: {defect.seen}")
-            for defect in told
-            if defect.kind != "undeclared"
+            replace(defect, seen=f"{host}: {defect.seen}") for defect in made if defect.kind != "undeclared"
         ]
     for entry in members.entries:
         deaf = [one for one in concerned if isinstance(one.heard, Unknown)]
@@ -125,7 +186,14 @@ def _of_list(members: Allowlist, concerned: list[Seen], today: date) -> list[Def
         found.append(
             Defect("no_listener", entry, seen, "Remove it, or start what it is for.", unknown=bool(deaf))
         )
-    return found + list(unused(members, [one.record for one in concerned], today))
+    return found + list(unused(members, [_of_all([one.record for one in concerned])], today))
+
+
+def _of_all(records: Sequence[Record]) -> Record:
+    """One record of all hosts: it goes back as far as the shortest of them, and nowhere if one host kept none."""
+    begins: list[datetime] = [one.since for one in records if one.since is not None]
+    since = max(begins) if len(begins) == len(records) else None
+    return Record(tuple(use for one in records for use in one.uses), since, None)
 
 
 def _blind(entries: Iterable[Entry], kind: str, host: str, why: Unknown) -> list[Defect]:

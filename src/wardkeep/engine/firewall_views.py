@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, cast
 
-from wardkeep.allowlists.views import defect_view, entry_view
 from wardkeep.controls.firewall_audit.exact import observed_rules
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import Snapshot, Unknown
 from wardkeep.core.memo import Memo
-from wardkeep.engine.allowlist_hosts import audit_platform, newest_looks, snapshot_of
-from wardkeep.engine.allowlist_review import campaigns
-from wardkeep.engine.declared import declared
+from wardkeep.engine.allowlist_hosts import look_for_rules, newest_looks
 from wardkeep.engine.host_views import page_hosts
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.iptables import Iptables
@@ -84,46 +81,6 @@ class HostFirewall:
     pictures: tuple[PictureView, ...]
 
 
-@dataclass(frozen=True)
-class ReviewView:
-    """The last review campaign of the allowlist. `left`: entries nobody has signed yet."""
-
-    name: str
-    begun: str
-    begun_by: str
-    closed: str
-    state: str
-    counts: dict[str, int]
-    left: int
-
-
-@dataclass(frozen=True)
-class AllowlistPage:
-    """The declared entries, what the audit finds, and where the review stands. `problem`: why none of it is known."""
-
-    problem: str
-    entries: tuple[dict[str, Any], ...]
-    findings: tuple[dict[str, Any], ...]
-    review: ReviewView | None
-
-
-def allowlist_page(platform: Platform, today: date) -> AllowlistPage:
-    """The platform's allowlist as of a day."""
-    try:
-        entries = tuple(entry_view(one, today) for one in declared(platform.config).entries)
-        findings = tuple(defect_view(one) for one in audit_platform(platform, today))
-        begun = campaigns(platform)
-    except WardkeepError as e:
-        return AllowlistPage(e.line(), (), (), None)
-    review = None
-    if begun:
-        last = begun[-1]
-        review = ReviewView(
-            last.name, last.begun, last.begun_by, last.closed, last.state, last.counts(), len(last.left)
-        )
-    return AllowlistPage("", entries, findings, review)
-
-
 def host_firewall(platform: Platform, host: str, *, show: str = "", start: int = 0) -> HostFirewall | None:
     """What the host's last look says; None when no host has this name. `show`: only rules with this verdict."""
     if not any(one.name == host for one in page_hosts(platform, q=host).hosts):
@@ -131,7 +88,7 @@ def host_firewall(platform: Platform, host: str, *, show: str = "", start: int =
     index = newest_looks(platform).get(host)
     if index is None:
         return _nothing(host, None, "it was never looked at")
-    snapshot = snapshot_of(platform, index)
+    snapshot = look_for_rules(platform, host, index)
     nftables, iptables = snapshot.learn(Nftables), snapshot.learn(Iptables)
     for fact in (nftables, iptables):
         if isinstance(fact, Unknown):

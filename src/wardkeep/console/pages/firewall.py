@@ -13,7 +13,9 @@ from starlette.responses import Response
 from wardkeep.console.auth.gate import Reader
 from wardkeep.console.render import answer, plural, twin
 from wardkeep.console.setting import console
-from wardkeep.engine.firewall_views import SHOW, HostFirewall, PictureView, allowlist_page, host_firewall
+from wardkeep.engine.allowlist_page import SHOW as ENTRIES
+from wardkeep.engine.allowlist_page import allowlist_page
+from wardkeep.engine.firewall_views import SHOW, HostFirewall, PictureView, host_firewall
 from wardkeep.engine.host_views import page_hosts
 
 router = APIRouter(include_in_schema=False)
@@ -44,15 +46,16 @@ def host(request: Request, visitor: Reader, name: str, show: str = "", start: St
 
 
 @twin(router, "/firewall/allowlist")
-def allowlist(request: Request, visitor: Reader) -> Response:
+def allowlist(request: Request, visitor: Reader, show: str = "", start: Start = 0) -> Response:
     place = console(request)
-    found = allowlist_page(place.platform, place.accounts.books.clock().date())
-    expired = sum(bool(one["expired"]) for one in found.entries)
-    heading = f"The allowlist: {plural(len(found.entries), 'entry', 'entries')}, {expired} expired, {plural(len(found.findings), 'finding')}"
-    if found.problem:
-        heading = "The allowlist cannot be read"
+    chosen = show if show in ENTRIES else ""
+    found = allowlist_page(place.platform, place.accounts.books.clock(), show=chosen, start=start)
     data = {known.name: getattr(found, known.name) for known in fields(found)}
-    return answer(request, visitor, "allowlist.html", data, heading=heading)
+    heading = "The allowlist cannot be read"
+    if not found.problem:
+        entries = plural(found.counts["all"], "entry", "entries")
+        heading = f"The allowlist: {entries}, {found.counts['expired']:,} expired, {found.counts['never used']:,} never used"
+    return answer(request, visitor, "allowlist.html", data, heading=heading, show=chosen, start=start)
 
 
 def _heading(found: HostFirewall) -> str:

@@ -1,0 +1,105 @@
+"""Of a declared entry: on which hosts it is in force, and when it was last used.
+
+Three answers each, never two: a host that did not say leaves it *unknown*, which is neither "not in force" nor "never used".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from wardkeep.allowlists import Defect, Entry
+from wardkeep.allowlists.usage import Record, Uses
+from wardkeep.core.facts import Unknown
+from wardkeep.facts.nftables import Nftables
+
+USED, UNUSED, UNKNOWN, NONE = "used", "unused", "unknown", "none"
+NO_HOST: Final = "no host's policy names its list"
+NO_TABLE: Final = "our own table, which notes who came, is not there"
+NOBODY_YET: Final = "nobody is noted there, and since when it notes is not known"
+
+
+@dataclass(frozen=True)
+class LastUse:
+    """`state`: used (at `at`, on `host`), unused (by nobody since `since`), unknown (`why`), none (a denial opens nothing).
+
+    `at` is None of a use at a time that nobody recorded. Of a *used* entry `why` says of which hosts nothing is known besides.
+    """
+
+    state: str
+    at: datetime | None = None
+    host: str = ""
+    since: datetime | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Hosts on which the entry is `in_force`; on which it is not, and on which that is `unclear`, each with why."""
+
+    in_force: tuple[str, ...] = ()
+    not_in_force: Mapping[str, str] = field(default_factory=dict)
+    unclear: Mapping[str, str] = field(default_factory=dict)
+    used: LastUse = field(default_factory=lambda: LastUse(UNKNOWN, why=NO_HOST))
+
+    @property
+    def state(self) -> str:
+        """`not` if a host (or every, for want of one) keeps it out, `unknown` if one does not say, else `in force`."""
+        if self.not_in_force or not (self.in_force or self.unclear):
+            return "not"
+        return "unknown" if self.unclear else "in force"
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What one host's own table noted of who came; `why` says why that is not known."""
+
+    host: str
+    uses: Uses
+    since: datetime | None
+    why: str
+
+
+def noted(host: str, rules: Nftables | Unknown, record: Record) -> Noted:
+    """The host's record, or why there is none."""
+    why = ""
+    if isinstance(rules, Unknown):
+        why = rules.reason
+    elif not rules.has_table("inet", "wardkeep"):
+        why = NO_TABLE
+    elif record.since is None:
+        why = NOBODY_YET
+    return Noted(host, Uses(record.uses), record.since, why)
+
+
+def last_use(entry: Entry, records: Sequence[Noted]) -> LastUse:
+    """The latest over these hosts. *Unused* only if every one of them kept a record, since the day of the shortest."""
+    if not records:
+        return LastUse(UNKNOWN, why=NO_HOST)
+    blind = "; ".join(f"{one.host}: {one.why}" for one in records if one.why)
+    found = [(at, one.host) for one in records if (at := one.uses.last(entry)) is not None]
+    if found:
+        at, host = max(found)
+        return LastUse(USED, datetime.fromtimestamp(at, UTC) if at else None, host, None, blind)
+    if blind:
+        return LastUse(UNKNOWN, why=blind)
+    return LastUse(UNUSED, since=max(one.since for one in records if one.since is not None))
+
+
+def standing(entry: Entry, told: Mapping[str, Sequence[Defect] | Unknown], used: LastUse) -> Standing:
+    """From what each host makes of the entry's list: its defects of kind `not_effective`, or why it is not known."""
+    inside: list[str] = []
+    closed: dict[str, str] = {}
+    unclear: dict[str, str] = {}
+    for host, made in told.items():
+        if isinstance(made, Unknown):
+            unclear[host] = made.reason
+            continue
+        about = [d for d in made if d.kind == "not_effective" and d.entry.key == entry.key]
+        if not about:
+            inside.append(host)
+        for defect in about:
+            (unclear if defect.unknown else closed)[host] = defect.seen
+    return Standing(tuple(inside), closed, unclear, used)
