@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wardkeep.core.collector import collector_paused
 from wardkeep.packets.dimensions import Row
-from wardkeep.packets.flat import Fate, Flat
+from wardkeep.packets.flat import Flat
 from wardkeep.packets.ranks import RangeRanks, complement
 from wardkeep.packets.search import preferred
 from wardkeep.rulesets.audit.openings import NAMES, named_ports
 from wardkeep.rulesets.audit.regions import UNICAST, service
+from wardkeep.rulesets.audit.steps import Classes, Ranges, Steps, classes, followed, merged, table
 from wardkeep.rulesets.files import RuleSet
 from wardkeep.rulesets.names import PROTOCOL_NAMES
 from wardkeep.rulesets.reach import Reach
@@ -33,6 +34,7 @@ MEANING: Final = (
 USUAL: Final = ((6, 22), (6, 80), (6, 443), (17, 53))
 MOST_SERVICES: Final = 10
 MOST_LINKS: Final = 48  # pairs of interfaces that are told apart
+EVERY: Final = frozenset({(0, 0)})  # of a dimension that no rule asks about
 Bits = NDArray[np.bool_]
 
 
@@ -52,6 +54,7 @@ class Matrix:
     cells: tuple[tuple[int, ...], ...]
 
 
+@collector_paused()
 def matrices(
     rule_set: RuleSet, services: Sequence[tuple[int, int]] = (), routes: Sequence[str] = ()
 ) -> list[Matrix]:
@@ -120,13 +123,34 @@ class _World:
             axis=1
         )
         self.entries = np.flatnonzero(met)
-        self.certain = (flat.certain & ~vague)[self.entries]
-        self.target = np.searchsorted(self.entries, flat.target[self.entries])
-        self.fate = flat.fate[self.entries]
         links = self._links()
-        self.sources, source_bits = self._classes(f"src{flat.family}")
-        self.ends, end_bits = self._classes(f"dst{flat.family}")
-        self.rows, self.columns, self.cells = self._table(links, source_bits, end_bits)
+        steps, first = merged(self._steps((flat.certain & ~vague)[self.entries]))
+        self.sources, sources = self._classes(f"src{flat.family}", steps.sources)
+        self.ends, ends = self._classes(f"dst{flat.family}", steps.ends)
+        self.rows, self.columns, self.cells = _table(steps, links[first], sources, ends)
+
+    def _steps(self, certain: Bits) -> Steps:
+        """The entries with the ranks of both ends that each holds. What they hold of interfaces is part of what they do."""
+        flat, some = self.flat, self.entries
+        onward = np.searchsorted(some, flat.target[some])
+        links = [
+            side[some, at].tolist()
+            for name in ("in", "out")
+            if (at := flat.columns.index.get(name)) is not None
+            for side in (flat.lo, flat.hi)
+        ]
+        does = list(zip(flat.fate[some].tolist(), *links, strict=True))
+        sources, ends = (self._ranges(f"{side}{flat.family}") for side in ("src", "dst"))
+        return Steps(sources, ends, onward.tolist(), certain.tolist(), does)
+
+    def _ranges(self, column: str) -> list[Ranges]:
+        """The ranks of one column that each entry holds."""
+        at = self.flat.columns.index.get(column)
+        if at is None:
+            return [EVERY] * len(self.entries)
+        low, high = (side[self.entries, at].tolist() for side in (self.flat.lo, self.flat.hi))
+        known: dict[tuple[int, int], Ranges] = {}
+        return [known.setdefault(one, frozenset((one,))) for one in zip(low, high, strict=True)]
 
     def _holds(self, column: str, points: Any) -> Bits:
         """Entries × points of one column."""
@@ -136,20 +160,24 @@ class _World:
         lo, hi = self.flat.lo[self.entries, at], self.flat.hi[self.entries, at]
         return np.asarray((lo[:, None] <= points) & (hi[:, None] >= points))
 
-    def _classes(self, column: str) -> tuple[list[Spans], Bits]:
-        """The addresses of each class that no entry tells apart, and entries × classes: which hold it."""
+    def _classes(self, column: str, sets: Iterable[Ranges]) -> tuple[list[Spans], Classes]:
+        """The addresses of each class that no entry tells apart, and the classes."""
         version = self.family
         if column not in self.flat.columns.index:
-            return [UNICAST[version]], np.ones((len(self.entries), 1), dtype=bool)
+            return [UNICAST[version]], classes(sets, [0])
         ranks = self.reach.ranks[column]
-        allowed = [r for low, high in ranks.spans(UNICAST[version]) for r in range(low, high + 1)]
-        held = self._holds(column, np.array(allowed))
-        first, number = _alike(held.T)
         assert isinstance(ranks, RangeRanks)
-        spans: list[list[tuple[int, int]]] = [[] for _ in first]
-        for n, r in enumerate(allowed):
-            spans[number[n]].append(ranks.bounds(r))
-        return [join(one) for one in spans], held[:, first]
+        allowed = [r for low, high in ranks.spans(UNICAST[version]) for r in range(low, high + 1)]
+        found = classes(sets, allowed)
+        spans: list[list[tuple[int, int]]] = [[] for _ in found.kinds]
+        for number, r in zip(found.number, allowed, strict=True):
+            low, high = ranks.bounds(r)
+            held = spans[number]
+            if held and held[-1][1] + 1 == low:
+                held[-1] = (held[-1][0], high)
+            else:
+                held.append((low, high))
+        return [tuple(one) for one in spans], found
 
     def _links(self) -> Bits:
         """Entries × pairs of interfaces: one of each class of pairs, loopback left out."""
@@ -167,139 +195,62 @@ class _World:
             held = held[:, _alike(held.T)[0]][:, :MOST_LINKS]
         return held
 
-    def _table(self, links: Bits, sources: Bits, ends: Bits) -> tuple[Any, Any, NDArray[np.int8]]:
-        """Row of each class of sources, column of each class of ends, and the cells, over all pairs of interfaces."""
-        tables = []
-        down = np.zeros((sources.shape[1], links.shape[1]), dtype=np.int32)
-        across = np.zeros((ends.shape[1], links.shape[1]), dtype=np.int32)
-        for link in range(links.shape[1]):
-            live = np.flatnonzero(links[:, link])
-            first, down[:, link] = _alike(sources[live].T)
-            begin, across[:, link] = _alike(ends[live].T)
-            tables.append(self._fates(live, sources[np.ix_(live, first)], ends[np.ix_(live, begin)]))
-        first, rows = _alike(down)
-        begin, columns = _alike(across)
-        some = np.zeros((len(first), len(begin)), dtype=bool)
-        none = np.zeros_like(some)
-        for link, (passed, stopped) in enumerate(tables):
-            at = np.ix_(down[first, link], across[begin, link])
-            some |= passed[at]
-            none |= stopped[at]
-        return rows, columns, np.where(~some, CLOSED, np.where(none, DEPENDS, OPEN)).astype(np.int8)
 
-    def _fates(self, live: Any, sources: Bits, ends: Bits) -> tuple[Bits, Bits]:
-        """Sources × ends: whether some packet passes, and whether some is stopped, along one list of entries."""
-        onward = np.searchsorted(live, self.target[live])
-        steps = _merged(sources, ends, onward, self.certain[live], self.fate[live])
-        if steps.sources.sum() > steps.ends.sum():  # the shorter way round: few entries hold any one address
-            passed, stopped = _followed(replace(steps, sources=steps.ends, ends=steps.sources))
-            return passed.T, stopped.T
-        return _followed(steps)
+def _table(steps: Steps, links: Bits, sources: Classes, ends: Classes) -> tuple[Any, Any, NDArray[np.int8]]:
+    """Row of each class of sources, column of each class of ends, and the cells, over all pairs of interfaces."""
+    weight = [
+        sum(side.held[one].bit_count() for one in sets)
+        for side, sets in ((sources, steps.sources), (ends, steps.ends))
+    ]
+    if weight[0] > weight[1]:  # the shorter way round: few entries hold any one address
+        columns, rows, cells = _table(steps.turned(), links, ends, sources)
+        return rows, columns, cells.T
+    across = len(ends.kinds)
+    passed, stopped = [0] * len(sources.kinds), [0] * len(sources.kinds)
+    for link in range(links.shape[1]):
+        told = followed(_some(steps, np.flatnonzero(links[:, link])), sources, ends)
+        for n, (yes, no) in enumerate(told):
+            passed[n] |= yes
+            stopped[n] |= no
+    kinds: dict[tuple[int, int], int] = {}
+    rows = [kinds.setdefault(one, len(kinds)) for one in zip(passed, stopped, strict=True)]
+    some, none = (table([one[side] for one in kinds], across) for side in (0, 1))
+    cells = np.where(~some, CLOSED, np.where(none, DEPENDS, OPEN)).astype(np.int8)
+    begin, columns = _alike(cells.T)
+    return rows, columns, cells[:, begin]
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """A list of entries: which classes of sources and of ends they hold (entries × classes), where they lead, what they decide."""
-
-    sources: Bits
-    ends: Bits
-    onward: NDArray[np.intp]
-    certain: Bits
-    fate: NDArray[np.int8]
-
-
-def _merged(sources: Bits, ends: Bits, onward: Any, certain: Bits, fate: Any) -> _Steps:
-    """The same list, with neighbours made one that do the same to the same sources (or ends): a packet that is in none of them goes
-    on behind both, one that is in either goes where both lead, unless it comes in between."""
-    while True:
-        count = len(onward)
-        if count < 2:
-            return _Steps(sources, ends, onward, certain, fate)
-        skips = onward > np.arange(1, count + 1)
-        like = skips[1:] & skips[:-1] & (onward[1:] == onward[:-1])
-        like &= (certain[1:] == certain[:-1]) & (fate[1:] == fate[:-1])
-        entered = np.zeros(count + 1, dtype=bool)
-        entered[onward[skips]] = True
-        like &= ~entered[1:count]
-        at = np.flatnonzero(like) + 1
-        same_sources, same_ends = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
-        same_sources[at] = (sources[at] == sources[at - 1]).all(axis=1)
-        same_ends[at] = (ends[at] == ends[at - 1]).all(axis=1)
-        joined = same_sources if same_sources.sum() >= same_ends.sum() else same_ends
-        if not joined.any():
-            return _Steps(sources, ends, onward, certain, fate)
-        first = np.flatnonzero(~joined)
-        sources = np.logical_or.reduceat(sources, first, axis=0)
-        ends = np.logical_or.reduceat(ends, first, axis=0)
-        number = np.append(np.cumsum(~joined) - 1, len(first))
-        onward, certain, fate = number[onward[first]], certain[first], fate[first]
-
-
-def _followed(steps: _Steps) -> tuple[Bits, Bits]:
-    """Each source's way through the list, with all ends at once as the bits of one number."""
-    count, width = len(steps.onward), steps.ends.shape[1]
-    size = (width + 7) // 8
-    held = [int.from_bytes(row.tobytes()) for row in np.packbits(steps.ends, axis=1)]
-    onward, certain = steps.onward.tolist(), steps.certain.tolist()
-    accepts, decides = (steps.fate == Fate.ACCEPT).tolist(), (steps.fate != Fate.OPEN).tolist()
-    whole = (1 << 8 * size) - 1
-    passed, stopped = [], []
-    known: dict[bytes, tuple[int, int]] = {}
-    for row in np.packbits(steps.sources, axis=0).T:
-        key = row.tobytes()
-        if key not in known:
-            met = np.flatnonzero(np.unpackbits(row, count=count)).tolist()
-            known[key] = _fate_of(met, whole, held, onward, certain, accepts, decides)
-        yes, no = known[key]
-        passed.append(yes.to_bytes(size))
-        stopped.append(no.to_bytes(size))
-    tables = []
-    for told in (passed, stopped):
-        bits = np.frombuffer(b"".join(told), dtype=np.uint8).reshape(len(told), size)
-        tables.append(np.unpackbits(bits, axis=1, count=width).astype(bool))
-    return tables[0], tables[1]
-
-
-def _fate_of(
-    met: Sequence[int], whole: int, held: Sequence[int], onward: Sequence[int], certain: Sequence[bool],
-    accepts: Sequence[bool], decides: Sequence[bool],
-) -> tuple[int, int]:  # fmt: skip
-    """The ends to which some packet passes, and to which some is stopped, along the entries that hold one source."""
-    passed = stopped = 0
-    here = whole  # the packets at this place; others have gone on to a later one
-    waiting: dict[int, int] = {}
-    due: list[int] = []
-    for n in met:
-        while due and due[0] <= n:
-            here |= waiting.pop(heappop(due))
-        if not here:
-            continue
-        taken = here & held[n]
-        if not taken:
-            continue
-        if decides[n]:
-            if accepts[n]:
-                passed |= taken
-            else:
-                stopped |= taken
-        if certain[n]:
-            here &= ~taken
-        if onward[n] in waiting:
-            waiting[onward[n]] |= taken
-        else:
-            waiting[onward[n]] = taken
-            heappush(due, onward[n])
-    return passed, stopped
+def _some(steps: Steps, live: Any) -> Steps:
+    """Some of the entries of a list."""
+    if len(live) == len(steps.onward):
+        return steps
+    kept = live.tolist()
+    return Steps(
+        [steps.sources[n] for n in kept],
+        [steps.ends[n] for n in kept],
+        np.searchsorted(live, [steps.onward[n] for n in kept]).tolist(),
+        [steps.certain[n] for n in kept],
+        [steps.does[n] for n in kept],
+    )
 
 
 def _alike(rows: Any) -> tuple[Any, Any]:
-    """Of rows that are equal the first one each, and the number of each row's kind."""
-    flat = np.ascontiguousarray(np.packbits(rows, axis=1) if rows.dtype == bool else rows)
+    """Of rows that are equal the first one each, in the order of what they hold, and the number of each row's kind."""
+    if rows.dtype == bool:
+        flat = np.packbits(rows, axis=1)
+    else:  # no number is below 0: the first byte counts most, as in the order of numbers
+        flat = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder(">"))
     if not flat.shape[1]:
         return np.array([0]), np.zeros(len(rows), dtype=np.int32)
-    keys = flat.view([("", flat.dtype)] * flat.shape[1]).reshape(-1)
-    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
-    return first, number.reshape(-1)
+    data, size = flat.tobytes(), flat.shape[1] * flat.itemsize
+    # Looked up, not sorted: to compare rows of a thousand bytes field by field took most of a picture's time.
+    found: dict[bytes, int] = {}
+    keys = [data[at : at + size] for at in range(0, len(data), size)]
+    for n, key in enumerate(keys):
+        found.setdefault(key, n)
+    order = sorted(found)
+    number = {key: n for n, key in enumerate(order)}
+    return np.array([found[key] for key in order]), np.array([number[key] for key in keys])
 
 
 def _inbound(rule_set: RuleSet, worlds: Sequence[_World], labels: Sequence[str], family: int) -> Matrix:
