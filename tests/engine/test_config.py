@@ -104,7 +104,7 @@ def test_a_fault_is_one_line_with_its_place_and_the_nearest_name(
 
 def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "wardkeep.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match=r"is not UTF-8 \(byte 0\). Save it as UTF-8 text"):
         read_config(tmp_path / "wardkeep.toml", CONTROLS)
 
 

@@ -45,6 +45,7 @@ def test_a_drill_that_holds_passes_and_is_on_record(platform: Platform, tmp_path
     mend(tmp_path)
     outcome = drill(platform, tmp_path)
     assert outcome.verdict == "pass"
+    assert outcome.steps[0].seen == "walls high", "of what the step said, the line it waited for"
     assert [(step.proves, step.verdict, step.undone) for step in outcome.steps] == [
         ("toy.walls", "pass", True),
         ("toy.gate", "pass", True),

@@ -63,6 +63,7 @@ def verdicts(folder: Path) -> dict[str, Verdict]:
     for one in examine(folder):
         assert one.seen
         assert one.verdict is Verdict.PASS or one.todo, one
+        assert not one.todo or one.todo not in one.seen, "what to do is said once"
         if worst.get(one.what, Verdict.PASS) is Verdict.PASS:
             worst[one.what] = one.verdict
     return worst

@@ -12,6 +12,7 @@ from typing import Any
 
 from wardkeep.allowlists.networks import Network, read_network
 from wardkeep.core.errors import BadInput
+from wardkeep.core.text_files import read_text_file
 
 # A customer of a provider gets single addresses out of its ranges. What is this wide or wider admits its other customers
 # too; /24 and /48 are the smallest networks that are routed on their own.
@@ -68,10 +69,7 @@ def read_ranges(path: Path, provider: str = "") -> Ranges:
     Raises BadInput for a file with no network in it, or a line that is none.
     """
     name = provider or path.stem
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as e:
-        raise BadInput(f"cannot be read ({type(e).__name__})", where=str(path)) from None
+    text = read_text_file(path)
     if text.lstrip()[:1] in ("{", "["):
         try:
             networks = list(_inside(json.loads(text)))

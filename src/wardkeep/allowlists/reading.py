@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,6 +17,7 @@ from wardkeep.allowlists.networks import read_network
 from wardkeep.allowlists.services import read_service
 from wardkeep.core.collector import collector_paused
 from wardkeep.core.errors import BadInput
+from wardkeep.core.text_files import parse_toml, read_text_file
 
 TEXTS = ("list", "network", "service", "owner", "reason", "ticket", "reviewer")
 DAYS = ("created", "expires", "reviewed")
@@ -34,17 +34,7 @@ def read_file(path: Path, *, service: str = "", action: str = ALLOW) -> Allowlis
 
     `service` is what entries are for that do not say so; `action` is what a plain list does.
     """
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"is larger than {LARGEST >> 20} MiB", where=str(path), todo="Split it.")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as e:
-        raise BadInput(f"cannot be read ({e.strerror})", where=str(path), todo="Check its name.") from None
-    except UnicodeDecodeError as e:
-        raise BadInput(
-            f"is not UTF-8 (byte {e.start})", where=str(path), todo="Save it as UTF-8 text."
-        ) from None
-    return read_text(text, str(path), service=service, action=action)
+    return read_text(read_text_file(path, largest=LARGEST), str(path), service=service, action=action)
 
 
 def read_text(text: str, name: str, *, service: str = "", action: str = ALLOW) -> Allowlist:
@@ -133,12 +123,7 @@ def _simple(text: str) -> tuple[list[Raw], dict[str, Any]] | None:
 
 
 def _whole(text: str, name: str) -> tuple[list[Raw], dict[str, Any]]:
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        at = re.search(r"line (\d+)", str(e))
-        where = f"{name}:{at[1]}" if at else f"{name}:{len(text.splitlines())}"
-        raise BadInput(f"no valid TOML: {e}", where=where, todo="Mend that line.") from None
+    data = parse_toml(text, name)
     for key in data:
         if key not in (ALLOW, DENY, "list"):
             raise BadInput(

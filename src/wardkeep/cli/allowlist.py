@@ -320,12 +320,10 @@ def _listening(path: Path) -> tuple[Any, ...]:
     from wardkeep.allowlists import Listening
     from wardkeep.core.errors import NotUnderstood
     from wardkeep.core.facts import Answer
+    from wardkeep.core.text_files import read_text_file
     from wardkeep.facts.listeners import Listeners
 
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise BadInput(f"cannot be read ({type(e).__name__})", where=str(path)) from None
+    lines = read_text_file(path).splitlines()
     told = "\n".join(["= sockets", *(f"|{line}" for line in lines if line.strip()), "= end", ""])
     try:
         known = Listeners.parse(Answer("listeners", 0, told.encode()))

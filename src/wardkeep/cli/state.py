@@ -99,12 +99,10 @@ def rebuild(state: State = None, json: Json = False) -> None:
 
 def _passphrase(file: Path | None, *, twice: bool) -> str:
     from wardkeep.core.errors import BadInput
+    from wardkeep.core.text_files import read_text_file
 
     if file is not None:
-        try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as e:
-            raise BadInput(f"the passphrase cannot be read ({type(e).__name__})", where=str(file)) from None
+        lines = read_text_file(file, largest=1 << 20).splitlines()
         return lines[0] if lines else ""
     if not os.isatty(sys.stdin.fileno()):
         raise BadInput("nobody is here to ask for the passphrase", todo="Give --passphrase-file FILE.")

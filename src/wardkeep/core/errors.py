@@ -18,7 +18,12 @@ class WardkeepError(Exception):
 
     def line(self) -> str:
         """The whole error in one line, without line breaks whatever the parts contain."""
-        return self._told(f"{self.where}: {self.what}" if self.where else self.what)
+        return self._told(self.without_todo)
+
+    @property
+    def without_todo(self) -> str:
+        """The line without `todo`: where the next act stands beside it."""
+        return " ".join((f"{self.where}: {self.what}" if self.where else self.what).split())
 
     @property
     def without_place(self) -> str:

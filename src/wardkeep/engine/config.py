@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -30,6 +29,7 @@ from wardkeep.core.profiles import (
     read_duration,
     show_duration,
 )
+from wardkeep.core.text_files import parse_toml, read_text_file
 from wardkeep.engine.folder import ALLOWLIST
 from wardkeep.engine.toml_lines import Lines
 
@@ -158,21 +158,8 @@ def read_config(
     Raises BadInput with `file:line` for the first wrong key or value. `known_hosts`, when given, are the only
     names allowed under `[host.NAME]`.
     """
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return _Reader(path, {}, Lines(""), tuple(controls), known_hosts).read()
-    except (OSError, UnicodeDecodeError) as e:
-        raise BadInput(
-            f"cannot be read ({type(e).__name__})", where=str(path), todo="Check the file and its rights."
-        ) from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        # At the end of the file the reader names no line: it is the last one.
-        place = f"{path}:{len(text.splitlines())}" if "end of document" in str(e) else str(path)
-        raise BadInput(f"no valid TOML: {e}", where=place, todo="Mend that line.") from None
-    return _Reader(path, data, Lines(text), tuple(controls), known_hosts).read()
+    text = read_text_file(path, absent="")
+    return _Reader(path, parse_toml(text, str(path)), Lines(text), tuple(controls), known_hosts).read()
 
 
 @dataclass

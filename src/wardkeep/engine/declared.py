@@ -14,6 +14,7 @@ from wardkeep.allowlists.providers import Ranges, read_ranges
 from wardkeep.allowlists.reading import LARGEST, read_toml
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
+from wardkeep.core.text_files import read_text_file
 from wardkeep.engine.config import Config
 
 FROM_ALLOWLIST = "allowlist"  # in the metadata of a policy's field: list name → sentences of its entries
@@ -30,14 +31,7 @@ def declared_text(config: Config) -> str:
     path = allowlist_path(config)
     if path.suffix != ".toml":
         raise BadInput("the allowlist's file must end in .toml", where=str(path), todo="Set allowlist.file.")
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(f"is larger than {LARGEST >> 20} MiB", where=str(path))
-        return path.read_text()
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as e:
-        raise BadInput(f"cannot be read ({type(e).__name__})", where=str(path)) from None
+    return read_text_file(path, absent="", largest=LARGEST)
 
 
 def declared(config: Config) -> Allowlist:

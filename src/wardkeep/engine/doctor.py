@@ -63,7 +63,7 @@ def examine(folder: Path, hosts: bool = True) -> Iterator[Examined]:
             if hosts:
                 yield from _hosts(platform)
     except WardkeepError as e:
-        yield Examined("platform", Verdict.FAIL, e.line(), e.todo or "See docs/trust.md.")
+        yield Examined("platform", Verdict.FAIL, e.without_todo, e.todo or "See docs/trust.md.")
 
 
 def _python() -> Examined:
@@ -110,7 +110,7 @@ def _config(folder: Path) -> Examined:
     try:
         config = read_config(folder / CONFIG, controls.all_controls())
     except WardkeepError as e:
-        return Examined("configuration", Verdict.FAIL, e.line(), e.todo)
+        return Examined("configuration", Verdict.FAIL, e.without_todo, e.todo)
     return Examined("configuration", Verdict.PASS, f"{config.path} is valid, profile {config.profile.name}")
 
 
@@ -166,4 +166,4 @@ def _tried(what: str, look: Callable[[], str]) -> Examined:
     try:
         return Examined(what, Verdict.PASS, look())
     except WardkeepError as e:
-        return Examined(what, Verdict.FAIL, e.line(), e.todo or "See docs/trust.md.")
+        return Examined(what, Verdict.FAIL, e.without_todo, e.todo or "See docs/trust.md.")

@@ -302,4 +302,8 @@ def _judge(step: OnHost, done: Done) -> tuple[str, str]:
         return Verdict.FAIL.value, f"exit status {ended}, expected {step.expect_exit}: {said}"
     if step.expect_text and step.expect_text not in text:
         return Verdict.FAIL.value, f"`{step.expect_text}` was expected and not said: {said}"
-    return Verdict.PASS.value, said or f"exit status {ended}, as expected"
+    # Of a long output, the line that was waited for.
+    proof = next((line for line in text.splitlines() if step.expect_text and step.expect_text in line), said)
+    return Verdict.PASS.value, " ".join(proof.lstrip("|").split())[
+        -200:
+    ] or f"exit status {ended}, as expected"
