@@ -80,3 +80,14 @@ def test_where_nothing_works_it_is_refused_in_one_line() -> None:
     with pytest.raises(BadInput) as wrong:
         find_setting("vm", why=lambda kind: "")
     assert "container" in wrong.value.line()
+
+
+def test_the_hosts_debian_can_be_chosen_where_they_have_one() -> None:
+    def works(kind: str) -> str:
+        return ""
+
+    assert (find_setting(why=works).debian, find_setting(why=works, debian="13").debian) == ("12", "13")
+    with pytest.raises(BadInput, match=r"no Debian 11\. Ask for 12 or 13"):
+        find_setting(why=works, debian="11")
+    with pytest.raises(Unavailable, match="a namespace has the Debian of this machine"):
+        find_setting("namespace", why=works, debian="13")

@@ -25,6 +25,9 @@ def command(
     kind: Annotated[
         str, typer.Option(metavar="KIND", help="The kind of host; else the best that works here.")
     ] = "",
+    release: Annotated[
+        str, typer.Option(metavar="VERSION", help="The hosts' Debian: 12 (when left out) or 13.")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", help="A new folder for the pack and all that the commands print.")
     ] = None,
@@ -47,7 +50,7 @@ def command(
         raise BadInput("nobody is here to press Enter", where="--pause", todo="Run it in a terminal")
     if out is not None and out.exists():
         raise BadInput("there is something already", where=str(out), todo="Name a folder that is not there")
-    setting, began = find_setting(kind), time.monotonic()
+    setting, began = find_setting(kind, debian=release), time.monotonic()
     # A terminal that is closed, or a `kill`, ends it as Ctrl-C does: everything is removed.
     for deadly in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(deadly, _stop)

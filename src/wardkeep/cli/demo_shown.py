@@ -33,8 +33,9 @@ class Shown:
             "A small clinic on this machine: two hosts, a neighbour who attacks, patients who are invented.",
             "bold",
         )
+        debian = f", Debian {setting.debian}" if setting.debian else ""
         self.say(
-            f"The hosts are of the kind {setting.kind} (`wardkeep lab kinds`). Every command below is run as it stands there; "
+            f"The hosts are of the kind {setting.kind}{debian} (`wardkeep lab kinds`). Every command below is run as it stands there; "
             "what it prints is what it printed. Lines with ● or ▲ are the demo's own, looked up after the command."
         )
         if setting.why:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.lab import why_not
+from wardkeep.lab.recipes import SUITES
 
 # What the hosts need besides what every host of the lab has: an image of their own, built once.
 PACKAGES = ("curl", "postgresql", "python3", "sshpass")
@@ -30,6 +31,7 @@ class Setting:
     kind: str
     left_out: tuple[str, ...] = ()
     why: str = ""
+    debian: str = ""  # of the hosts; "" where they borrow this machine's
 
     @property
     def is_whole(self) -> bool:
@@ -37,20 +39,27 @@ class Setting:
         return not self.left_out
 
 
-def find_setting(wanted: str = "", why: Callable[[str], str] | None = None) -> Setting:
+def find_setting(wanted: str = "", why: Callable[[str], str] | None = None, debian: str = "") -> Setting:
     """The best kind that works here, or `wanted`; `why` says why a kind does not work, "" when it does.
 
-    Raises BadInput for a kind that the demo does not use, Unavailable with the reasons when none works.
+    `debian` is the hosts' version, 12 when left out. Raises BadInput for a kind that the demo does not use or a version that
+    it cannot have, Unavailable with the reasons when none works.
     """
+    if debian and debian not in SUITES:
+        raise BadInput(f"the clinic has no Debian {debian}", todo=f"Ask for {' or '.join(SUITES)}")
     if wanted and wanted not in LEFT_OUT:
         raise BadInput(
             f"the clinic cannot stand on `{wanted}`", todo=f"It can on a {' or a '.join(LEFT_OUT)}"
         )
     reasons: dict[str, str] = {}
     for kind in (wanted,) if wanted else LEFT_OUT:
-        if not (reason := (why or why_no_clinic)(kind)):
+        reason = (why or why_no_clinic)(kind)
+        if not reason and debian and kind == "namespace":
+            reason = "has the Debian of this machine, whichever is asked for"
+        if not reason:
+            told = "; ".join(f"a {one} {said}" for one, said in reasons.items())
             return Setting(
-                kind, LEFT_OUT[kind], "; ".join(f"a {one} {said}" for one, said in reasons.items())
+                kind, LEFT_OUT[kind], told, "" if kind == "namespace" else debian or next(iter(SUITES))
             )
         reasons[kind] = reason
     if set(reasons.values()) == {"needs root"}:

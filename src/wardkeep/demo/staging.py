@@ -15,7 +15,6 @@ from wardkeep.lab import Host, Lab
 
 NETWORK = "clinic"
 NAMES = ("db-1", "web-1", "neighbour")
-DEBIAN = "12"
 CONFIG = """# The demo's platform: what the clinic has decided.
 [policy.firewall]
 allow = ["22/tcp from platform", "8080/tcp", "5432/tcp from web"]
@@ -63,7 +62,9 @@ def put_up(lab: Lab, setting: Setting, note: Callable[[str], None]) -> Clinic:
 
     def start(name: str) -> Host:
         if setting.is_whole:
-            return lab.host(name, kind=setting.kind, debian=DEBIAN, networks=[NETWORK], packages=PACKAGES)
+            return lab.host(
+                name, kind=setting.kind, debian=setting.debian, networks=[NETWORK], packages=PACKAGES
+            )
         return lab.host(name, kind=setting.kind, needs={"sshd", "nftables"}, networks=[NETWORK])
 
     with ThreadPoolExecutor(len(NAMES)) as pool:

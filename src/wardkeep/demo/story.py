@@ -5,12 +5,13 @@ from __future__ import annotations
 from wardkeep.demo.claims import Counter, fail_on, pass_on, prints, prints_no, row_is
 from wardkeep.demo.telling import Act, Step
 
-READ_DATABASE = "psql 'host=db-1 user=reporting dbname=clinic connect_timeout=3' -c 'select name, diagnosis from patients'"
+# What is refused is dropped, so the neighbour waits that long: no longer than a story bears, no shorter than a slow machine needs.
+READ_DATABASE = "psql 'host=db-1 user=reporting dbname=clinic connect_timeout=10' -c 'select name, diagnosis from patients'"
 GUESS = (
-    "sshpass -p clinic ssh -o StrictHostKeyChecking=no -o ConnectTimeout=3 root@db-1 'echo in as $(id -un)'"
+    "sshpass -p clinic ssh -o StrictHostKeyChecking=no -o ConnectTimeout=10 root@db-1 'echo in as $(id -un)'"
 )
-INJECT = 'curl -sS -m 5 "http://web-1:8080/record?id=1&pin=\'+or+true+--"'
-HEALTH = "curl -sS -m 5 http://web-1:8080/health"
+INJECT = 'curl -sS -m 10 "http://web-1:8080/record?id=1&pin=\'+or+true+--"'
+HEALTH = "curl -sS -m 10 http://web-1:8080/health"
 EXPORT = "ls -l /var/lib/clinic-export/patients.csv"
 PATIENT = "Mara Lindqvist"
 
@@ -101,7 +102,7 @@ def attack() -> Act:
         "The neighbour tries the same things once more. The platform's own table counts what it refuses, and db-1's journal has "
         "kept the first visit.",
         (
-            Step("", ("journalctl -q -o cat -t sshd -g 'Accepted password for root'",), (
+            Step("", ("journalctl -q -o cat -t sshd -t sshd-session -g 'Accepted password for root'",), (
                 prints("Accepted password for root from 10.77.", "The first log-in as root is on record, with its address."),),
                 on="db-1"),
             Step("", (f"{count} refused",), (refused.noted("So many packets were refused until now."),), on="db-1"),

@@ -31,7 +31,7 @@ export PGHOST PGDATABASE PGUSER PGPASSWORD PGCONNECT_TIMEOUT
 setsid setpriv --reuid=nobody --regid=nogroup --clear-groups /usr/bin/python3 /usr/lib/clinic-portal/portal.py \
   </dev/null >/dev/null 2>&1 &
 echo $! >/run/clinic-portal.pid
-for try in 1 2 3 4 5 6 7 8 9 10; do curl -s -o /dev/null http://localhost:8080/ && exit 0; sleep 0.5; done
+for try in $(seq 200); do curl -s -m 10 -o /dev/null http://localhost:8080/ && exit 0; sleep 0.2; done
 exit 1
 C
   chmod 755 "$tree/usr/lib/clinic-portal/start"
