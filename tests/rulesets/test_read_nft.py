@@ -331,7 +331,7 @@ def test_a_statement_nobody_knows_may_do_anything() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (whole()[:-30], "file1: not the JSON of `nft -j list ruleset`"),
+        (whole()[:-30], "file1: is no whole JSON: it breaks off at line 1"),
         (whole().replace('schema_version": 1', 'schema_version": 2'), "file1: JSON schema version 2"),
         (whole({"mystery": {}}), "file1: an object of the unknown kind `mystery`"),
         (

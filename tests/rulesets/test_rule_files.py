@@ -27,7 +27,7 @@ REFUSED = [
     ("-A INPUT -j DROP\n", "has rules of iptables, but no table"),
     ("hello world\n", "is of no format we know"),
     ("[1, 2]", "is JSON, but of no firewall we know"),
-    ('{"a": ', "is no whole JSON: it breaks off or is wrong at line 1, column 7"),
+    ('{"a": ', "is no whole JSON: it breaks off at line 1, column 7"),
 ]
 
 

@@ -34,7 +34,11 @@ def read_file(path: Path, *, service: str = "", action: str = ALLOW) -> Allowlis
 
     `service` is what entries are for that do not say so; `action` is what a plain list does.
     """
-    return read_text(read_text_file(path, largest=LARGEST), str(path), service=service, action=action)
+    text = read_text_file(path, largest=LARGEST)
+    if not text.strip():
+        todo = "Write one line with `#` into a list that is meant to have no entry."
+        raise BadInput("is empty", where=str(path), todo=todo)
+    return read_text(text, str(path), service=service, action=action)
 
 
 def read_text(text: str, name: str, *, service: str = "", action: str = ALLOW) -> Allowlist:

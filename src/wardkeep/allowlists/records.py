@@ -19,6 +19,7 @@ SSHD = re.compile(r"sshd(?:-session)?\[\d+\]: Accepted \S+ for \S+ from (\S+) po
 ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)")
 SYSLOG = re.compile(r"([A-Z][a-z]{2}) +(\d{1,2}) (\d\d):(\d\d):(\d\d) ")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MOST = 256_000_000  # bytes: what is read is held in memory
 KINDS = "conntrack, EVE JSON, Zeek conn.log, sshd's log, or `nft -j list ruleset`"
 
 
@@ -29,11 +30,15 @@ def read_record(path: Path, now: datetime) -> Record:
     something else (other programs' lines in a log) are passed over; ports of sshd's log are taken for 22.
     """
     try:
-        text = path.read_text(errors="replace")
+        with path.open("rb") as file:
+            data = file.read(MOST + 1)
     except OSError as e:
-        raise BadInput(f"cannot be read ({e.strerror})", where=str(path)) from None
+        raise BadInput(f"cannot be read ({e.strerror})", where=str(path), todo=f"Give {KINDS}.") from None
+    if len(data) > MOST:
+        raise BadInput(f"is larger than {MOST // 1_000_000} MB", where=str(path), todo="Give it in parts.")
+    text = data.decode(errors="replace")
     nft = '"nftables"' in text[:4096]
-    uses = list(_nft(text, now) if nft else _lines(text, now))
+    uses = list(_nft(text, now, str(path)) if nft else _lines(text, now))
     if not uses and not nft:
         raise BadInput("no connection stands in it", where=str(path), todo=f"Give {KINDS}.")
     times = [use.at for use in uses if use.at]
@@ -125,24 +130,27 @@ def _log_time(line: str, now: datetime) -> int:
     return 0
 
 
-def _nft(text: str, now: datetime) -> Iterator[Use]:
+def _nft(text: str, now: datetime, where: str = "") -> Iterator[Use]:
     """`seen4` and `seen6` of the table `inet wardkeep`: address and port, and by what is left of its time when last."""
     try:
-        objects = json.loads(text)["nftables"]
-    except (ValueError, KeyError, TypeError):
-        raise BadInput("not the JSON of `nft -j list ruleset`") from None
-    for one in objects:
-        told = one.get("set", {}) if isinstance(one, dict) else {}
-        if (told.get("family"), told.get("table")) != ("inet", "wardkeep") or told.get("name") not in (
-            "seen4",
-            "seen6",
-        ):
-            continue
-        for element in told.get("elem", ()):
-            inner = element.get("elem", {}) if isinstance(element, dict) else {}
-            source, port = (*inner.get("val", {}).get("concat", ()), None, None)[:2]
-            left = int(inner.get("timeout", told.get("timeout", 0))) - int(inner.get("expires", 0))
-            for protocol in ("tcp", "udp"):
-                made = _use(str(source), protocol, port, int(now.timestamp()) - max(left, 0))
-                if made is not None:
-                    yield made
+        objects = json.loads(text, strict=False)["nftables"]
+        objects[0]["metainfo"]
+        tables = [one["set"] for one in objects if "set" in one]
+        noted = [one for one in tables if (one["family"], one["table"]) == ("inet", "wardkeep")]
+        for told in noted:
+            if told["name"] in ("seen4", "seen6"):
+                yield from _noted(told, now)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        todo = "Give its whole output, as it is"
+        raise BadInput("not the JSON of `nft -j list ruleset`", where=where, todo=todo) from None
+
+
+def _noted(told: Mapping[str, Any], now: datetime) -> Iterator[Use]:
+    for element in told.get("elem", ()):
+        inner = element["elem"]
+        source, port = inner["val"]["concat"]
+        left = int(inner.get("timeout", told.get("timeout", 0))) - int(inner["expires"])
+        for protocol in ("tcp", "udp"):
+            made = _use(str(source), protocol, port, int(now.timestamp()) - max(left, 0))
+            if made is not None:
+                yield made

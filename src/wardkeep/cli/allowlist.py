@@ -318,30 +318,21 @@ def _of_platform(state: Path | None, today: date) -> list[Any]:
 
 def _listening(path: Path) -> tuple[Any, ...]:
     from wardkeep.allowlists import Listening
-    from wardkeep.core.errors import NotUnderstood
-    from wardkeep.core.facts import Answer
-    from wardkeep.core.text_files import read_text_file
-    from wardkeep.facts.listeners import Listeners
+    from wardkeep.cli.listening import read_listeners
 
-    lines = read_text_file(path).splitlines()
-    told = "\n".join(["= sockets", *(f"|{line}" for line in lines if line.strip()), "= end", ""])
-    try:
-        known = Listeners.parse(Answer("listeners", 0, told.encode()))
-    except NotUnderstood as e:
-        raise BadInput(e.what, where=str(path), todo="Save what `ss -Hltnup` prints.") from None
-    versions = {"ip": 4, "ip6": 6}
-    return tuple(
-        Listening(one.protocol, one.port, tuple(versions[family] for family in one.families))
-        for one in known.to_the_world()
-    )
+    return tuple(Listening(one.protocol, one.port, versions) for one, versions in read_listeners(path))
 
 
 def _effect(known: Allowlist, rules: list[Path], today: date) -> list[Any]:
     from wardkeep.engine.allowlist_effect import effect
     from wardkeep.rulesets.files import load
 
-    held = load(rules)[0]
-    return list(effect(known, held.program, today, held.families))
+    held = load(rules)
+    if len(held) > 1:
+        names = ", ".join(one.program.name for one in held[:3]) + (", …" if len(held) > 3 else "")
+        what = f"{len(held)} rule sets are in it ({names}), and a list is held against one"
+        raise BadInput(what, where=str(rules[0]), todo="Export the one group or ACL that the list is about")
+    return list(effect(known, held[0].program, today, held[0].families))
 
 
 def _print_entry(entry: Entry, **more: object) -> None:

@@ -145,8 +145,8 @@ def diff(
 ) -> None:
     """The packets that fare otherwise under NEW, one for each rule that decides; no difference is proved.
 
-    Example: wardkeep firewall diff before.v4 after.v4. Exit status: 0 equal; 1 some packet fares otherwise; 2 a file that
-    cannot be used; 3 undecided.
+    Example: wardkeep firewall diff before.v4 after.v4. Exit status: 0 equal; 1 some packet surely fares otherwise; 2 a file that
+    cannot be used; 3 undecided, or a match that is not modelled decides about every change.
     """
     from wardkeep.cli.terminal import print_json
     from wardkeep.packets.difference import difference
@@ -178,6 +178,7 @@ def diff(
                     "by_text": texts.get(case.new_rule, ""),
                     "witness": packet(case.witness),
                     "certain": case.witness.certain,
+                    "sure": case.sure,
                 }
             )
     if json:
@@ -188,8 +189,11 @@ def diff(
         for one in told:
             where = f"{one['rule_set']}: " if len(pairs) > 1 else ""
             fates = f"{' or '.join(one['old'])} → {' or '.join(one['new'])}"
+            shape, doubt = (
+                ("▲", "") if one["sure"] else ("?", ", perhaps: a match that is not modelled decides")
+            )
             sys.stdout.write(
-                f"▲ {where}{fates}: {sentence(one['witness'])}\n"
+                f"{shape} {where}{fates}: {sentence(one['witness'])}{doubt}\n"
                 f"  was {_told(one['was'], one['was_text'])}\n  now {_told(one['by'], one['by_text'])}\n"
             )
         if not told:
@@ -200,7 +204,7 @@ def diff(
             )
         elif not whole:
             sys.stdout.write("? and more: --most, or the work allowed was spent\n")
-    raise typer.Exit(1 if told else 0 if whole else 3)
+    raise typer.Exit(1 if any(one["sure"] for one in told) else 0 if whole and not told else 3)
 
 
 @app.command()
@@ -279,24 +283,10 @@ def _earlier(old: dict[str, Program], name: str, count: int) -> Program | None:
 
 
 def _sockets(path: Path) -> list[Socket]:
-    """What listens, from the output of `ss -Hltnup`, or of `ss -ltnup` with its heading."""
-    from wardkeep.core.errors import NotUnderstood
-    from wardkeep.core.facts import Answer
-    from wardkeep.facts.listeners import Listeners
+    from wardkeep.cli.listening import read_listeners
     from wardkeep.rulesets.audit.listening import Socket
 
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as e:
-        raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
-    lines = [line for line in lines if line.strip() and not line.startswith("Netid")]
-    text = "\n".join(["= sockets", *(f"|{line}" for line in lines), "= end", ""])
-    try:
-        found = Listeners.parse(Answer("listeners", 0, text.encode()))
-    except NotUnderstood as e:
-        raise BadInput(e.what, where=str(path), todo="Give the output of `ss -Hltnup`") from None
-    versions = {"ip": 4, "ip6": 6}
     return [
-        Socket(6 if s.protocol == "tcp" else 17, s.port, tuple(versions[f] for f in s.families), s.programs)
-        for s in found.to_the_world()
+        Socket(6 if one.protocol == "tcp" else 17, one.port, versions, one.programs)
+        for one, versions in read_listeners(path)
     ]

@@ -31,7 +31,7 @@ def show(report: Report, *, everything: bool) -> None:
             continue
         out.print(Text(f"\n{title} ({len(found)})", style="bold"))
         for one in found if everything else found[:MOST]:
-            shape, style = SHAPES[one.severity]
+            shape, style = SHAPES[one.severity] if one.sure else ("?", "yellow")
             out.print(Text.assemble((f"{shape} ", style), one.what))
             if one.witness and kind not in ("gap",):
                 out.print(f"    packet: {sentence(one.witness)}", style="dim", soft_wrap=True)

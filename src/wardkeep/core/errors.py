@@ -32,7 +32,8 @@ class WardkeepError(Exception):
 
     def _told(self, head: str) -> str:
         text = f"{head.rstrip('.')}. {self.todo}" if self.todo else head
-        return " ".join(text.split())
+        # What a file says is quoted in it: it must not move a terminal's cursor or hide the rest.
+        return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
 
 
 class BadInput(WardkeepError):

@@ -6,6 +6,7 @@ A list concerns the hosts whose policy names it. What a host did not say is unkn
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -91,10 +92,17 @@ def last_seen(platform: Platform) -> Iterator[Seen]:
             continue
         snapshot = look_for_rules(platform, host.name, looks[host.name])
         rules, heard = snapshot.learn(Nftables), snapshot.learn(Listeners)
-        told = snapshot.answers.get(Nftables.ask.id)
-        usable = told is not None and not isinstance(rules, Unknown)
-        record = seen_by_our_table(told.text(), snapshot.at) if told and usable else Record((), None, None)
-        yield Seen(host.name, lists, rules, heard, record)
+        yield Seen(host.name, lists, rules, heard, _record(snapshot, rules))
+
+
+def _record(snapshot: Snapshot, rules: Nftables | Unknown) -> Record:
+    told = snapshot.answers.get(Nftables.ask.id)
+    if told is not None and not isinstance(rules, Unknown):
+        with suppress(
+            WardkeepError
+        ):  # a table of ours that somebody altered may note nothing that we understand
+            return seen_by_our_table(told.text(), snapshot.at)
+    return Record((), None, None)
 
 
 def look_for_rules(platform: Platform, host: str, newest: int) -> Snapshot:

@@ -47,6 +47,12 @@ class Case:
         """Whether packets get through that did not."""
         return "accept" in self.after and "accept" not in self.before
 
+    @property
+    def sure(self) -> bool:
+        """Whether such a packet fares otherwise for certain. Where both versions leave the same fate possible, a match that is
+        not modelled decides, and it may fare as before."""
+        return self.witness.certain or not set(self.before) & set(self.after)
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -22,6 +22,8 @@ PRIVATE: Values = tuple(
     for text in ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
     for span in network(text, 4) or ()
 )
+ALWAYS_PORTS = frozenset({6, 17})  # AWS names the ports of TCP and UDP also where they are all of them
+PEERS = ("IpRanges", "Ipv6Ranges", "UserIdGroupPairs", "PrefixListIds")
 NEW: Row = {"state": states("new")}
 
 
@@ -41,7 +43,11 @@ def read_aws(told: Mapping[str, Any], where: str) -> list[Program]:
             try:
                 found.append(read(body))
             except (_Garbled, KeyError, TypeError, ValueError, AttributeError) as e:
-                what = str(e) if isinstance(e, _Garbled) else f"an entry lacks or garbles {e}"
+                what = "an entry has another form than AWS gives it"
+                if isinstance(e, _Garbled):
+                    what = str(e)
+                elif isinstance(e, KeyError):
+                    what = f"an entry lacks {e.args[0]}"
                 raise BadInput(what, where=f"{where}: {name or f'{key} {number}'}", todo=TODO) from None
     return found
 
@@ -85,8 +91,16 @@ def _ports(permission: Mapping[str, Any]) -> tuple[Row, str]:
     """Protocol and ports of a group's permission, and how a person writes them."""
     if (number := _protocol(permission["IpProtocol"])) is None:
         return {}, "everything"
+    if number in ALWAYS_PORTS:
+        return _service(number, _number(permission, "FromPort"), _number(permission, "ToPort"))
     low, high = permission.get("FromPort", -1), permission.get("ToPort", -1)
     return _service(number, int(low), int(high))
+
+
+def _number(told: Mapping[str, Any], key: str) -> int:
+    if not isinstance(told[key], int):
+        raise _Garbled(f"{key} `{told[key]}` is no number")
+    return int(told[key])
 
 
 def _service(number: int, low: int, high: int) -> tuple[Row, str]:
@@ -108,6 +122,8 @@ def _service(number: int, low: int, high: int) -> tuple[Row, str]:
 def _peers(permission: Mapping[str, Any], incoming: bool) -> Iterator[tuple[str, list[Part], str]]:
     """(who, what tests it, description) for each peer of a permission."""
     side = "src" if incoming else "dst"
+    if not any(key in permission for key in PEERS):
+        raise _Garbled(f"a permission names none of {', '.join(PEERS)}")
     for key, field, version in (("IpRanges", "CidrIp", 4), ("Ipv6Ranges", "CidrIpv6", 6)):
         for one in permission.get(key, []):
             yield one[field], [Match((_network(one[field], side, version),))], one.get("Description", "")
@@ -168,5 +184,7 @@ def _acl_service(entry: Mapping[str, Any]) -> tuple[Row, str]:
     if number in (1, 58):
         told = entry.get("IcmpTypeCode", {"Type": -1, "Code": -1})
         return _service(number, int(told["Type"]), int(told["Code"]))
-    ports = entry.get("PortRange", {"From": -1, "To": -1})
-    return _service(number, int(ports["From"]), int(ports["To"]))
+    if number in ALWAYS_PORTS or "PortRange" in entry:
+        ports = entry["PortRange"]
+        return _service(number, _number(ports, "From"), _number(ports, "To"))
+    return _service(number, -1, -1)

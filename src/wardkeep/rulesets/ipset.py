@@ -33,6 +33,9 @@ class Ipset:
 def read_ipsets(text: str, name: str) -> dict[str, Ipset]:
     """Raises BadInput `NAME:LINE: …` for a line that `ipset save` does not write."""
     found: dict[str, Ipset] = {}
+    if text and not text.endswith("\n"):
+        # `add x 10.0.0.1` may have been `add x 10.0.0.12`.
+        raise BadInput("its last line has no end: the file is cut off", where=name, todo=TODO)
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#") or words[0] in ("swap", "destroy"):

@@ -48,14 +48,21 @@ def against(looked: Openings, sockets: Sequence[Socket]) -> Iterator[Finding]:
             )  # fmt: skip
     for (family, protocol, port), socket in sorted(held.items()):
         if (family, "input") in looked.odd and (protocol, port) not in LABELS:
-            what = f"{socket.program or 'a program'} listens on {port}/{PROTOCOL_NAMES[protocol]} over IPv{family}, where every port is open"
+            sure = looked.odd[family, "input"].sure
+            open_ = (
+                "every port is open"
+                if sure
+                else "every port may be open: a match that is not modelled decides"
+            )
+            what = f"{socket.program or 'a program'} listens on {port}/{PROTOCOL_NAMES[protocol]} over IPv{family}, where {open_}"
             about = (str(family), str(protocol), str(port))
             yield Finding(
                 finding_id("listening", "bare", *about),
                 "listening",
-                "medium",
+                "medium" if sure else "low",
                 what,
                 (),
                 None,
                 "Filter what comes in",
+                sure,
             )

@@ -10,7 +10,7 @@ from wardkeep.core.errors import BadInput
 from wardkeep.packets.dimensions import Row
 from wardkeep.packets.program import EVERYTHING, Chain, Entry, Goto, Jump, Rule, Unknown
 from wardkeep.rulesets.ipset import Ipset
-from wardkeep.rulesets.iptables.dump import RawChain, RawRule, RawTable, read_dump
+from wardkeep.rulesets.iptables.dump import RawChain, RawRule, RawTable, cut_note, read_dump
 from wardkeep.rulesets.iptables.matches import GENERAL, LONG, MODULES, Draft, Garbled, Reader, settle
 from wardkeep.rulesets.iptables.targets import parts_of
 
@@ -35,6 +35,8 @@ def read_iptables(text: str, name: str, sets: Mapping[str, Ipset]) -> tuple[list
     if unsure:
         told = "IPv6" if unsure[0].family == "ip6" else "IPv4"
         notes.append(f"{name}: taken for {told}, since nothing in it tells the family")
+    if told := cut_note(text, tables):
+        notes.append(f"{name}: {told}")
     translates = any(rewrites(table) for table in tables)
     chains = [
         chain_of(table, chain, name, sets, translates) for table in tables for chain in table.chains.values()

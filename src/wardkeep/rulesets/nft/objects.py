@@ -129,8 +129,12 @@ def read_objects(text: str, where: str) -> Objects:
         whole = json.loads(text, strict=False)
         objects = whole["nftables"]
         version = objects[0]["metainfo"]["json_schema_version"]
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise NotUnderstood("not the JSON of `nft -j list ruleset`", where=where) from None
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        raise NotUnderstood(
+            "not the JSON of `nft -j list ruleset`",
+            where=where,
+            todo="Give its output as it is, from `metainfo` to the last bracket",
+        ) from None
     if version != 1:
         raise NotUnderstood(f"JSON schema version {version}, only 1 is known", where=where)
     gathered: dict[str, list[Any]] = {"table": [], "chain": [], "rule": [], "collection": []}
