@@ -126,7 +126,7 @@ def test_files_nobody_knows(tmp_path: Path) -> None:
     for name, text, words in (
         ("x.bin", "\x00", "is no root folder"),
         ("x.json", "{}", "neither CycloneDX nor SPDX"),
-        ("y.json", "{", "no JSON"),
+        ("y.json", "{", "cannot be read as JSON"),
         ("package-lock.json", "{}", "names not one package"),
         ("go.sum", "", "names not one package"),
     ):

@@ -53,6 +53,42 @@ def test_the_digest_says_what_is_late_new_and_due(fleet: Platform) -> None:
     assert len(page.splitlines()) < 60
 
 
+def test_flaws_that_one_upgrade_mends_are_one_line_and_none_is_told_twice(
+    fleet: Platform, tmp_path: Path
+) -> None:
+    told = {"status": "resolved", "repositories": {"bookworm": NEW}, "fixed_version": NEW, "urgency": "high"}
+    flaws = {f"CVE-2026-40{n:02}": {"description": "x", "releases": {"bookworm": told}} for n in range(12)}
+    plain = {
+        "CVE-2026-4100": {
+            "description": "x",
+            "releases": {"bookworm": told | {"urgency": "not yet assigned"}},
+        }
+    }
+    give_feeds(fleet, tmp_path / "more", AT, openssl=flaws | plain)
+    told_now = digest(fleet, AT)
+    assert headline(told_now).startswith("14 flaws concern the fleet: 14 new, 14 undecided, 1 late")
+    assert [len(one["ids"]) for one in told_now["new"]] == [12, 1]
+    page = as_text(told_now)
+    assert (
+        "- 12 flaws in openssl (CVE-2026-4000, CVE-2026-4001, CVE-2026-4002, …): high, 2 hosts (app-1, app-2),"
+        in page
+    )
+    assert "- CVE-2026-4100 in openssl: severity not given, 2 hosts" in page
+    assert "severity not given, so taken for 7 × 4 = 28" in page
+    # When they are late, they stand there, and are only counted as new.
+    later = as_text(digest(fleet, AT + 40 * DAY))
+    assert later.count("CVE-2026-4000") == 1
+    assert "- All 14 that stand above as late or due." in later
+    reviewed = AT + 40 * DAY
+    acts.done(fleet, says="seen", by="operator:alice", now=reviewed)
+    assert digest(fleet, reviewed + DAY)["named_above"] == {"new": 0, "still_undecided": 14}
+
+
+def test_many_stale_feeds_are_one_line(fleet: Platform) -> None:
+    (line,) = [one for one in digest(fleet, AT + 400 * DAY)["troubles"] if "more feeds are stale" in one]
+    assert line.count(",") == 2
+
+
 def test_what_was_reviewed_is_no_longer_new_and_what_was_fixed_is_said(fleet: Platform) -> None:
     renew(fleet, AT)
     acts.done(fleet, says="seen", by="operator:alice", now=AT + timedelta(hours=1))

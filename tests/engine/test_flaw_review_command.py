@@ -65,6 +65,16 @@ def test_a_decision_is_followed_by_the_row_at_once(run: Run, place: Platform) ->
     assert run("review", "show", "CVE-2026-0001", "--json")[0]["decision"] is None
 
 
+def test_the_head_counts_the_whole_queue_whatever_is_listed(run: Run, place: Platform) -> None:
+    run("review", "accept", "CVE-2026-0001", "--says", "tonight")
+    run("review")
+    head = run.out.splitlines()[0]
+    assert head.startswith("4 flaws concern the fleet, 3 undecided, 1 late")
+    run("review", "--undecided")
+    assert run.out.splitlines()[0] == head
+    assert "CVE-2026-0001" not in run.out
+
+
 def test_the_days_review_is_put_on_record(run: Run, place: Platform) -> None:
     told = run("review", "done", "--says", "All seen.", "--json")
     (entry,) = place.ledger.read(told["entry"], told["entry"] + 1)

@@ -1,4 +1,4 @@
-"""Reading what was published: plain files, gzip, zip and tar, with a bound on everything.
+"""Reading what was published: plain files, gzip, zstd, zip and tar, with a bound on everything.
 
 Nothing is ever unpacked to the disk. A file too large, an archive that swells without measure or names a path outside of itself
 is refused in one line; nothing half read counts.
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from wardkeep.advisories.zstd import MAGIC, unpacked_by_zstd
 from wardkeep.core.errors import BadInput
 
 HELD = 256 << 20
@@ -85,13 +86,19 @@ def _file(file: IO[bytes], name: str, size: int, limits: Limits) -> Iterator[Doc
         # A seek for each of a hundred thousand members costs more than holding a middling archive in memory.
         held = io.BytesIO(file.read()) if size <= HELD else file
         yield from _zip(held, name, limits)
+    elif head == MAGIC:
+        with unpacked_by_zstd(file, name) as stream:
+            if name.endswith((".tar.zst", ".tar.zstd")):
+                yield from _tar(stream, name, size, limits)
+                # Only who has read to the end knows whether it was whole; behind a tar's end stand a few zeros.
+                _bounded(stream, name, Limits(one=64 << 20), 0)
+            else:
+                yield Document(name.removesuffix(".zst"), _bounded(stream, name, limits, size))
     elif name.endswith((".tar", ".tar.gz", ".tgz", ".tar.xz")):
         yield from _tar(file, name, size, limits)
     elif head[:2] == b"\x1f\x8b":
         with gzip.open(file) as unpacked:
             yield Document(name.removesuffix(".gz"), _bounded(unpacked, name, limits, size))
-    elif head == b"\x28\xb5\x2f\xfd":
-        raise BadInput("is packed with zstd", where=name, todo="Unpack it first: `zstd -d`.")
     else:
         yield Document(name, _bounded(file, name, limits, 0))
 

@@ -33,7 +33,7 @@ def risk_of(
     """
     points = [
         (
-            f"severity {label} {score if score >= 0 else MIDDLE[label]:g} × 4",
+            f"severity {_said(label)} {score if score >= 0 else MIDDLE[label]:g} × 4",
             4 * (score if score >= 0 else MIDDLE[label]),
         )
     ]
@@ -56,3 +56,7 @@ def risk_of(
         total,
         " + ".join(f"{text} = {value:g}" if "×" in text else f"{text} {value:g}" for text, value in points),
     )
+
+
+def _said(label: str) -> str:
+    return "not given, so taken for" if label == "unknown" else label

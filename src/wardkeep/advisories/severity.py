@@ -57,6 +57,13 @@ def label_of(score: float) -> str:
     return "medium" if score >= 4 else "low" if score > 0 else ""
 
 
+def words_of(label: str, source: str = "") -> str:
+    """`high by Debian`; `not given` where nobody gave one."""
+    if label not in LABELS:
+        return "not given"
+    return f"{label} by {source}" if source else label
+
+
 def label(text: str) -> str:
     """One of our four words for a source's word; "" when it says nothing."""
     low = text.strip().rstrip("*").lower()

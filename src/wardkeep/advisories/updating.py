@@ -61,12 +61,14 @@ def _from_folder(source: Path, folder: Path, now: datetime, accept_shrunken: boo
     newest_file = 0.0
     for one in _files(source):
         newest_file = max(newest_file, one.stat().st_mtime)
+        place = f"{one.parent.relative_to(source)}/" if one.parent != source and one != source else ""
+        known = len(builder.doubts)
         try:
             for document in documents(one, limits):
                 done.documents += builder.take(document)
         except BadInput as e:
-            place = f"{one.parent.relative_to(source)}/" if one.parent != source and one != source else ""
             done.problems.append(place + e.line())
+        builder.doubts[known:] = [place + doubt for doubt in builder.doubts[known:]]
     done.unread = dict(builder.strange)
     if not builder.feeds:
         raise BadInput(

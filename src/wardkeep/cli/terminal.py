@@ -14,6 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from wardkeep.core.printable import printable
+
 SHAPES = {"pass": ("●", "green"), "fail": ("▲", "red"), "unknown": ("?", "yellow"), "none": ("○", "dim")}
 WIDTH = 100
 
@@ -70,7 +72,7 @@ def _default(value: Any) -> Any:
 
 def note(text: str) -> None:
     """A line for whoever watches, on stderr."""
-    sys.stderr.write(f"wardkeep: {text}\n")
+    sys.stderr.write(f"wardkeep: {printable(text)}\n")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +50,15 @@ def scan(
     from wardkeep.advisories.coverage import unasked
     from wardkeep.advisories.matching import Matcher, foreign_notices
     from wardkeep.cli.terminal import print_json
-    from wardkeep.cli.vulns_shown import FAILING, plain, plain_finding, plain_notice, pressing, show
+    from wardkeep.cli.vulns_shown import (
+        FAILING,
+        plain,
+        plain_finding,
+        plain_notice,
+        pressing,
+        show,
+        show_the_rest,
+    )
 
     folder = folder_of(state)
     db = _database(folder)
@@ -78,6 +87,8 @@ def scan(
         )
     else:
         show(inventory, found, unknown, db, now)
+        if everything:
+            show_the_rest(found)
     states = {one.state.value for one in found}
     failing = states.intersection(FAILING) or any(
         one.kind == "unsupported_release" and not one.is_unknown for one in inventory.notices
@@ -110,11 +121,12 @@ def update(
     """
     from wardkeep.advisories import updating
     from wardkeep.cli.terminal import note, print_json
+    from wardkeep.cli.vulns_shown import told_once
 
     folder, now = folder_of(state), datetime.now(UTC)
     if source and not source.startswith(("http://", "https://")):
         done = updating.update_from_folder(
-            Path(source).expanduser(), folder, now, accept_shrunken=accept_shrunken
+            Path(os.path.expanduser(source)), folder, now, accept_shrunken=accept_shrunken
         )
     else:
         done = updating.update_by_network(folder, now, base=source, accept_shrunken=accept_shrunken)
@@ -132,8 +144,8 @@ def update(
             }
         )
     else:
-        for problem in done.problems:
-            note(problem)
+        for line in told_once(done.problems):
+            note(line)
         if done.unread:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(done.unread.items()))
             note(f"not a feed, left out: {kinds}")
@@ -155,6 +167,7 @@ def feeds(state: State = None, json: Json = False) -> None:
 
     from wardkeep.advisories.updating import last_update
     from wardkeep.cli.terminal import ago, console, note, print_json, table
+    from wardkeep.cli.vulns_shown import told_once
 
     folder, now = folder_of(state), datetime.now(UTC)
     db = _database(folder)
@@ -179,8 +192,8 @@ def feeds(state: State = None, json: Json = False) -> None:
         out.print(
             f"{int(db.meta['flaws']):,} flaws, {int(db.meta['rows']):,} rows, built {db.meta['built']}."
         )
-        for problem in problems:
-            note(problem)
+        for line in told_once(problems):
+            note(line)
     raise typer.Exit(3 if any(one.is_stale for one in told) else 1 if problems else 0)
 
 
@@ -198,7 +211,9 @@ def why(
     Example: wardkeep vulns why CVE-2024-6387 openssh-server. Exit status: 0 told; 2 no such flaw or package; 3 no database.
     """
     from wardkeep.advisories.matching import Matcher, severity_of
+    from wardkeep.advisories.severity import words_of
     from wardkeep.cli.terminal import print_json
+    from wardkeep.core.printable import printable
 
     folder = folder_of(state)
     db = _database(folder)
@@ -243,10 +258,10 @@ def why(
     for one in told:
         typer.echo(f"{one['id']}  {one['package']} {one['version']} ({one['ecosystem']})")
         if one["summary"]:
-            typer.echo(f"  {one['summary']}")
-        typer.echo(f"  severity {one['severity']} by {one['severity_source']}")
+            typer.echo(f"  {printable(one['summary'])}")
+        typer.echo(f"  severity {words_of(one['severity'], one['severity_source'])}")
         for row in one["rows"]:
-            typer.echo(f"  {row['state']}: {row['why']}")
+            typer.echo(f"  {row['state'].replace('_', ' ')}: {printable(row['why'])}")
         if not one["rows"]:
             typer.echo(f"  no feed here says that it concerns {one['package']} in {one['ecosystem']}")
 

@@ -64,7 +64,7 @@ def listing(
     else:
         if made.problem:
             note(made.problem)
-        show_queue(shown, made.minor, now)
+        show_queue(cases, shown, made.minor, now, is_known=not made.problem)
     if made.problem:
         raise typer.Exit(3)
     pressing = [c for c in cases if c.closed is None and (not c.decision or c.is_late(now))]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from wardkeep.advisories.severity import words_of
+
 if TYPE_CHECKING:
     from wardkeep.engine.flaw_review.cases import Case, CaseAsset
 
@@ -45,17 +47,23 @@ def plain(case: Case, now: datetime) -> dict[str, Any]:
     }
 
 
-def show_queue(cases: list[Case], minor: int, now: datetime) -> None:
+def show_queue(
+    every: list[Case], cases: list[Case], minor: int, now: datetime, *, is_known: bool = True
+) -> None:
+    """How all of the queue stands in one line, then the cases asked for. `is_known` is false where nothing could be asked."""
     from wardkeep.cli.terminal import console, table
 
     out = console()
-    still = [case for case in cases if case.closed is None]
+    still = [case for case in every if case.closed is None]
     undecided = sum(not case.decision for case in still)
     late = sum(case.is_late(now) for case in still)
-    out.print(
-        f"{len(still):,} flaws concern the fleet, {undecided:,} undecided, {late:,} late; "
-        f"{minor:,} more are called minor by the vendor."
-    )
+    if still or is_known:
+        many = f"{len(still):,} flaw{'s concern' if len(still) != 1 else ' concerns'} the fleet"
+        out.print(
+            f"{many}, {undecided:,} undecided, {late:,} late; {minor:,} more are called minor by the vendor."
+        )
+    else:
+        out.print("What concerns the fleet is not known.")
     if not cases:
         return
     made = table(
@@ -73,7 +81,7 @@ def show_queue(cases: list[Case], minor: int, now: datetime) -> None:
             str(case.risk),
             case.flaw,
             case.package,
-            f"{case.severity}{' KEV' if case.exploited else ''}",
+            f"{words_of(case.severity)}{' KEV' if case.exploited else ''}",
             str(case.hosts),
             "released" if case.state == "fix_available" else case.state.replace("_", " "),
             countdown(case, now),
@@ -100,7 +108,7 @@ def show_case(case: Case, assets: list[CaseAsset], now: datetime) -> None:
     out = console()
     told = case.told
     out.print(
-        f"{case.flaw}  {case.package}  {case.severity} by {told.get('severity_source', 'nobody')}",
+        f"{case.flaw}  {case.package}  severity {words_of(case.severity, told.get('severity_source', ''))}",
         markup=False,
     )
     names = ", ".join(told.get("aliases", ()))

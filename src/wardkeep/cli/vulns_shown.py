@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import typer
+from rich.text import Text
+
+from wardkeep.advisories.severity import words_of
 from wardkeep.cli.terminal import console, note, table
+from wardkeep.core.printable import printable
 
 if TYPE_CHECKING:
     from wardkeep.advisories.components import Inventory, Notice
@@ -14,7 +20,8 @@ if TYPE_CHECKING:
     from wardkeep.advisories.matching import Match
 
 FAILING = ("fix_available", "no_fix")
-MOST_NOTES = 20
+MOST_NOTES, MOST_ROWS = 20, 40
+ALONE = 3  # so many places that something is said of are named one by one
 
 
 def plain(one: Match, now: datetime) -> dict[str, Any]:
@@ -91,16 +98,33 @@ def plain_notice(one: Notice) -> dict[str, Any]:
     return {"kind": one.kind, "subject": one.subject, "why": one.why, "unknown": one.is_unknown}
 
 
+def told_once(problems: Sequence[str]) -> list[str]:
+    """Lines `place: what is wrong`, those that say the same of many places as one."""
+    places: dict[str, list[str]] = {}
+    for one in problems:
+        place, colon, what = one.partition(": ")
+        places.setdefault(what if colon else one, []).append(place if colon else "")
+    made = []
+    for what, some in places.items():
+        if len(some) <= ALONE or not some[0]:
+            made += [f"{place}: {what}" if place else what for place in dict.fromkeys(some)]
+        else:
+            made.append(f"{some[0]} and {len(some) - 1:,} more (`--json` names them): {what}")
+    return made
+
+
 def show(inventory: Inventory, found: list[Match], unknown: list[str], db: Database, now: datetime) -> None:
+    """The target in one line, what it lacks on stderr, and what concerns it as a table."""
     out = console()
     counted = Counter(one.state.value for one in found)
     parts = [
         f"{counted[state]:,} {state.replace('_', ' ')}"
         for state in dict.fromkeys(one.state.value for one in found)
     ]
-    out.print(
-        f"{inventory.name}: {len(inventory.components):,} packages; {', '.join(parts) or 'nothing affected'}."
-    )
+    is_whole = not unknown and not any(one.is_unknown for one in inventory.notices)
+    nothing = "nothing affected" if is_whole else "nothing known to be affected, and not all is known"
+    many = f"{len(inventory.components):,} package{'s' * (len(inventory.components) != 1)}"
+    out.print(f"{inventory.name}: {many}; {', '.join(parts) or nothing}.", markup=False, soft_wrap=True)
     for notice in inventory.notices[:MOST_NOTES]:
         note(f"{notice.subject}: {notice.why}")
     if len(inventory.notices) > MOST_NOTES:
@@ -109,29 +133,40 @@ def show(inventory: Inventory, found: list[Match], unknown: list[str], db: Datab
         note(
             f"{inventory.covered:,} language packages and programs belong to packages of the system, whose vendor decides about them."
         )
-    shown = [one for one in found if one.state.value in (*FAILING, "unknown")][:40]
+    shown = [one for one in found if one.state.value in (*FAILING, "unknown")][:MOST_ROWS]
     if shown:
+        whole: dict[str, Any] = {"overflow": "fold"}  # a version cut short says nothing
         made = table(
-            "flaw", "package", "installed", "fixed", "severity", ("risk", {"justify": "right"}), "due"
+            ("flaw", {"no_wrap": True}),
+            ("package", whole),
+            ("installed", whole),
+            ("fixed", whole),
+            ("severity", whole),
+            ("risk", {"justify": "right"}),
+            ("due", {"no_wrap": True}),
         )
         for one in shown:
             due = one.due.isoformat() + (" late" if one.due < now.date() else "") if one.due else "-"
-            mark = f"{one.severity}{' KEV' if one.kev else ''}"
-            made.add_row(
-                one.id,
-                one.component.name,
-                one.component.version,
-                one.fixed or "-",
-                mark,
-                str(one.risk.value),
-                due,
-            )
+            mark = f"{words_of(one.severity, one.severity_source)}{', KEV' if one.kev else ''}"
+            fixed = one.fixed or ("not known" if one.state.value == "unknown" else "-")
+            row = (one.id, one.component.name, one.component.version, fixed, mark, str(one.risk.value), due)
+            made.add_row(*map(Text, row))
         out.print(made)
         rest = sum(counted[s] for s in (*FAILING, "unknown")) - len(shown)
         if rest > 0:
             out.print(f"and {rest:,} more; `--json` lists all.")
         out.print(
-            f"Why: `wardkeep vulns why {shown[0].id} {shown[0].component.name}`. Database of {db.meta['built'][:10]}."
+            f"Why: `wardkeep vulns why {shown[0].id} {shown[0].component.name}`. Database of {db.meta['built'][:10]}.",
+            markup=False,
+            soft_wrap=True,
         )
     for line in unknown:
         note(line)
+
+
+def show_the_rest(found: list[Match]) -> None:
+    """What the vendor calls minor and what does not concern the target, a line each with its reason."""
+    for one in found:
+        if one.state.value not in (*FAILING, "unknown"):
+            head = f"{one.id} {one.component.name} {one.component.version}"
+            typer.echo(printable(f"{head}: {one.state.value.replace('_', ' ')}. {one.why}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,8 +37,8 @@ def read_target(target: str, folder: Path, now: datetime, image: str = "") -> In
     from wardkeep.engine.inventories import ask_host, inventory_of, support_notices
     from wardkeep.fleet import Host
 
-    path = Path(target).expanduser()
-    if target and (path.exists() or "/" in target):
+    path = Path(os.path.expanduser(target))  # which leaves `~nobody` as it is
+    if target and ("/" in target or os.path.lexists(path)):
         made = read_path(path, image)
         if made.release != ("", ""):
             made.notices += support_notices(made.release, " ".join(made.release), now.date())

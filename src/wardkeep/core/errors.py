@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wardkeep.core.printable import printable
+
 
 class WardkeepError(Exception):
     """A fault with a sentence for the person in front of the terminal.
@@ -33,7 +35,7 @@ class WardkeepError(Exception):
     def _told(self, head: str) -> str:
         text = f"{head.rstrip('.')}. {self.todo}" if self.todo else head
         # What a file says is quoted in it: it must not move a terminal's cursor or hide the rest.
-        return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+        return printable(" ".join(text.split()))
 
 
 class BadInput(WardkeepError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from wardkeep.advisories.components import Inventory
+from wardkeep.advisories.components import Inventory, Notice
 from wardkeep.advisories.inventories.folders import tree_of_folder
 from wardkeep.advisories.inventories.images import choose, images, open_store, tree_of_image
 from wardkeep.advisories.inventories.lockfiles import format_of, read_lock_file
@@ -13,6 +14,7 @@ from wardkeep.advisories.inventories.sbom_forms import is_tag_value
 from wardkeep.advisories.inventories.system import read_tree
 from wardkeep.advisories.inventories.wanted import look
 from wardkeep.core.errors import BadInput
+from wardkeep.core.printable import printable
 
 LARGEST = 256 << 20
 
@@ -22,6 +24,10 @@ def read_path(path: Path, image: str = "") -> Inventory:
 
     `image` says which one of several in an archive: its name, digest or platform (`linux/arm64`). Raises BadInput in one line.
     """
+    return _shown(_read(path, image))
+
+
+def _read(path: Path, image: str) -> Inventory:
     try:
         if path.exists() and not (path.is_dir() or path.is_file()):
             raise BadInput(
@@ -44,6 +50,26 @@ def read_path(path: Path, image: str = "") -> Inventory:
     if image:
         raise BadInput("is no image archive, so --image says nothing", where=str(path))
     return _read_file(path)
+
+
+def _shown(made: Inventory) -> Inventory:
+    """With names that can be shown: a package whose name or version holds control characters is none that anybody published."""
+    kept = []
+    for one in made.components:
+        told = "".join(
+            (one.ecosystem, one.name, one.version, one.installed, *one.binaries, *one.binary_versions)
+        )
+        if told.isprintable():
+            kept.append(one if one.place.isprintable() else replace(one, place=printable(one.place)))
+        else:
+            why = "its name or version holds characters that no package has"
+            made.notices.append(Notice("not_readable", f"{one.name} {one.version}"[:200], why))
+    made.components = kept
+    made.notices = [
+        Notice(one.kind, printable(one.subject), printable(one.why), one.is_unknown) for one in made.notices
+    ]
+    made.name = printable(made.name)
+    return made
 
 
 def _read_folder(path: Path) -> Inventory:

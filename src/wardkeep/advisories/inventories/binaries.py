@@ -6,12 +6,12 @@ Go: `debug/buildinfo` of its standard library; the inline form since Go 1.18. Ru
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from typing import Any
 
 from wardkeep.advisories.components import Component, Notice
+from wardkeep.core.foreign_json import read_json
 
 Found = tuple[list[Component], list[Notice]]
 GO = b"\xff Go buildinf:"
@@ -112,7 +112,7 @@ def _crates(packed: bytes, path: str) -> Found:
         text = unpacking.decompress(packed, CRATES)
         if not unpacking.eof:
             return [], [damaged]
-        packages: list[dict[str, Any]] = json.loads(text)["packages"]
+        packages: list[dict[str, Any]] = read_json(text)["packages"]
         found = [
             Component(
                 "crates.io",

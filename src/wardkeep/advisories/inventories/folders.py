@@ -47,15 +47,15 @@ def tree_of_folder(root: Path) -> Tree:
             seen += 1
             if seen > MOST:
                 raise BadInput(f"holds more than {MOST:,} files", where=str(root))
+            # Never by what a link points at: one that points at itself has no end.
             if entry.is_symlink():
                 tree.links[path] = os.readlink(entry.path)
-            elif entry.is_dir():
-                if entry.name != ".git" and path not in LEFT_OUT:
-                    left.append(path)
-            elif entry.is_file():
+            elif entry.is_file(follow_symlinks=False):
                 _look(tree, entry, path)
-            if (entry.is_dir() or not entry.is_file()) and not entry.is_symlink() and path in SYSTEM:
+            elif path in SYSTEM:
                 tree.notices.append(Notice("not_readable", path, "it is no file"))
+            elif entry.is_dir(follow_symlinks=False) and entry.name != ".git" and path not in LEFT_OUT:
+                left.append(path)
     return tree
 
 
@@ -63,7 +63,10 @@ def _is_other_system(root: Path, folder: str, names: set[str]) -> bool:
     """A root below this one, as of a chroot, or an engine's storage of images."""
     if names >= STORAGE:
         return True
-    return bool(names & {"var", "lib", "usr"}) and any((root / folder / one).is_file() for one in DATABASES)
+    return bool(names & {"var", "lib", "usr"}) and any(
+        os.path.isfile(root / folder / one)
+        for one in DATABASES  # also where nobody may look
+    )
 
 
 def _look(tree: Tree, entry: os.DirEntry[str], path: str) -> None:

@@ -7,7 +7,6 @@ against the digest that the image's configuration gives for it, so that one that
 from __future__ import annotations
 
 import gzip
-import json
 import platform
 import re
 import tarfile
@@ -21,6 +20,7 @@ from typing import IO, Any, Protocol
 from wardkeep.advisories.inventories.layers import FREE, SWELL, Budget, Member, apply_layer, inside
 from wardkeep.advisories.inventories.tree import HOPS, Tree
 from wardkeep.core.errors import BadInput
+from wardkeep.core.foreign_json import read_json
 
 DOCUMENT = 16 << 20
 DIGEST = re.compile(r"[a-z0-9]+:[0-9a-f]{32,128}")
@@ -240,6 +240,6 @@ def _json(store: Store, name: str) -> Any:
         if size > DOCUMENT:
             raise BadInput(f"{name[:100]} is larger than {DOCUMENT >> 20} MB", where=store.where)
         try:
-            return json.loads(file.read())
-        except (ValueError, RecursionError):
+            return read_json(file.read())
+        except ValueError:
             raise BadInput(f"{name[:100]} is no JSON", where=store.where) from None

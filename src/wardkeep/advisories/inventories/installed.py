@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from wardkeep.advisories.components import Component, Notice
 from wardkeep.advisories.ecosystems import normal_name
 from wardkeep.advisories.inventories.wanted import GEM, HEADS, NODE
+from wardkeep.core.foreign_json import read_json
 
 Found = Iterator[tuple[str, str]]
 GEM_FIELD = re.compile(r"""^\s*s\.(name|version)\s*=\s*["']([^"']+)["']""", re.M)
@@ -23,7 +23,7 @@ def python(data: bytes) -> Found:
 
 
 def node(data: bytes) -> Found:
-    made = json.loads(data)
+    made = read_json(data)
     yield str(made.get("name") or ""), str(made.get("version") or "")
 
 
@@ -34,13 +34,13 @@ def gem(data: bytes) -> Found:
 
 def composer(data: bytes) -> Found:
     """Composer 2 writes an object with `packages`, Composer 1 a list."""
-    made: Any = json.loads(data)
+    made: Any = read_json(data)
     for one in made.get("packages") or () if isinstance(made, dict) else made:
         yield str(one.get("name", "")), str(one.get("version", ""))
 
 
 def dotnet(data: bytes) -> Found:
-    for label, one in (json.loads(data).get("libraries") or {}).items():
+    for label, one in (read_json(data).get("libraries") or {}).items():
         if one.get("type") == "package":
             name, _, version = label.partition("/")
             yield name, version

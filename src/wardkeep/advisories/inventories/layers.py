@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import shutil
-import subprocess
 import tarfile
-import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import IO, Self, cast
 
 from wardkeep.advisories.components import Notice
 from wardkeep.advisories.inventories.tree import Kept, Tree
 from wardkeep.advisories.inventories.wanted import look, most_bytes
+from wardkeep.advisories.zstd import MAGIC, unpacked_by_zstd
 from wardkeep.core.errors import BadInput
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
@@ -176,42 +174,8 @@ def unpacked(file: IO[bytes], where: str) -> Iterator[IO[bytes]]:
     if head[:2] == b"\x1f\x8b":
         with gzip.open(file) as made:
             yield made  # type: ignore[misc]
-    elif head == b"\x28\xb5\x2f\xfd":
-        with _zstd(file, where) as made:
+    elif head == MAGIC:
+        with unpacked_by_zstd(file, where) as made:
             yield made
     else:
         yield file
-
-
-@contextmanager
-def _zstd(file: IO[bytes], where: str) -> Iterator[IO[bytes]]:
-    program = shutil.which("zstd")
-    if program is None:
-        raise BadInput(
-            "is packed with zstd, and the program zstd is not here", where=where, todo="Install zstd."
-        )
-    with subprocess.Popen(
-        [program, "-dcq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        feeder = threading.Thread(target=_feed, args=(file, process.stdin), daemon=True)
-        feeder.start()
-        try:
-            yield process.stdout
-        finally:
-            process.stdout.close()
-            feeder.join()
-            status = process.wait()
-    if status != 0:
-        raise EOFError("zstd cannot unpack it")
-
-
-def _feed(file: IO[bytes], to: IO[bytes]) -> None:
-    try:
-        shutil.copyfileobj(file, to, BLOCK)
-    except (BrokenPipeError, OSError):
-        pass  # the reader has stopped; it says why
-    finally:
-        with suppress(OSError):
-            to.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -12,12 +11,14 @@ from typing import Any
 from wardkeep.advisories.components import Component, Inventory, Notice
 from wardkeep.advisories.ecosystems import normal_name
 from wardkeep.core.errors import BadInput
+from wardkeep.core.foreign_json import read_json
 
 Found = Iterator[tuple[str, str]]
 PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])? ?={2,3} ?([^\s;,\\#]+)")
 GEM = re.compile(r"    ([A-Za-z0-9_.-]+) \(([0-9][0-9A-Za-z.]*)(?:-[a-z0-9_-]+)?\)")
 YARN = re.compile(r'^"?((?:@[^@/"]+/)?[^@"\s]+)@[^\n]*:\n(?:  [^\n]*\n)*?  version:? "?([^"\n]+)"?$', re.M)
-GO = re.compile(r"^(\S+) v(\S+?)(?:/go\.mod)? h1:\S+$", re.M)
+# A line with `/go.mod` pins only what a module asks for: its code was not needed.
+GO = re.compile(r"^(\S+) v([^\s/]+) h1:\S+$", re.M)
 PNPM = re.compile(r"^  '?/?((?:@[^@/']+/)?[^@/'\s]+)[@/]([0-9][^('\s:]*)", re.M)
 
 
@@ -40,7 +41,7 @@ def toml_packages(data: bytes) -> Found:
 
 
 def pipfile(data: bytes) -> Found:
-    made = json.loads(data)
+    made = read_json(data)
     for group in ("default", "develop"):
         for name, one in (made.get(group) or {}).items():
             yield name, str(one.get("version", "")).lstrip("=")
@@ -48,7 +49,7 @@ def pipfile(data: bytes) -> Found:
 
 def package_lock(data: bytes) -> Found:
     """npm's, of versions 1 to 3."""
-    made = json.loads(data)
+    made = read_json(data)
     for path, one in (made.get("packages") or {}).items():
         if path and not one.get("link") and "node_modules/" in path:
             yield str(one.get("name") or path.rpartition("node_modules/")[2]), str(one.get("version", ""))
@@ -62,13 +63,13 @@ def package_lock(data: bytes) -> Found:
 
 
 def composer(data: bytes) -> Found:
-    made = json.loads(data)
+    made = read_json(data)
     for one in [*(made.get("packages") or ()), *(made.get("packages-dev") or ())]:
         yield str(one.get("name", "")), str(one.get("version", ""))
 
 
 def nuget(data: bytes) -> Found:
-    for group in (json.loads(data).get("dependencies") or {}).values():
+    for group in (read_json(data).get("dependencies") or {}).values():
         for name, one in group.items():
             if one.get("type") != "Project":
                 yield name, str(one.get("resolved", ""))

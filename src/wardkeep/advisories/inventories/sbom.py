@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -13,6 +12,11 @@ from wardkeep.advisories.inventories.debian import BINARY_REBUILD, marked
 from wardkeep.advisories.inventories.sbom_forms import cyclonedx_of_xml, is_tag_value, spdx_of_tags
 from wardkeep.advisories.inventories.sbom_out import FOREIGN, UNREAD
 from wardkeep.core.errors import BadInput
+from wardkeep.core.foreign_json import read_json
+
+# CycloneDX's types and SPDX's purposes of what is no package.
+NO_PACKAGES = ("operating-system", "file", "device", "data", "cryptographic-asset")
+NO_PURPOSES = ("OPERATING", "CONTAINER", "FILE", "SOURCE")
 
 
 class Purl(NamedTuple):
@@ -33,15 +37,21 @@ def read_sbom(data: bytes, name: str) -> Inventory:
         made = spdx_of_tags(data)
     else:
         try:
-            made = json.loads(data)
-        except (ValueError, RecursionError) as e:
-            raise BadInput(f"is no JSON: {e}", where=name) from None
-    if isinstance(made, dict) and made.get("bomFormat") == "CycloneDX":
-        release, found = _cyclonedx(made)
-    elif isinstance(made, dict) and str(made.get("spdxVersion", "")).startswith("SPDX-"):
-        release, found = _spdx(made)
-    else:
-        raise BadInput("is neither CycloneDX nor SPDX", where=name, todo="Give a bill of materials as JSON.")
+            made = read_json(data)
+        except ValueError as e:
+            raise BadInput(f"cannot be read as JSON: {e}", where=name) from None
+    try:
+        if isinstance(made, dict) and made.get("bomFormat") == "CycloneDX":
+            release, found = _cyclonedx(made)
+        elif isinstance(made, dict) and str(made.get("spdxVersion", "")).startswith("SPDX-"):
+            release, found = _spdx(made)
+        else:
+            raise BadInput(
+                "is neither CycloneDX nor SPDX", where=name, todo="Give a bill of materials as JSON."
+            )
+        unread = _said_unread(made)
+    except _Shape as e:
+        raise BadInput(f"is no bill of materials as its form asks for: {e}", where=name) from None
     inventory = Inventory(name, release=release)
     grouped: dict[tuple[str, str, str], tuple[str, list[tuple[str, str]]]] = {}
     foreign: dict[tuple[str, str, str], str] = {}
@@ -68,7 +78,7 @@ def read_sbom(data: bytes, name: str) -> Inventory:
                 tuple(one for _, one in ordered),
             )
         )
-    inventory.notices += [Notice("not_readable", name, text) for text in _said_unread(made)]
+    inventory.notices += [Notice("not_readable", name, text) for text in unread]
     return inventory
 
 
@@ -131,43 +141,41 @@ def _component(purl: Purl | None, release: tuple[str, str], source: tuple[str, s
     return Component(ecosystem, name, exact, purl.version, (purl.name,))
 
 
-Found = Iterator[
-    tuple[str, str, tuple[str, str], str]
-]  # label, package URL, source, archive that is not the vendor's
+# Label, package URL, source, archive that is not the vendor's.
+Found = list[tuple[str, str, tuple[str, str], str]]
+
+
+class _Shape(Exception):
+    """A field holds another kind of value than the form has there."""
+
+
+def _list(of: dict[str, Any], field: str) -> list[dict[str, Any]]:
+    """The objects in a field; empty when there is none. A field that holds something else is refused, not passed over."""
+    held = of.get(field)
+    if held is None:
+        return []
+    if not isinstance(held, list) or not all(isinstance(one, dict) for one in held):
+        raise _Shape(f"`{field}` is no list of objects")
+    return held
 
 
 def _cyclonedx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
-    components = list(_nested(made.get("components")))
+    components = list(_nested(made))
     main = made.get("metadata", {}).get("component") if isinstance(made.get("metadata"), dict) else None
     release = ("", "")
     for one in [*components, *([main] if isinstance(main, dict) else [])]:
         if one.get("type") == "operating-system" and one.get("name"):
             release = (str(one["name"]).lower(), str(one.get("version", "")))
 
-    def found() -> Found:
-        for one in components:
-            if one.get("type", "library") in (
-                "operating-system",
-                "file",
-                "device",
-                "data",
-                "cryptographic-asset",
-            ):
-                continue
-            said = {
-                str(p.get("name")): str(p.get("value", ""))
-                for p in one.get("properties") or ()
-                if isinstance(p, dict)
-            }
-            source = (said.get("aquasecurity:trivy:SrcName", ""), _trivy_version(said))
-            yield (
-                f"{one.get('name', '?')} {one.get('version', '')}".strip(),
-                str(one.get("purl") or ""),
-                source,
-                said.get(FOREIGN, ""),
-            )
-
-    return release, found()
+    found: Found = []
+    for one in components:
+        if one.get("type", "library") in NO_PACKAGES:
+            continue
+        said = {str(p.get("name")): str(p.get("value", "")) for p in _list(one, "properties")}
+        source = (said.get("aquasecurity:trivy:SrcName", ""), _trivy_version(said))
+        label = f"{one.get('name', '?')} {one.get('version', '')}".strip()
+        found.append((label, str(one.get("purl") or ""), source, said.get(FOREIGN, "")))
+    return release, found
 
 
 def _trivy_version(said: dict[str, str]) -> str:
@@ -181,7 +189,7 @@ def _trivy_version(said: dict[str, str]) -> str:
 
 
 def _spdx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
-    packages = [one for one in made.get("packages") or () if isinstance(one, dict)]
+    packages = _list(made, "packages")
     release = ("", "")
     for one in packages:
         if (
@@ -190,33 +198,25 @@ def _spdx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
         ):
             release = (str(one.get("name", "")).lower(), str(one.get("versionInfo", "")))
 
-    def found() -> Found:
-        for one in packages:
-            if str(one.get("primaryPackagePurpose", "")).startswith(
-                ("OPERATING", "CONTAINER", "FILE", "SOURCE", "APPLICATION")
-            ):
-                continue
-            refs = [
-                r
-                for r in one.get("externalRefs") or ()
-                if isinstance(r, dict) and r.get("referenceType") == "purl"
-            ]
-            purl = str(refs[0].get("referenceLocator", "")) if refs else ""
-            yield (
-                f"{one.get('name', '?')} {one.get('versionInfo', '')}".strip(),
-                purl,
-                ("", ""),
-                "".join(_marked_lines(one, FOREIGN)[:1]),
-            )
-
-    return release, found()
+    found: Found = []
+    for one in packages:
+        if str(one.get("primaryPackagePurpose", "")).startswith(NO_PURPOSES):
+            continue
+        refs = [r for r in _list(one, "externalRefs") if r.get("referenceType") == "purl"]
+        purl = str(refs[0].get("referenceLocator", "")) if refs else ""
+        # Some write a whole project as an application, without a package URL; others every program.
+        if not purl and one.get("primaryPackagePurpose") == "APPLICATION":
+            continue
+        label = f"{one.get('name', '?')} {one.get('versionInfo', '')}".strip()
+        found.append((label, purl, ("", ""), "".join(_marked_lines(one, FOREIGN)[:1])))
+    return release, found
 
 
 def _said_unread(made: dict[str, Any]) -> list[str]:
     """What a document of ours says it lacks: a bill made of a damaged image stays unknown wherever it is read."""
     metadata = made.get("metadata")
-    properties = metadata.get("properties") if isinstance(metadata, dict) else None
-    said = [one for one in properties or () if isinstance(one, dict) and one.get("name") == UNREAD]
+    properties = _list(metadata, "properties") if isinstance(metadata, dict) else []
+    said = [one for one in properties if one.get("name") == UNREAD]
     return [str(one.get("value", "")) for one in said] + _marked_lines(made, UNREAD)
 
 
@@ -226,12 +226,10 @@ def _marked_lines(made: dict[str, Any], mark: str) -> list[str]:
     return [line[len(mark) + 1 :] for line in lines if line.startswith(f"{mark} ")]
 
 
-def _nested(components: object) -> Iterator[dict[str, Any]]:
+def _nested(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Components and those inside them, without recursion: depth is up to the document."""
-    left = list(reversed(components)) if isinstance(components, list) else []
+    left = _list(made, "components")[::-1]
     while left:
         one = left.pop()
-        if isinstance(one, dict):
-            yield one
-            if isinstance(one.get("components"), list):
-                left += reversed(one["components"])
+        yield one
+        left += reversed(_list(one, "components"))

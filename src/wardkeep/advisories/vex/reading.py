@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wardkeep.advisories.vex.model import JUSTIFICATIONS, STATUSES, Document, Product, Statement
 from wardkeep.core.errors import BadInput
+from wardkeep.core.foreign_json import read_json
 
 LARGEST = 64 << 20  # bytes of a document
 # CycloneDX names nine justifications (specification 1.5, `impactAnalysisJustification`), CISA and the others five.
@@ -46,9 +46,9 @@ def read_vex(data: bytes, name: str) -> Document:
     if len(data) > LARGEST:
         raise BadInput(f"is larger than {LARGEST >> 20} MB", where=name)
     try:
-        made = json.loads(data)
-    except (ValueError, RecursionError) as e:
-        raise BadInput(f"is no JSON: {e}", where=name) from None
+        made = read_json(data)
+    except ValueError as e:
+        raise BadInput(f"cannot be read as JSON: {e}", where=name) from None
     forms: dict[str, Callable[[dict[str, Any]], Document]] = {}
     if isinstance(made, dict):
         if "openvex" in str(made.get("@context", "")):

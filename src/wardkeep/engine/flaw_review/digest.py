@@ -16,7 +16,8 @@ from wardkeep.engine.flaw_review.told import data_now
 from wardkeep.engine.flaw_review.trends import last_review, mended
 from wardkeep.engine.platform import Platform
 
-SHOWN = 8  # cases in one list: the page stays one page
+SHOWN = 8  # lines in one list: the page stays one page
+NAMED = 3  # flaws of one line that are named
 SOON = timedelta(days=7)
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}"
@@ -25,7 +26,8 @@ STYLE = (
 
 
 def digest(platform: Platform, now: datetime) -> dict[str, Any]:
-    """The digest as plain data, up to date. Lists hold at most eight cases each, with how many there are."""
+    """The digest as plain data, up to date. Lists hold at most eight lines, each of the flaws of one package that stand alike
+    (`ids`, the most pressing first); how many there are in all is in `counts`. What is late or due is not named as new again."""
     made = renew(platform, now)
     with platform.store.read() as connection:
         every = read_cases(platform, connection, closed=True)
@@ -44,12 +46,18 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
         one for one in assets if one.how == FIXED and one.closed and one.closed > now - timedelta(days=1)
     ]
     troubles = ([made.problem] if made.problem else []) + problems
-    stale = [f"{one['title']} is stale" for one in feeds if one["stale"]]
-    troubles += [line for line in stale if not any(known.startswith(line) for known in problems)]
+    troubles += _stale([one for one in feeds if one["stale"]], problems, now)
+    above = {case.key for case in (*late, *soon)}
+    fresh = [case for case in new if case.key not in above]
+    waiting = [case for case in undecided if case.opened <= since]
+    patient = [case for case in waiting if case.key not in above]
 
     def shown(some: Sequence[Case]) -> list[dict[str, Any]]:
         with platform.store.read() as connection:
-            return [_plain(case, read_assets(connection, key=case.key), now) for case in some[:SHOWN]]
+            return [
+                _plain(alike, [one for case in alike for one in read_assets(connection, key=case.key)], now)
+                for alike in _alike(some)[:SHOWN]
+            ]
 
     return {
         "day": today.isoformat(),
@@ -58,6 +66,7 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
         "counts": {
             "open": len(still),
             "new": len(new),
+            "still_undecided": len(waiting),
             "undecided": len(undecided),
             "late": len(late),
             "soon": len(soon),
@@ -65,9 +74,10 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
             "fixed": len(fixed),
             "minor": made.minor,
         },
+        "named_above": {"new": len(new) - len(fresh), "still_undecided": len(waiting) - len(patient)},
         "late": shown(sorted(late, key=_by_due)),
-        "new": shown(new),
-        "undecided": shown([case for case in undecided if case.opened <= since]),
+        "new": shown(fresh),
+        "still_undecided": shown(patient),
         "soon": shown(sorted(soon, key=_by_due)),
         "ending": shown(ending),
         "fixed": [{"id": o.flaw, "package": o.package, "host": o.host} for o in fixed][:SHOWN],
@@ -102,13 +112,16 @@ def sections(told: Mapping[str, Any], *, brief: bool = False) -> list[tuple[str,
     n = told["counts"]
 
     def lines(name: str) -> list[str]:
-        return [_line(case, brief) for case in told[name]] + _rest(n.get(name, 0), len(told[name]))
+        above = told["named_above"].get(name, 0)
+        some = [_line(one, brief) for one in told[name]]
+        some += _rest(n[name] - above, sum(len(one["ids"]) for one in told[name]))
+        return some + _named_above(above, n[name])
 
     made = [
         ("Late", lines("late")),
         ("New since the last review", lines("new")),
         ("Due within a week", lines("soon")),
-        ("Still undecided", [_line(case, brief) for case in told["undecided"]]),
+        ("Still undecided", lines("still_undecided")),
         ("Waivers that end within two weeks", [_line(case, brief) for case in told["ending"]]),
         ("Fixed since yesterday", _fixed(told, brief)),
         ("Time to fix, last 90 days", [_mended(one) for one in told["mended"]]),
@@ -141,9 +154,35 @@ def as_html(told: Mapping[str, Any]) -> str:
     )
 
 
-def _plain(case: Case, some: Sequence[CaseAsset], now: datetime) -> dict[str, Any]:
+def _alike(some: Sequence[Case]) -> list[list[Case]]:
+    """Cases of one package that stand alike, together: a new version of it mends all of them."""
+    made: dict[tuple[Any, ...], list[Case]] = {}
+    for case in some:
+        word = (case.decision, str(case.said.get("until", "")))
+        made.setdefault((case.package, case.state, case.severity, bool(case.exploited), word), []).append(
+            case
+        )
+    return list(made.values())
+
+
+def _stale(feeds: Sequence[Mapping[str, Any]], problems: Sequence[str], now: datetime) -> list[str]:
+    """Feeds too old to trust, in one line, but those that a problem names already."""
+    rest = [
+        one for one in feeds if not any(known.startswith(f"{one['title']} is stale") for known in problems)
+    ]
+    if len(rest) <= NAMED:
+        return [f"{one['title']} is stale" for one in rest]
+    named = ", ".join(str(one["title"]) for one in rest[:NAMED])
+    return [f"{named} and {len(rest) - NAMED} more feeds are stale: `wardkeep vulns feeds`"]
+
+
+def _plain(alike: Sequence[Case], some: Sequence[CaseAsset], now: datetime) -> dict[str, Any]:
+    case = max(alike, key=lambda one: one.risk)
+    last = min(one.last_day for one in alike)
+    ids = list(dict.fromkeys([case.flaw, *(one.flaw for one in alike)]))
     return {
         "id": case.flaw,
+        "ids": ids,
         "package": case.package,
         "severity": case.severity,
         "exploited": case.exploited,
@@ -151,10 +190,10 @@ def _plain(case: Case, some: Sequence[CaseAsset], now: datetime) -> dict[str, An
         "because": case.told.get("because", ""),
         "summary": case.told.get("summary", ""),
         "state": case.state,
-        "fixed": case.told.get("fixed", []),
-        "hosts": [one.host for one in some],
-        "due": case.last_day.isoformat(),
-        "days_left": (case.last_day - now.date()).days,
+        "fixed": list(dict.fromkeys(fix for one in alike for fix in one.told.get("fixed", []))),
+        "hosts": list(dict.fromkeys(one.host for one in some)),
+        "due": last.isoformat(),
+        "days_left": (last - now.date()).days,
         "decision": case.decision,
         "until": str(case.said.get("until", "")),
     }
@@ -167,13 +206,26 @@ def _line(case: Mapping[str, Any], brief: bool) -> str:
     fix = f"fixed by {', '.join(case['fixed'])}" if case["fixed"] and not brief else "fix released"
     fix = fix if case["state"] == "fix_available" else "no released fix"
     left = case["days_left"]
-    clock = f"due {case['due']}, " + (f"{left} d left" if left >= 0 else f"{-left} d late")
+    several = len(case["ids"]) > 1
+    clock = "the first " if several else ""
+    clock += f"due {case['due']}, " + (f"{left} d left" if left >= 0 else f"{-left} d late")
     if case["decision"] == "waived":
         clock = f"waived until {case['until']}"
     exploited = ", known exploited" if case["exploited"] else ""
     word = "" if case["decision"] in ("", "waived") else f"; {case['decision'].replace('_', ' ')}"
-    told = f"{case['id']} in {case['package']}: {case['severity']}{exploited}, {where}, {fix}; {clock}{word}."
+    names_of = f"{case['id']} in {case['package']}"
+    if several:
+        more = ", …" if len(case["ids"]) > NAMED else ""
+        names_of = f"{len(case['ids'])} flaws in {case['package']} ({', '.join(case['ids'][:NAMED])}{more})"
+    severity = case["severity"] if case["severity"] != "unknown" else "severity not given"
+    told = f"{names_of}: {severity}{exploited}, {where}, {fix}; {clock}{word}."
     return told if brief else f"{told} Risk {case['risk']}: {case['because']}."
+
+
+def _named_above(count: int, new: int) -> list[str]:
+    if not count:
+        return []
+    return [f"{'All' if count == new else 'Also'} {count} that stand above as late or due."]
 
 
 def _rest(count: int, shown: int) -> list[str]:
