@@ -16,6 +16,7 @@ from wardkeep.packets.audit import WORK, Analysis, decides_only
 from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import FAMILIES, ROUTES
 from wardkeep.packets.flat import Fate, Flat, Ints
+from wardkeep.packets.lacking import is_plain, lacking
 from wardkeep.packets.leaf import Budget, Spent
 from wardkeep.packets.order import tells_fragments, uses_conntrack
 from wardkeep.packets.program import Chain, Program, Verdict
@@ -343,22 +344,28 @@ def without(program: Program, rules: set[str]) -> Program:
     )
 
 
-def removals(program: Program, analysis: Analysis, *, work: float = WORK) -> Removals:
+def removals(
+    program: Program, analysis: Analysis, *, work: float = WORK, unfolded: Sequence[Flat] | None = None
+) -> Removals:
     """The most of the dead and removable rules that can go together, proved.
 
     No packet meets a dead rule, so that none misses it. Of the removable ones it is proved, with all of them gone at once, that
-    whoever met one of them still meets the same fate.
+    whoever met one of them still meets the same fate. `unfolded`: the program's worlds, where they are made already.
     """
     rules = {rule.id: rule for chain in program.chains for rule in chain.rules}
     dead = {a.rule for a in analysis.rules if a.verdict == "dead"}
     going = {a.rule for a in analysis.rules if a.verdict == "removable" and decides_only(rules[a.rule])}
     kept: set[str] = set()
-    # What a dead rule made the kernel do for the others (tracking, telling fragments) is not in question.
-    left = replace(
-        without(program, dead), conntrack=uses_conntrack(program), fragments=tells_fragments(program)
-    )
-    flats = list(worlds(left)) if going else []
-    owners, details, budget = Owners.of(left), _details(left, {}), Budget(work)
+    left, budget = program, Budget(work)
+    if going and unfolded is not None and all(is_plain(rules[name]) for name in dead):
+        flats = lacking(unfolded, program, dead)
+    else:
+        # What a dead rule made the kernel do for the others (tracking, telling fragments) is not in question.
+        left = replace(
+            without(program, dead), conntrack=uses_conntrack(program), fragments=tells_fragments(program)
+        )
+        flats = list(worlds(left)) if going else []
+    owners, details = Owners.of(left), _details(left, {})
     while going:
         together = np.isin(owners.names, [*going])
         back: set[int] = set()

@@ -8,7 +8,8 @@ chains, policies) is this one form, and "is rule r reached?" is "can some packet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
 
@@ -50,7 +51,8 @@ class Flat:
     """`lo` and `hi` (n × columns, ranks), `target`, `certain`, `owner` (index into the program's owners, or NOBODY), `act`.
 
     `fate` is what the entry decides for good: an accept that no later base chain can undo has it too.
-    `space` is the world's own box (2 × columns): what packets there are at all.
+    `space` is the world's own box (2 × columns): what packets there are at all. `past`: entry of a jump or goto → the place behind
+    its rule, and so behind the chain that is written out for it.
     """
 
     family: int
@@ -65,6 +67,7 @@ class Flat:
     fate: NDArray[np.int8]
     space: Ints
     vague: frozenset[str]
+    past: Mapping[int, int] = field(default_factory=dict)
 
     def lucky(self) -> NDArray[np.bool_]:
         """Entries that packets meet or miss by luck: uncertain ones, and those that ask what a value was rewritten to where it

@@ -117,6 +117,10 @@ class RangeRanks(Ranks):
         ]
         return tuple(found) if len(found) < 2 else merged(found)
 
+    def rank_of(self, value: int) -> int:
+        """The rank of a value."""
+        return bisect_right(self._cuts, value) - 1
+
     def bounds(self, rank: int) -> tuple[int, int]:
         """The lowest and the highest value of a rank."""
         return self._cuts[rank], self._cuts[rank + 1] - 1
@@ -138,8 +142,17 @@ class RangeRanks(Ranks):
 class ClassRanks(Ranks):
     """Classes of values with one representative each; a set of values is the classes whose representative is in it."""
 
-    def __init__(self, representatives: Iterable[int | str], name: str = "", vague: bool = False) -> None:
+    def __init__(
+        self,
+        representatives: Iterable[int | str],
+        name: str = "",
+        vague: bool = False,
+        sets: Iterable[Values] = (),
+    ) -> None:
+        """`sets`: those of which the classes were made."""
         super().__init__()
+        self._sets = tuple(sets)
+        self._kinds: dict[tuple[bool, ...], int] = {}
         self._pleasant = PLEASANT.get(name, ())
         self._values = tuple(representatives)
         self.size = len(self._values)
@@ -150,6 +163,16 @@ class ClassRanks(Ranks):
 
     def value(self, rank: int) -> int | str:
         return self._values[rank]
+
+    def rank_of(self, value: int | str) -> int:
+        """The rank of a value: of one that no set tells apart from it."""
+        if not self._kinds:
+            for n, one in enumerate(self._values):
+                self._kinds.setdefault(self._kind(one), n)
+        return self._kinds[self._kind(value)]
+
+    def _kind(self, value: int | str) -> tuple[bool, ...]:
+        return tuple(holds(values, value) for values in self._sets)
 
     def pleasant_rank(self) -> int:
         for wanted in self._pleasant:
@@ -353,9 +376,9 @@ def _close(sets: dict[str, set[Values]], moves: list[tuple[str, str, int, int]])
 def _ranks(name: str, sets: set[Values], complete: bool) -> Ranks:
     dimension = DIMENSIONS[name]
     if dimension.shape == "name":
-        return ClassRanks(name_classes(sets))
+        return ClassRanks(name_classes(sets), sets=(*sets, ("",)))
     if dimension.shape == "range":
         return RangeRanks(name, dimension.highest, sets)
     tests = [test for values in sets for test in tests_of(values, dimension.highest)]
     classes = bit_classes(tests, PLEASANT.get(name, ())) if complete else None
-    return ClassRanks([0], vague=True) if classes is None else ClassRanks(classes, name)
+    return ClassRanks([0], vague=True) if classes is None else ClassRanks(classes, name, sets=sets)

@@ -257,6 +257,7 @@ class Unfolding(Writer):
         owner, certain = self.owners[rule.id], not cursor.fork
         if isinstance(decision, Jump | Goto):
             for path in cursor.paths:
+                self.past[len(self.boxes)] = done
                 self.emit(path, -1, Act.CALL, owner, certain)
             path = self.single(cursor, done)
             chain, back = self.chains[decision.chain], self.label()

@@ -43,6 +43,7 @@ class Writer:
         self.certain: list[bool] = []
         self.owner: list[int] = []
         self.act: list[int] = []
+        self.past: dict[int, int] = {}  # entry of a jump → the label behind its rule
 
     def emit(
         self, box: Box, label: int = -1, act: Act = Act.STEP, owner: int = NOBODY, certain: bool = True
@@ -161,5 +162,5 @@ class Writer:
         target, fate = threaded(lo, hi, target, certain, owner, act)
         return Flat(
             self.family, self.route, self.columns, lo, hi, target, certain, owner, act, fate,
-            whole.astype(np.int32), self.vague,
+            whole.astype(np.int32), self.vague, {entry: int(places[label]) for entry, label in self.past.items()},
         )  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 
 from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import ROUTES, Row, Values
+from wardkeep.packets.finer import finer
 from wardkeep.packets.flat import Act, Fate, Flat
 from wardkeep.packets.order import Traits
 from wardkeep.packets.program import Program
@@ -48,14 +49,26 @@ class Answer:
 
 
 class Reach:
-    """A program made ready for regions. All regions must be named before, since ranks are cut at their ends."""
+    """A program made ready for regions. All regions must be named before, since ranks are cut at their ends.
 
-    def __init__(self, program: Program, regions: Iterable[Row]) -> None:
+    `unfolded`: the program's worlds in the layer IP, where they are made already.
+    """
+
+    def __init__(
+        self, program: Program, regions: Iterable[Row], unfolded: Sequence[Flat] | None = None
+    ) -> None:
         self.told = asks_status(program)
         self.program, self.regions = noted(program), [self._fresh(region) for region in regions]
         named = [{name: v for name, v in r.items() if name not in ("family", "route")} for r in self.regions]
         self.ranks: dict[str, Ranks] = rank([self.program], [*named, {"in": ("lo",)}])
-        self.owners, self.traits = Owners.of(self.program), Traits.of(self.program)
+        self.owners = Owners.of(self.program)
+        self._traits: Traits | None = None
+        # Not those to which only questions bring fragments: what becomes of them is part of unfolding.
+        self._made = {
+            (flat.family, flat.route): flat
+            for flat in unfolded or ()
+            if self.program is program and ("fragment" in flat.columns.index or not program.fragments)
+        }
         self._flats: dict[tuple[int, str], Flat | None] = {}
         self._answers: dict[tuple[int, str, int, bool, bytes], Answer] = {}
         self._pairs: dict[tuple[int, str], tuple[Flat, Flat]] = {}
@@ -67,9 +80,13 @@ class Reach:
         """The world's list; None if no base chain sees its packets: then all of them get through."""
         key = (family, route)
         if key not in self._flats:
-            self._flats[key] = unfold(
-                self.program, Columns(self.ranks), family, route, owners=self.owners, traits=self.traits
-            )
+            made = finer(self._made[key], self.ranks) if key in self._made else None
+            if made is None:
+                self._traits = self._traits or Traits.of(self.program)
+                made = unfold(
+                    self.program, Columns(self.ranks), family, route, owners=self.owners, traits=self._traits
+                )
+            self._flats[key] = made
         return self._flats[key]
 
     def find(self, region: Row, accepted: bool, sure: bool = False) -> Answer:

@@ -34,6 +34,7 @@ QUICK: Final = 2e8  # boxes compared for the proof of the fix: a few seconds at 
 MOST_PAIRS: Final = 50  # correlations that are told
 
 
+@collector_paused()
 def audit(
     rule_set: RuleSet,
     *,
@@ -48,11 +49,10 @@ def audit(
     """
     program = rule_set.program
     step("verdicts", 0, 4)
-    with collector_paused():
-        unfolded = list(worlds(checked(program)))
+    unfolded = list(worlds(checked(program)))
     verdicts, analysis = verdicts_of(program, unfolded)
     step("openings", 1, 4)
-    looked = openings.Openings(program, rule_set.families)
+    looked = openings.Openings(program, rule_set.families, unfolded)
     looked.look()
     found = [*rules.findings(program, verdicts), *openings.findings(looked)]
     found += correlations(program, {v.id for v in verdicts if v.verdict == "live"}, unfolded)
@@ -61,7 +61,7 @@ def audit(
     if sockets is not None:
         found += against(looked, sockets)
     step("fix", 2, 4)
-    removal = removed(program, analysis, work)
+    removal = removed(program, analysis, work, unfolded)
     order = {name: n for n, name in enumerate(SEVERITIES)}
     kinds = {name: n for n, name in enumerate(KINDS)}
     found.sort(key=lambda f: (order[f.severity], kinds[f.kind]))
@@ -137,11 +137,13 @@ def unknown_matches(program: Program) -> Iterable[UnknownMatch]:
                     yield UnknownMatch(rule.id, part.text)
 
 
-def removed(program: Program, analysis: Analysis, work: float = QUICK) -> Removal | None:
+def removed(
+    program: Program, analysis: Analysis, work: float = QUICK, unfolded: Sequence[Flat] | None = None
+) -> Removal | None:
     """The dead and removable rules that can go together, proved by the engine."""
     if not any(a.verdict in ("dead", "removable") for a in analysis.rules):
         return None
-    found = removals(program, analysis, work=work)
+    found = removals(program, analysis, work=work, unfolded=unfolded)
     witness = told(found.proof.cases[0].witness) if found.proof.cases else None
     proved = True if found.proof.equal else None if found.proof.undecided else False
     return Removal(found.rules, proved, witness)

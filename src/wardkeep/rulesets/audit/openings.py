@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wardkeep.packets.dimensions import ROUTES, Row
+from wardkeep.packets.flat import Flat
 from wardkeep.packets.program import Match, Program, Rule, Verdict
 from wardkeep.packets.ranks import rows_of
 from wardkeep.rulesets.audit.model import Finding, finding_id, sentence, worded
@@ -37,10 +38,11 @@ class Opening:
 
 @dataclass
 class Openings:
-    """The services of a rule set, looked at once for all findings."""
+    """The services of a rule set, looked at once for all findings. `unfolded`: its worlds, where they are made already."""
 
     program: Program
     families: Sequence[int]
+    unfolded: Sequence[Flat] | None = None
     odd: dict[tuple[int, str], Met] = field(default_factory=dict)
     found: list[Opening] = field(default_factory=list)
 
@@ -54,7 +56,7 @@ class Openings:
         regions = {(f, r, s): _region(f, r, *s) for f, r in worlds for s in set(like.values())}
         strangers = {f: _apart(self.program, f) for f in self.families}
         close = {key: {**row, f"src{key[0]}": strangers[key[0]]} for key, row in regions.items()}
-        reach = Reach(self.program, [*regions.values(), *close.values()])
+        reach = Reach(self.program, [*regions.values(), *close.values()], self.unfolded)
         reach.prepare(regions.values(), True)
         open_ = [key for key, region in regions.items() if reach.find(region, True).met]
         reach.prepare([close[key] for key in open_], True, sure=True)
