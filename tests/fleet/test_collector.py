@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -238,6 +240,23 @@ async def test_a_host_with_one_writable_folder_is_asked() -> None:
     )
     assert (snapshot.problem, snapshot.run["folder"]) == ("", "/var/tmp")
     assert snapshot.answers["a"].stdout == b"a\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=NAMES)
+def test_many_answers_are_sent_in_few_pieces(shell: tuple[str, ...]) -> None:
+    questions = [Question(f"q{n}", f"echo {n}") for n in range(40)]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps every write apart
+    ours.settimeout(60)
+    with ours, subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=theirs) as process:
+        theirs.close()
+        assert process.stdin is not None
+        process.stdin.write(compose(questions, "0" * 32))
+        process.stdin.close()
+        pieces = []
+        while piece := ours.recv(1 << 18):
+            pieces.append(piece)
+    assert b"".join(pieces).endswith(b"done " + b"0" * 32 + b" 40\n")
+    assert len(pieces) < 10  # one for each file were two hundred
 
 
 async def test_a_full_folder_cuts_the_answers_that_do_not_fit() -> None:

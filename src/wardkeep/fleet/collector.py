@@ -3,13 +3,15 @@
 It is sent over the standard input of one session (`exec /bin/sh -s`) and answers in the frames that `frames.py` reads.
 How it works there, and why:
 
-- Processes are what a look costs a host, so they are few: eleven for a round of quick questions, however many, beside
+- Processes are what a look costs a host, so they are few: twelve for a round of quick questions, however many, beside
   those that the questions start themselves. The quick ones are asked by one shell under one `timeout`, each in a subshell
   of its own. When one does not end, the shell is ended with it and another asks the rest: it costs its own time and
   nobody's answer. Questions with more time than usual have a `timeout` each and run beside the quick ones, in `LANES`.
 - stdout goes through a pipe to a file whose length is limited, so a flooding question costs the host no more than its
   allowance, and a full disk is seen. Answers wait in a folder of mode 700 (in memory where possible), removed by a
   trap, because the byte counts and digests of a frame must be known before its content is sent.
+- What is sent goes through one `dd` that makes large pieces of it: the ssh server sends a packet for every small write it
+  sees, and opening some twenty packets of a look costs the controller more than reading all its answers.
 - Answers are sent after each group of quick questions (at most 22 s long, 2 s unless one of them hangs) and after each slow
   one: a host that dies in the middle has delivered most of the others.
 - Every mark carries a nonce of the run that no question knows, so nothing a question prints can pass for a frame.
@@ -19,6 +21,7 @@ How it works there, and why:
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 import secrets
@@ -107,6 +110,11 @@ def _in_pieces(questions: Sequence[Question]) -> Iterator[tuple[Question, ...]]:
 
 def longest(questions: Sequence[Question], lanes: int = LANES) -> int:
     """Seconds until the slowest lane has ended, at worst."""
+    return _longest(tuple(questions), lanes)
+
+
+@functools.lru_cache(maxsize=16)  # a fleet is asked the same questions, host by host
+def _longest(questions: tuple[Question, ...], lanes: int) -> int:
     return max((sum(g.longest for g in lane) for lane in plan_lanes(questions, lanes)), default=0)
 
 
@@ -133,23 +141,7 @@ def compose(
     With `needs_root` nothing is asked when privilege is refused. Raises BadInput for ids that could not name a frame or a
     file, for two different questions of one id, and for scripts too long for one argument (96 KiB).
     """
-    cases, seen = [], dict[str, Question]()
-    for question in questions:
-        if not _ID.fullmatch(question.id):
-            raise BadInput(
-                f"{question.id!r} cannot be a question's id", todo="Use letters, digits and ._:@+-"
-            )
-        if "\0" in question.script or len(question.script.encode()) > _SCRIPT_LIMIT:
-            raise BadInput("the script is longer than 96 KiB or holds a NUL", where=question.id)
-        if seen.setdefault(question.id, question) != question:
-            raise BadInput("two different questions have this id", where=question.id)
-    plan = plan_lanes(list(seen.values()), lanes)
-    numbers = {question.id: n for n, question in enumerate(seen.values(), 1)}
-    for name, question in seen.items():
-        cases.append(f"{numbers[name]}) id={name} l={question.limit + 1} s={quote(question.script)} ;;")
-    work = [
-        "; ".join(group.command([numbers[q.id] for q in group.questions]) for group in lane) for lane in plan
-    ]
+    asked = _ready(tuple(questions), lanes)
     feed = ""
     if stdin:
         data = base64.encodebytes(stdin).decode()
@@ -161,13 +153,46 @@ def compose(
         ("NONCE", nonce),
         # Seen by everybody on the host; nobody can tell the nonce from it.
         ("FOLDER", hashlib.sha256(nonce.encode()).hexdigest()[:12]),
-        ("COUNT", str(len(seen))),
+        ("COUNT", str(asked.count)),
         ("NEEDS", "root" if needs_root else "any"),
         ("STDERR", str(STDERR_LIMIT + 1)),
-        # The last lane needs no process of its own.
-        ("LANES", "\n".join([f"{{ {lane}; }} &" for lane in work[:-1]] + work[-1:])),
+        ("LANES", asked.lanes),
         ("INPUT", feed),
-        ("QUESTIONS", "\n".join(cases)),  # last: what is inserted is not looked at again
     ):
         body = body.replace(f"@{name}@", value)
-    return OUTER.replace("@BODY@", quote(body)).encode()
+    # The questions last, and ready made: what is inserted is not looked at again.
+    before, after = quote(body).split("@QUESTIONS@")
+    return OUTER.replace("@BODY@", before + asked.cases + after).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What the questions alone make of a script. `cases` stands within quotes already."""
+
+    count: int
+    lanes: str
+    cases: str
+
+
+@functools.lru_cache(maxsize=16)  # a fleet is asked the same questions, host by host
+def _ready(questions: tuple[Question, ...], lanes: int) -> _Ready:
+    cases, seen = [], dict[str, Question]()
+    for question in questions:
+        if not _ID.fullmatch(question.id):
+            raise BadInput(
+                f"{question.id!r} cannot be a question's id", todo="Use letters, digits and ._:@+-"
+            )
+        if "\0" in question.script or len(question.script.encode()) > _SCRIPT_LIMIT:
+            raise BadInput("the script is longer than 96 KiB or holds a NUL", where=question.id)
+        if seen.setdefault(question.id, question) != question:
+            raise BadInput("two different questions have this id", where=question.id)
+    numbers = {question.id: n for n, question in enumerate(seen.values(), 1)}
+    for name, question in seen.items():
+        cases.append(f"{numbers[name]}) id={name} l={question.limit + 1} s={quote(question.script)} ;;")
+    work = [
+        "; ".join(group.command([numbers[q.id] for q in group.questions]) for group in lane)
+        for lane in plan_lanes(list(seen.values()), lanes)
+    ]
+    # The last lane needs no process of its own.
+    lines = [f"{{ {lane}; }} &" for lane in work[:-1]] + work[-1:]
+    return _Ready(len(seen), "\n".join(lines), quote("\n".join(cases))[1:-1])
