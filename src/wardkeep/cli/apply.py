@@ -42,7 +42,7 @@ def command(
         out = console()
         if undo and not json:
             count = len(stored.plan.changes)
-            out.print(f"Taking back {stored.id} on {stored.plan.host}: {count} changes.", markup=False)
+            out.print(f"Taking back {stored.id} on {stored.plan.host}: {count} changes.")
         elif not json:
             show_plan(out, stored)
         if not undo and not stored.plan.changes:
@@ -124,7 +124,7 @@ def show_outcome(out: Console, outcome: dict[str, Any]) -> None:
     as_wanted = outcome["state"] == ("undone" if outcome["undoes"] else "applied")
     shape, colour = SHAPES["pass" if as_wanted else "unknown" if outcome["state"] == "refused" else "fail"]
     out.print()
-    out.print(f"{shape} {outcome['state']}: {outcome['summary']}", style=colour, markup=False)
+    out.print(f"{shape} {outcome['state']}: {outcome['summary']}", style=colour)
     for change in outcome["changes"]:
         said = f": {change['said']}" if change["said"] else ""
         indented(out, f"{change['number']}. {change['says']}: {change['outcome']}{said}")
@@ -137,4 +137,4 @@ def show_outcome(out: Console, outcome: dict[str, Any]) -> None:
             was, now = before.get(subject, "not spoken of"), seen.get(subject, "not spoken of")
             indented(out, f"{rule} {subject}: {was} → {now}", "dim")
     if outcome["state"] == "applied" and not outcome["undoes"]:
-        out.print(f"Take it back with: wardkeep apply --undo {outcome['plan']}", markup=False)
+        out.print(f"Take it back with: wardkeep apply --undo {outcome['plan']}")

@@ -58,12 +58,17 @@ def command(
             }
         )
     elif brief:
+        for one in cycle.checked:
+            if one.problem:
+                typer.echo(f"unknown  {one.subject}: {one.problem}")
         for line in brief_lines(found):
             typer.echo(line)
     else:
         out = console()
-        out.print(f"Profile {profile.title}", style="dim", markup=False)
-        show_pressing(out, found)
+        out.print(f"Profile {profile.title}", style="dim")
+        show_pressing(
+            out, found, unreached=[(one.subject, one.problem) for one in cycle.checked if one.problem]
+        )
     raise typer.Exit(exit_status(finding.verdict.value for finding in found))
 
 

@@ -135,6 +135,7 @@ def list_(state: State = None, json: Json = False) -> None:
 
     Example: wardkeep host list. Exit status: 0.
     """
+    from wardkeep.cli.pressing import show_unreached
     from wardkeep.cli.terminal import ago, console, print_json, table
     from wardkeep.cli.terminal import state as shape
     from wardkeep.engine.host_views import page_hosts
@@ -152,7 +153,9 @@ def list_(state: State = None, json: Json = False) -> None:
         way = one.url + (f" through {one.jump}" if one.jump else "")
         counts = (str(n) for n in (one.fails, one.unknowns, one.passes))
         made.add_row(one.name, shape(one.verdict), way, ago(one.last_observed), *counts)
-    console().print(made)
+    out = console()
+    out.print(made)
+    show_unreached(out, ((one.name, one.problem) for one in found if one.problem), limit=len(found))
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -35,12 +35,30 @@ class Told(Protocol):
 RANK = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 
 
-def show_pressing(out: Console, found: Sequence[Told], limit: int = 6) -> None:
-    """The failing rules, the most severe first: what was seen, where, and what to do. One paragraph a rule."""
+def show_unreached(out: Console, unreached: Iterable[tuple[str, str]], limit: int = 6) -> None:
+    """The hosts that could not be asked, as (name, problem): a line each, the rest counted."""
+    shape, colour = SHAPES["unknown"]
+    known = sorted(unreached)
+    for host, problem in known[:limit]:
+        line = Text(f"{shape} ", style=colour)
+        line.append(f"{host} could not be looked at: ", style="bold")
+        out.print(line.append(problem))
+    if len(known) > limit:
+        out.print(Text(f"  and {len(known) - limit} more: wardkeep host list", style="dim"))
+
+
+def show_pressing(
+    out: Console, found: Sequence[Told], limit: int = 6, unreached: Iterable[tuple[str, str]] = ()
+) -> None:
+    """The hosts that could not be asked; then the failing rules, the most severe first: what was seen, where, and what to do.
+
+    One paragraph a rule. `unreached` holds (name, problem).
+    """
     failing = sorted(
         (f for f in found if f.verdict == "fail"), key=lambda f: (RANK[f.severity], f.rule, f.host, f.subject)
     )
     out.print()
+    show_unreached(out, unreached, limit)
     if not failing:
         unknown = sum(f.verdict == "unknown" for f in found)
         out.print(

@@ -45,7 +45,6 @@ def backup(
         return
     console().print(
         f"{file}: {told['bytes']:,} bytes, {made.entries} ledger entries. Without the passphrase it is lost.",
-        markup=False,
         soft_wrap=True,
     )
 
@@ -72,7 +71,6 @@ def restore(
     console().print(
         f"{folder}: restored as of {restored.manifest.made}; {restored.rows} rows; all {restored.entries} ledger "
         "entries verified. Start it: wardkeep up",
-        markup=False,
         soft_wrap=True,
     )
 

@@ -21,8 +21,11 @@ WIDTH = 100
 
 
 def console() -> Console:
-    """The results' terminal: at most 100 columns; plain when piped (Rich honours NO_COLOR and a missing terminal)."""
-    made = Console(highlight=False)
+    """The results' terminal: at most 100 columns; plain when piped (Rich honours NO_COLOR and a missing terminal).
+
+    What is printed is what was seen: `sshd:compression:` is no picture, and `[::1]` no style.
+    """
+    made = Console(highlight=False, emoji=False, markup=False)
     made.width = min(made.width, WIDTH) if made.is_terminal else WIDTH
     return made
 
@@ -81,7 +84,7 @@ def progress(what: str, quiet: bool = False) -> Iterator[Any]:
 
     Gives a function (name of the thing done, how many are done, how many there are).
     """
-    error = Console(stderr=True, highlight=False)
+    error = Console(stderr=True, highlight=False, emoji=False, markup=False)
     if quiet or not error.is_terminal:
         yield lambda name, done, of: None
         return

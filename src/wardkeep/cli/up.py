@@ -31,6 +31,7 @@ def command(
     from wardkeep.engine.config import read_listen
     from wardkeep.engine.cycle import check
     from wardkeep.engine.folder import find_folder, hold
+    from wardkeep.engine.host_views import page_hosts
     from wardkeep.engine.platform import open_platform, operator
     from wardkeep.engine.start import take_this_machine
     from wardkeep.engine.views import matrix, pressing
@@ -49,7 +50,10 @@ def command(
                 check(platform, operator(), progress=step)
         rows = matrix(platform)
         show_matrix(out, rows, platform.config.profile.title)
-        show_pressing(out, pressing(platform))
+        hosts = page_hosts(platform, limit=1_000_000).hosts
+        show_pressing(
+            out, pressing(platform), unreached=[(one.name, one.problem) for one in hosts if one.problem]
+        )
         if once:
             raise typer.Exit(exit_status(row.status.value for row in rows))
         from wardkeep.console.serving import serve
