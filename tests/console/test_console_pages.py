@@ -38,6 +38,8 @@ PAGES = {
     "/firewall": READERS,
     "/firewall/hosts/app-1": READERS,
     "/firewall/allowlist": READERS,
+    "/changes": READERS,
+    "/changes?host=app-1": READERS,
     "/hosts": ALL,
     "/hosts?q=db": ALL,
     "/hosts/db-1": ALL,

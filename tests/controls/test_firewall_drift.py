@@ -165,9 +165,13 @@ def test_a_change_is_told_as_packets() -> None:
 def test_the_plan_says_whose_packets_change() -> None:
     open_host = (ANSWERS / "nftables-debian12-open.txt").read_bytes()
     rules = Nftables.parse(Answer("nftables", 0, open_host))
-    text = change_in_packets(rules, Policy().permit)
+    text, packets = change_in_packets(rules, Policy().permit)
     assert text.startswith("It closes tcp from ")
     assert text.endswith("more kinds of packets and opens nothing")
+    first = packets[0]
+    assert (first.opens, first.before, first.after) == (False, ("accept",), ("drop",))
+    assert first.packet.startswith("IPv4 tcp ")
+    assert first.new_rule == 'counter name "refused" drop'
     kept = Nftables.parse(Answer("nftables", 0, (ANSWERS / "nftables-debian12-closed.txt").read_bytes()))
-    assert change_in_packets(kept, Policy().permit) == "No packet's fate changes"
-    assert change_in_packets(kept, Policy(allow=("22/tcp", "443/tcp")).permit).count("opens tcp from") == 1
+    assert change_in_packets(kept, Policy().permit) == ("No packet's fate changes", ())
+    assert change_in_packets(kept, Policy(allow=("22/tcp", "443/tcp")).permit)[0].count("opens tcp from") == 1

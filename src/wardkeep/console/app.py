@@ -19,6 +19,7 @@ from wardkeep.console.auth.gate import Forbidden, SignInNeeded, Visitor, current
 from wardkeep.console.pages import (
     account,
     acts,
+    changes,
     enrol,
     findings,
     firewall,
@@ -47,6 +48,7 @@ PAGES = (
     waivers,
     flaws,
     firewall,
+    changes,
     hosts,
     ledger,
     settings,

@@ -46,6 +46,24 @@ class Act:
     probes: tuple[
         TryConnect, ...
     ] = ()  # tried from the controller before it is confirmed; each must go as it expects
+    packets: tuple[PacketFate, ...] = ()  # of the packet filter: whose fate changes
+    trial: int = 0  # seconds after which the host's kernel itself goes back, whoever lives, unless a later act keeps it
+
+
+@dataclass(frozen=True, slots=True)
+class PacketFate:
+    """A kind of packets that fares otherwise after a change of the packet filter, shown by one of them.
+
+    `before` and `after` are what becomes of it (accept, drop, reject; several where a match that is not modelled decides),
+    `old_rule` and `new_rule` what decides about it, in the rules' own words ("" where no rule does).
+    """
+
+    packet: str  # "tcp 203.0.113.9:40000 → 192.0.2.2:5432 (new)"
+    opens: bool
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    old_rule: str = ""
+    new_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ class Witness:
                 joined = f"{address}:{told.pop(key)}"
                 source, target = (joined, target) if end == "source" else (source, joined)
         protocol = told.pop("protocol", "")
+        protocol = f"protocol {protocol}" if str(protocol).isdigit() else protocol
         told.pop("certain", None)
         route = told.pop("route")
         head = f"{family} {protocol} {source} → {target}".replace("  ", " ")

@@ -15,6 +15,7 @@ from wardkeep.console.render import answer, plural, twin
 from wardkeep.console.setting import console
 from wardkeep.engine.allowlist_page import SHOW as ENTRIES
 from wardkeep.engine.allowlist_page import allowlist_page
+from wardkeep.engine.change_views import list_changes
 from wardkeep.engine.firewall_views import SHOW, HostFirewall, PictureView, host_firewall
 from wardkeep.engine.host_views import page_hosts
 
@@ -40,8 +41,13 @@ def host(request: Request, visitor: Reader, name: str, show: str = "", start: St
         raise HTTPException(404, "No host of this name is in the fleet")
     data = {known.name: getattr(found, known.name) for known in fields(found)}
     drawings = [_drawing(one) for one in found.pictures]
+    pending = [
+        one
+        for one in list_changes(console(request).platform, found.host)
+        if one.state in ("planned", "begun")
+    ]
     return answer(
-        request, visitor, "host_firewall.html", data, heading=_heading(found), show=chosen, start=start, drawings=drawings
+        request, visitor, "host_firewall.html", data, heading=_heading(found), show=chosen, start=start, drawings=drawings, pending=pending
     )  # fmt: skip
 
 

@@ -9,16 +9,21 @@
     if (box) { event.preventDefault(); box.focus(); box.select(); }
   });
 
-  // How long a change on trial has still: <time data-until="…"> counts down once a second.
-  document.querySelectorAll("[data-until]").forEach((place) => {
-    const fixed = place.textContent, end = Date.parse(place.dataset.until);
+  // How long a change on trial has still: <time data-until="…"> counts down once a second. Not read out: the time itself is.
+  const count = (place) => {
+    const end = Date.parse(place.dataset.until), left = document.createElement("span");
+    left.setAttribute("aria-hidden", "true");
+    place.append(left);
     const tell = () => {
-      const left = Math.max(0, Math.round((end - Date.now()) / 1000));
-      place.textContent = `${fixed} (${left ? `in ${Math.floor(left / 60)} min ${left % 60} s` : "now over; check the host"})`;
-      if (left) setTimeout(tell, 1000);
+      const seconds = Math.max(0, Math.round((end - Date.now()) / 1000));
+      left.textContent = ` (${seconds ? `in ${Math.floor(seconds / 60)} min ${seconds % 60} s` : "now over; check the host"})`;
+      if (seconds && place.isConnected) setTimeout(tell, 1000);
     };
     tell();
-  });
+  };
+  const countAll = () => document.querySelectorAll("[data-until]:not(:has(span))").forEach(count);
+  countAll();
+  document.addEventListener("htmx:afterSettle", countAll);
 
   // Live progress of a check: <div data-live="/live/..."> holds a <p> for the sentence; "done" reloads the page's data.
   const follow = (place) => {

@@ -72,16 +72,18 @@ def _own_table(
     if reason:
         yield Blocked(SAYS, reason, todo, why)
         return
-    packets = change_in_packets(rules, permit)
+    told, packets = change_in_packets(rules, permit)
     probes = foretold(rules, listeners, sessions, policy, permit)
     yield Act(
         f"{SAYS} on trial: the kernel itself goes back after {own_table.TRIAL} s"
-        + (f". {packets}" if packets else ""),
+        + (f". {told}" if told else ""),
         own_scripts.try_script(permit),
         own_scripts.BACK_TO_KEPT,
         why,
         cuts_access=True,
         probes=probes,
+        packets=packets,
+        trial=own_table.TRIAL,
     )
     yield Act(
         f"Keep `{own_table.TABLE}`, now and after a reboot; all other tables stay as they are",

@@ -5,13 +5,14 @@ Of packets of people who are in no ban set and keep within their rates; what for
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wardkeep.controls.firewall.allowed import Permit
 from wardkeep.controls.firewall.declared_program import ENTRY, declared_program, kernel_program
 from wardkeep.controls.firewall.own_table import TABLE
+from wardkeep.core.changes import PacketFate
 from wardkeep.core.errors import WardkeepError
 from wardkeep.facts.nftables import Nftables
 from wardkeep.packets.program import Chain, Program, Unknown, Verdict
@@ -20,15 +21,35 @@ if TYPE_CHECKING:
     from wardkeep.packets.difference import Case, Difference
 
 WORK = 2e8  # some seconds at the very worst
-SHOWN = 2  # packets for each direction
+SHOWN = 2  # packets for each direction, in the sentence
+LISTED = 40  # kinds of packets, in the list
 
 
-def change_in_packets(rules: Nftables, permit: Permit) -> str:
-    """One sentence: what the declared table closes and opens that is not so now; "" where that cannot be told."""
+def change_in_packets(rules: Nftables, permit: Permit) -> tuple[str, tuple[PacketFate, ...]]:
+    """What the declared table closes and opens that is not so now: one sentence, and the kinds of packets one by one.
+
+    ("", ()) where that cannot be told.
+    """
     try:
-        return _told(packet_difference(kernel_program(rules), declared_program(permit)))
+        kernel, declared = kernel_program(rules), declared_program(permit)
+        found = packet_difference(kernel, declared)
     except WardkeepError:
-        return ""
+        return "", ()
+    known = (kernel,) if kernel else ()
+    words = {rule.id: rule.text for one in (*known, declared) for chain in one.chains for rule in chain.rules}
+    cases = sorted(found.cases, key=lambda case: (not case.opens, *_rank(case, found.cases)))
+    return _told(found), tuple(_fate(case, words) for case in cases[:LISTED])
+
+
+def _fate(case: Case, words: Mapping[str, str]) -> PacketFate:
+    return PacketFate(
+        case.witness.text(),
+        case.opens,
+        case.before,
+        case.after,
+        words.get(case.old_rule, case.old_rule),
+        words.get(case.new_rule, case.new_rule),
+    )
 
 
 def packet_difference(kernel: Program | None, declared: Program) -> Difference:
@@ -70,13 +91,14 @@ def _told(found: Difference) -> str:
 def _some(cases: list[Case]) -> str:
     """The packets that people ask about first: new connections over TCP and UDP."""
 
-    def rank(case: Case) -> tuple[bool, bool, int]:
-        told = case.witness.as_dict()
-        return told.get("state") != "new", told.get("protocol") not in ("tcp", "udp"), cases.index(case)
-
-    shown = [_packet(case) for case in sorted(cases, key=rank)[:SHOWN]]
+    shown = [_packet(case) for case in sorted(cases, key=lambda case: _rank(case, cases))[:SHOWN]]
     rest = len(cases) - len(shown)
     return ", ".join(shown) + (f" and {rest} more kind{'s' * (rest != 1)} of packets" if rest else "")
+
+
+def _rank(case: Case, cases: Sequence[Case]) -> tuple[bool, bool, int]:
+    told = case.witness.as_dict()
+    return told.get("state") != "new", told.get("protocol") not in ("tcp", "udp"), cases.index(case)
 
 
 def _packet(case: Case) -> str:

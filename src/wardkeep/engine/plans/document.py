@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from wardkeep.core.changes import TryConnect
+from wardkeep.core.changes import PacketFate, TryConnect
 from wardkeep.core.errors import BadInput, NotUnderstood
 from wardkeep.ledger import canonical, parse_canonical
 
@@ -66,6 +66,8 @@ class ActChange(msgspec.Struct, frozen=True, tag="act", tag_field="kind", kw_onl
     undo: str
     cuts_access: bool = False
     probes: tuple[TryConnect, ...] = ()
+    packets: tuple[PacketFate, ...] = ()
+    trial: int = 0
     rules: tuple[str, ...]
     subjects: tuple[str, ...] = ()
 
@@ -113,8 +115,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """The plan as JSON data."""
         made: dict[str, Any] = msgspec.to_builtins(self)
         for change in made["changes"]:
-            if not change.get("probes", True):
-                del change["probes"]  # a plan stored before there were any keeps its name
+            for later in ("probes", "packets", "trial"):
+                if not change.get(later, True):
+                    del change[later]  # a plan stored before there were any keeps its name
         return made
 
     def document(self) -> str:

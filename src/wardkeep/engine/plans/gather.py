@@ -187,6 +187,8 @@ def _act(acts: Sequence[Act]) -> ActChange:
         undo=first.undo,
         cuts_access=any(act.cuts_access for act in acts),
         probes=tuple(dict.fromkeys(probe for act in acts for probe in act.probes)),
+        packets=first.packets,
+        trial=first.trial,
         rules=_once(act.why for act in acts),
         subjects=_once(act.subject for act in acts),
     )
