@@ -208,7 +208,21 @@ def test_malware_scans_are_read_and_their_silence_is_a_finding() -> None:
     said = verdicts(ROW, malware_scans=cut)
     assert "pass" not in {word for key, word in said.items() if key.startswith("no_malware")}
     off = verdicts(ROW, "malware_scans-debian12-server", policy={"malware_days": 0})
-    assert off["malware_scanned host"] == "pass"
+    assert off["malware_scanned host"] == off["no_malware_found host"] == "pass"
+    found_anyway = verdicts(ROW, "malware_scans-debian12-neglected", policy={"malware_days": 0})
+    assert found_anyway["no_malware_found clamav:/srv/share/eicar.com: Win.Test.EICAR_HDB-1"] == "fail"
+
+
+def test_a_malware_scan_that_was_killed_says_nothing_whatever_the_one_before_said() -> None:
+    """As ClamAV 1.4 and rkhunter 1.4 leave their logs when they are killed: a line of dashes, a start without an end."""
+    found = told(ROW, "malware_scans-debian12-killed")
+    for name in ("clamav/scan.log", "rkhunter.log"):
+        assert found[f"malware_scanned scan:/var/log/{name}"].startswith(
+            "unknown: last written 0 days ago; the log tells no end"
+        )
+    assert found["no_malware_found scan:/var/log/clamav/scan.log"].startswith("unknown")
+    # What it had found by then stands.
+    assert found["no_malware_found rkhunter:SHV5 Rootkit"] == "fail: SHV5 Rootkit"
 
 
 def test_every_packaged_file_is_compared_and_the_comparison_grows_old() -> None:
