@@ -118,6 +118,59 @@ def test_a_csaf_document_of_a_vendor_with_branches_and_relationships() -> None:
     assert one.says == "not built"
 
 
+IMAGE = f"pkg:oci/app@sha256%3A{'a' * 64}?repository_url=registry.example/app"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_package_in_an_image_is_not_the_package_everywhere(form: str) -> None:
+    """Written and read back, the same package by itself and in two images stay three products."""
+    other = IMAGE.replace("a" * 64, "b" * 64)
+    products = tuple(Product(OLD.purl, "openssl", inside) for inside in ("", IMAGE, other))
+    made = [
+        Statement((f"CVE-2026-000{n}",), "not_affected", (one,), JUSTIFICATIONS[0], "no", at=AT)
+        for n, one in enumerate((*products, Product(IMAGE, "app")))
+    ]
+    text = write_vex(Document("https://v.invalid/1", "V", AT, "", tuple(made)), form, version="0")
+    read = read_vex(text.encode(), "x")
+    assert read.refused == ()
+    told = [(one.names[0], one.products[0].purl, one.products[0].inside) for one in read.statements]
+    assert told == [
+        *((f"CVE-2026-000{n}", OLD.purl, one.inside) for n, one in enumerate(products)),
+        ("CVE-2026-0003", IMAGE, ""),
+    ]
+
+
+def test_what_a_document_is_about_is_what_its_parts_stand_in() -> None:
+    """CycloneDX with the image as its subject; the vendor's release of a CSAF document, without a package URL, is none."""
+    bill = {
+        "bomFormat": "CycloneDX",
+        "metadata": {"component": {"type": "container", "name": "app", "purl": IMAGE, "bom-ref": "top"}},
+        "components": [{"type": "library", "name": "openssl", "purl": OLD.purl, "bom-ref": "o"}],
+        "vulnerabilities": [
+            {"id": f"CVE-2026-000{n}", "affects": [{"ref": ref}], "analysis": {"state": "not_affected"}}
+            for n, ref in enumerate(("o", "top", f"urn:cdx:x/1#{OLD.purl}"))
+        ],
+    }
+    read = read_vex(json.dumps(bill).encode(), "x")
+    assert [(one.products[0].purl, one.products[0].inside) for one in read.statements] == [
+        (OLD.purl, IMAGE),
+        (IMAGE, ""),
+        (OLD.purl, IMAGE),
+    ]
+    text = {
+        "@context": "https://openvex.dev/ns/v0.2.0",
+        "statements": [
+            {
+                "vulnerability": {"name": "CVE-2026-0001"},
+                "status": "not_affected",
+                "products": [{"@id": "https://example.invalid/shop", "subcomponents": [{"@id": OLD.purl}]}],
+            }
+        ],
+    }
+    (product,) = read_vex(json.dumps(text).encode(), "x").statements[0].products
+    assert product.inside == "https://example.invalid/shop"
+
+
 def test_the_first_openvex_wrote_names_and_products_as_plain_texts() -> None:
     statement = {"vulnerability": "CVE-2026-0005", "products": [OLD.purl], "status": "not_affected"}
     statement |= {"justification": "component_not_present"}

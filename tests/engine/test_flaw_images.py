@@ -14,10 +14,11 @@ from tests.engine.flaws_world import AT, NEW, OLD, add_hosts, give_feeds, judged
 from tests.engine.test_flaw_review import cases
 
 from wardkeep.advisories.components import Component, Inventory
-from wardkeep.advisories.vex import Document, Product, Statement, write_vex
+from wardkeep.advisories.vex import FORMS, Document, Product, Statement, write_vex
 from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.core.findings import Verdict
+from wardkeep.engine.cycle import record_looks
 from wardkeep.engine.flaw_review import acts
 from wardkeep.engine.flaw_review.cases import read_assets
 from wardkeep.engine.flaw_review.digest import as_text, digest
@@ -189,6 +190,97 @@ def test_statements_name_language_packages_by_their_own_urls(fleet: Platform) ->
     assert taken("pkg:npm/left-pad@1.3.0") == [True]
     assert taken("pkg:npm/left-pad@1.2.9") == [False]
     assert taken("pkg:pypi/left-pad@1.3.0") == []  # another package of the same name
+
+
+def oci(digest: str, name: str = "registry.example/shop") -> str:
+    return f"pkg:oci/{name.rpartition('/')[2]}@sha256%3A{digest}?repository_url={name}"
+
+
+def not_affected(platform: Platform, flaw: str, *products: Product) -> list[tuple[bool, str]]:
+    """What becomes of a statement of each form: the same of all."""
+    says = Statement((flaw,), "not_affected", products, "component_not_present", "no")
+    made = Document("https://v.invalid/1", "V", "2026-11-22T12:00:00Z", "", (says,))
+    told = []
+    for form in FORMS:
+        text = write_vex(made, form, version="0").encode()
+        done = import_vex(platform, text, "v.json", by="operator:a", dry_run=True, now=AT)
+        told.append([(one.taken, one.why) for one in done.cases])
+    assert told[0] == told[1] == told[2]
+    return told[0]
+
+
+def test_a_statement_about_an_image_is_taken_only_where_the_flaw_is_in_that_image_alone(
+    fleet: Platform,
+) -> None:
+    mine, other = "c" * 64, "d" * 64
+    found = replace(bill("1.3.0"), images=(f"sha256:{mine}",))
+    keep_scan(fleet, "shop", found, by="operator:alice", now=AT)
+    refresh(fleet, AT)
+    pad = "pkg:npm/left-pad@1.3.0"
+    assert not_affected(fleet, "CVE-2026-1000", Product(pad, inside=oci(mine))) == [
+        (True, "component_not_present")
+    ]
+    assert not_affected(fleet, "CVE-2026-1000", Product(oci(mine))) == [(True, "component_not_present")]
+    ((taken, why),) = not_affected(fleet, "CVE-2026-1000", Product(pad, inside=oci(other)))
+    assert (taken, why.startswith("it speaks only of pkg:oci/shop@"), why.endswith("open in scan:shop")) == (
+        False,
+        True,
+        True,
+    )
+    assert not_affected(fleet, "CVE-2026-1000", Product(oci(other))) == []
+    # A tag can be moved: it names no image.
+    tagged = Product(pad, inside="pkg:oci/shop?tag=1&repository_url=registry.example/shop")
+    assert [one for one, _ in not_affected(fleet, "CVE-2026-1000", tagged)] == [False]
+    # Another version in the right image.
+    assert (
+        not_affected(fleet, "CVE-2026-1000", Product("pkg:npm/left-pad@1.2.9", inside=oci(mine)))[0][0]
+        is False
+    )
+    # A second image with the same package: the statement about the first does not speak for it.
+    keep_scan(fleet, f"registry.example/shop@sha256:{other}", bill("1.3.0"), by="operator:alice", now=AT)
+    refresh(fleet, AT)
+    assert [one for one, _ in not_affected(fleet, "CVE-2026-1000", Product(pad, inside=oci(mine)))] == [False]
+    both = (Product(pad, inside=oci(mine)), Product(pad, inside=oci(other)))
+    assert not_affected(fleet, "CVE-2026-1000", *both) == [(True, "component_not_present")]
+
+
+def test_a_statement_about_an_image_does_not_speak_for_the_host_it_runs_on(fleet: Platform) -> None:
+    """openssl is on the host and in the image: what is said of the image dismisses nothing; once the host is mended, it does."""
+    digest = "w" * 64
+    whole = look("app-1", {"openssl": OLD}, AT, listens={})
+    image = "e" * 64
+    told = running(whole, web=OLD)
+    text = told.answers["container_packages"].stdout.replace(b"sha256:" + digest.encode(), b"e" * 64)
+    text = text.replace(b"= dpkg", f"|DIGESTS=registry.example/web@sha256:{'f' * 64} \n= dpkg".encode())
+    answers = {**told.answers, "container_packages": Answer("container_packages", 0, text)}
+    remember(fleet, replace(told, answers=answers, _learned={}))
+    says = [
+        Product("pkg:deb/debian/openssl?arch=source", inside=oci(one, "registry.example/web"))
+        for one in (image, "f" * 64)
+    ]
+    for product in says:
+        ((taken, why),) = not_affected(fleet, FLAW, product)
+        assert (taken, "the flaw is open in app-1" in why) == (False, True)
+    clean = look("app-1", {"openssl": NEW}, AT + DAY, listens={})
+    remember(
+        fleet,
+        replace(
+            clean, answers={**clean.answers, "container_packages": answers["container_packages"]}, _learned={}
+        ),
+    )
+    assert places_of(fleet) == {"app-1": "fixed", f"app-1/{WEB}": "fix_available"}
+    for product in says:
+        assert not_affected(fleet, FLAW, product)[0][0]
+    # Our own statement names the image, and the package in it.
+    (mine,) = (one for one in export_vex(fleet, AT + DAY, "Clinic").statements if one.names[0] == FLAW)
+    assert {one.inside for one in mine.products} == {oci("f" * 64, "registry.example/web")}
+
+
+def remember(platform: Platform, snapshot: Snapshot) -> None:
+    """The look, in the queue and in the ledger."""
+    seen(platform, snapshot)
+    record_looks(platform, "operator:a", [snapshot], [])
+    refresh(platform, snapshot.at)
 
 
 def test_a_scan_is_kept_listed_and_forgotten_by_hand(

@@ -48,3 +48,4 @@ class Inventory:
     release: tuple[str, str] = ("", "")  # os-release's ID and VERSION_ID
     # Language packages that belong to a package of the system: the vendor's data decide about them, so they are not asked twice.
     covered: int = 0
+    images: tuple[str, ...] = ()  # of a container image: the digests it is known by

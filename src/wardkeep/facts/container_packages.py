@@ -36,6 +36,8 @@ for tool in podman docker; do
     release=$(copied /usr/lib/os-release | tar -xO 2>/dev/null) && [ "$release" ] ||
       release=$(copied /etc/os-release | tar -xO 2>/dev/null)
     printf '%s\n' "$release" | grep -E '^(ID|VERSION_ID)=' | quote
+    names=$("$tool" image inspect --format '{{range .RepoDigests}}{{.}} {{end}}' "$image" 2>/dev/null)
+    printf 'DIGESTS=%s\n' "$names" | quote
     if packages=$(copied /var/lib/dpkg/status | tar -xO 2>/dev/null) && [ "$packages" ]; then
       printf '= dpkg\n'; printf '%s\n' "$packages" | told
     elif packages=$(copied /var/lib/dpkg/status.d | tar -xO --exclude='*.md5sums' 2>/dev/null) && [ "$packages" ]; then
@@ -52,6 +54,7 @@ done
 """
     + END
 )
+DIGESTS = "DIGESTS="
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ class ImagePackages:
     kind: str
     release: str
     database: str
+    digests: tuple[
+        str, ...
+    ] = ()  # `registry.example/app@sha256:…`, as the engine knows it from pulling, pushing or building
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +88,8 @@ class ContainerPackages:
             if head.name != "image" or body.name not in ("dpkg", "apk", "none"):
                 raise NotUnderstood(f"no section {head.name} was asked for", where=answer.question)
             engine, container, image, tag = head.words(4)
-            made.append(ImagePackages(engine, container, image, tag, body.name, head.text, body.text))
+            known = [line for line in head.lines if line.startswith(DIGESTS)]
+            release = "\n".join(line for line in head.lines if not line.startswith(DIGESTS))
+            digests = tuple(word for line in known for word in line.removeprefix(DIGESTS).split())
+            made.append(ImagePackages(engine, container, image, tag, body.name, release, body.text, digests))
         return cls(tuple(made))

@@ -41,6 +41,7 @@ def _read(path: Path, image: str) -> Inventory:
             if store is not None:
                 chosen = choose(images(store), image, str(path))
                 made = read_tree(tree_of_image(store, chosen), f"{path} ({chosen.shown})")
+                made.images = chosen.digests
                 return made
         if path.is_dir():
             return _read_folder(path)

@@ -99,6 +99,12 @@ class Image:
     digest: str
     layers: tuple[str, ...]
     diff_ids: tuple[str, ...]
+    config: str = ""  # the digest of its configuration, by which engines identify it
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """By which it is known: its manifest's, where that is in the archive as it was published, and its configuration's."""
+        return tuple(dict.fromkeys(one for one in (self.digest, self.config) if DIGEST.fullmatch(one)))
 
     @property
     def shown(self) -> str:
@@ -178,7 +184,10 @@ def tree_of_image(store: Store, image: Image) -> Tree:
 def _of_docker(store: Store, entry: dict[str, Any]) -> Image:
     config = _json(store, str(entry["Config"]))
     layers = tuple(inside(str(one)) for one in entry["Layers"])
-    return _image(config, tuple(map(str, entry.get("RepoTags") or ())), str(entry["Config"]), layers, store)
+    place = str(entry["Config"])
+    own = re.search(r"[0-9a-f]{64}", place)  # `blobs/sha256/…` or `….json`
+    names = tuple(map(str, entry.get("RepoTags") or ()))
+    return _image(config, names, place, layers, store, f"sha256:{own[0]}" if own else "")
 
 
 def _of_index(
@@ -204,18 +213,25 @@ def _of_index(
             continue
         config = _json(store, _blob(body["config"]["digest"]))
         layers = tuple(_blob(layer["digest"]) for layer in body["layers"])
-        yield _image(config, named, str(one["digest"]), layers, store)
+        yield _image(config, named, str(one["digest"]), layers, store, str(body["config"]["digest"]))
 
 
 def _image(
-    config: dict[str, Any], names: tuple[str, ...], digest: str, layers: tuple[str, ...], store: Store
+    config: dict[str, Any],
+    names: tuple[str, ...],
+    digest: str,
+    layers: tuple[str, ...],
+    store: Store,
+    own: str,
 ) -> Image:
     ids = tuple(map(str, config["rootfs"]["diff_ids"]))
     if len(ids) != len(layers) or len(ids) > LAYERS:
         raise BadInput(
             f"its manifest names {len(layers)} layers, its configuration {len(ids)}", where=store.where
         )
-    return Image(names, f"{config.get('os', '?')}/{config.get('architecture', '?')}", digest, layers, ids)
+    return Image(
+        names, f"{config.get('os', '?')}/{config.get('architecture', '?')}", digest, layers, ids, own
+    )
 
 
 def _blob(digest: object) -> str:

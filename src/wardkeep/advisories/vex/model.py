@@ -17,10 +17,15 @@ JUSTIFICATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A package: its URL (`pkg:deb/debian/openssl@3.0.15-1?arch=source`) and a name for people."""
+    """A package: its URL (`pkg:deb/debian/openssl@3.0.15-1?arch=source`) and a name for people; or a whole image.
+
+    `inside` is what the package is spoken of as a part of, where the statement says so: an image
+    (`pkg:oci/app@sha256:…?repository_url=…`) or another product. It then says nothing of the same package elsewhere.
+    """
 
     purl: str
     name: str = ""
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

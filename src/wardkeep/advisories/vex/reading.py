@@ -92,7 +92,8 @@ def _openvex(told: dict[str, Any]) -> Document:
         products = []
         for product in item.get("products", []):
             parts = product.get("subcomponents", []) if isinstance(product, dict) else []
-            products += [_openvex_product(part) for part in parts or [product]]
+            inside = _openvex_name(product) if parts else ""
+            products += [_openvex_product(part, inside) for part in parts or [product]]
         yield _statement(
             names,
             str(item["status"]),
@@ -108,31 +109,42 @@ def _openvex(told: dict[str, Any]) -> Document:
     return Document(*head, "OpenVEX", tuple(made), tuple(refused))
 
 
-def _openvex_product(one: Any) -> Product | None:
-    if isinstance(one, str):
-        return Product(one) if one.startswith("pkg:") else None
-    found = (one.get("identifiers") or {}).get("purl") or one.get("@id", "")
-    return Product(found) if str(found).startswith("pkg:") else None
+def _openvex_product(one: Any, inside: str) -> Product | None:
+    found = _openvex_name(one)
+    return Product(found, inside=inside) if found.startswith("pkg:") else None
+
+
+def _openvex_name(one: Any) -> str:
+    return (
+        one if isinstance(one, str) else str((one.get("identifiers") or {}).get("purl") or one.get("@id", ""))
+    )
 
 
 def _cyclonedx(told: dict[str, Any]) -> Document:
     purls: dict[str, Product] = {}
 
-    def learn(items: Any, depth: int = 0) -> None:
+    def learn(items: Any, inside: str = "", depth: int = 0) -> None:
         for one in items if isinstance(items, list) and depth < 50 else []:
-            if isinstance(one, dict) and one.get("purl"):
-                product = Product(str(one["purl"]), str(one.get("name", "")))
+            if not isinstance(one, dict):
+                continue
+            if one.get("purl"):
+                product = Product(str(one["purl"]), str(one.get("name", "")), inside)
                 purls[str(one.get("bom-ref", one["purl"]))] = product
-            learn(one.get("components") if isinstance(one, dict) else None, depth + 1)
+            # What a document calls its subject, and an image in it, is what its parts are spoken of in.
+            is_whole = one is subject or one.get("type") == "container"
+            label = str(one.get("purl") or one.get("name", "")) if is_whole else inside
+            learn(one.get("components"), label, depth + 1)
 
     meta = told.get("metadata") or {}
-    learn(told.get("components"))
-    learn([meta["component"]] if isinstance(meta.get("component"), dict) else [])
+    subject = meta.get("component") if isinstance(meta.get("component"), dict) else None
+    whole = str(subject.get("purl") or subject.get("name", "")) if subject is not None else ""
+    learn(told.get("components"), whole)
+    learn([subject])
 
     def read(item: Any) -> Iterator[Statement]:
         analysis = item.get("analysis") or {}
         names = [item.get("id"), *(one.get("id") for one in item.get("references", []))]
-        found = [_affected(one["ref"], purls) for one in item.get("affects", [])]
+        found = [_affected(one["ref"], purls, whole) for one in item.get("affects", [])]
         state = str(analysis.get("state", "in_triage"))
         if state not in STATES:
             raise ValueError(f"`{state[:40]}` is no state of an analysis")
@@ -150,17 +162,17 @@ def _cyclonedx(told: dict[str, Any]) -> Document:
     return Document(*head, "CycloneDX", tuple(made), tuple(refused))
 
 
-def _affected(ref: str, purls: Mapping[str, Product]) -> Product | None:
+def _affected(ref: str, purls: Mapping[str, Product], whole: str) -> Product | None:
     if ref in purls:
         return purls[ref]
     last = ref.rpartition("#")[2]  # a BOM-Link names a component of another document: urn:cdx:…/1#ref
-    return purls.get(last) or (Product(last) if last.startswith("pkg:") else None)
+    return purls.get(last) or (Product(last, inside=whole) if last.startswith("pkg:") else None)
 
 
 def _csaf(told: dict[str, Any]) -> Document:
     document = told["document"]
     products: dict[str, Product] = {}
-    parts: dict[str, str] = {}
+    parts: dict[str, tuple[str, str]] = {}  # product → what it is a part, and of what
 
     def learn(tree: Any, depth: int = 0) -> None:
         if not isinstance(tree, dict) or depth > 100:
@@ -170,7 +182,10 @@ def _csaf(told: dict[str, Any]) -> Document:
         for one in tree.get("full_product_names", []):
             note(one)
         if "product_reference" in tree and isinstance(tree.get("full_product_name"), dict):
-            parts[str(tree["full_product_name"]["product_id"])] = str(tree["product_reference"])
+            parts[str(tree["full_product_name"]["product_id"])] = (
+                str(tree["product_reference"]),
+                str(tree.get("relates_to_product_reference", "")),
+            )
         for key in ("branches", "relationships"):
             for branch in tree.get(key, []):
                 learn(branch, depth + 1)
@@ -186,8 +201,12 @@ def _csaf(told: dict[str, Any]) -> Document:
         found = products.get(product)
         if found is not None and found.purl:
             return found
-        inner = products.get(parts.get(product, ""))
-        return inner if inner is not None and inner.purl else None
+        part, of = parts.get(product, ("", ""))
+        inner, outer = products.get(part), products.get(of)
+        if inner is None or not inner.purl:
+            return None
+        # A vendor's release, which has no package URL, is where its packages are anyway.
+        return Product(inner.purl, inner.name, outer.purl if outer is not None else "")
 
     def read(item: Any) -> Iterator[Statement]:
         names = [item.get("cve"), *(one.get("text") for one in item.get("ids", []))]

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wardkeep.advisories.vex.model import Document, Statement
+from wardkeep.advisories.vex.model import Document, Product, Statement
 
 # Nine of CycloneDX for five: the nearest each.
 TO_CYCLONEDX = {
@@ -58,9 +58,7 @@ def _openvex_statement(one: Statement) -> dict[str, Any]:
         flaw["aliases"] = list(one.names[1:])
     made: dict[str, Any] = {
         "vulnerability": flaw,
-        "products": [
-            {"@id": product.purl, "identifiers": {"purl": product.purl}} for product in one.products
-        ],
+        "products": [_openvex_product(product) for product in one.products],
         "status": one.status,
     }
     if one.at:
@@ -75,10 +73,19 @@ def _openvex_statement(one: Statement) -> dict[str, Any]:
     return made
 
 
+def _openvex_product(product: Product) -> dict[str, Any]:
+    part = {"@id": product.purl, "identifiers": {"purl": product.purl}}
+    if not product.inside:
+        return part
+    return {"@id": product.inside, "identifiers": {"purl": product.inside}, "subcomponents": [part]}
+
+
 def _cyclonedx(document: Document, version: str) -> dict[str, Any]:
-    purls = sorted(
-        {product.purl: product.name for one in document.statements for product in one.products}.items()
-    )
+    named = {_ref(one): one for statement in document.statements for one in statement.products}
+    images: dict[str, list[Product]] = {}
+    for _, one in sorted(named.items()):
+        images.setdefault(one.inside, []).append(one)
+    alone = [_component(one) for one in images.pop("", [])]
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -89,11 +96,23 @@ def _cyclonedx(document: Document, version: str) -> dict[str, Any]:
             "authors": [{"name": document.author}],
             "tools": [{"name": "wardkeep", "version": version}],
         },
-        "components": [
-            {"type": "library", "name": name or purl, "purl": purl, "bom-ref": purl} for purl, name in purls
+        "components": alone
+        + [
+            {"type": "container", "name": inside, "purl": inside, "bom-ref": inside}
+            | {"components": [_component(one) for one in some]}
+            for inside, some in images.items()
         ],
         "vulnerabilities": [_cyclonedx_flaw(one) for one in document.statements],
     }
+
+
+def _component(one: Product) -> dict[str, Any]:
+    return {"type": "library", "name": one.name or one.purl, "purl": one.purl, "bom-ref": _ref(one)}
+
+
+def _ref(one: Product) -> str:
+    """Unique in a document: the same package may stand by itself and in an image."""
+    return f"{one.inside} {one.purl}" if one.inside else one.purl
 
 
 def _cyclonedx_flaw(one: Statement) -> dict[str, Any]:
@@ -110,12 +129,14 @@ def _cyclonedx_flaw(one: Statement) -> dict[str, Any]:
         made["references"] = [
             {"id": name, "source": {"name": name.partition("-")[0]}} for name in one.names[1:]
         ]
-    return made | {"analysis": analysis, "affects": [{"ref": product.purl} for product in one.products]}
+    return made | {"analysis": analysis, "affects": [{"ref": _ref(product)} for product in one.products]}
 
 
 def _csaf(document: Document, version: str) -> dict[str, Any]:
-    ids = {product.purl: _short(product.purl) for one in document.statements for product in one.products}
-    names = {product.purl: product.name for one in document.statements for product in one.products}
+    every = {product for one in document.statements for product in one.products}
+    names = {one.purl: one.name for one in sorted(every, key=_ref)}
+    names |= {one.inside: names.get(one.inside, "") for one in every if one.inside}
+    inside = {_ref(one): one for one in every if one.inside}
     grouped: dict[tuple[str, ...], list[Statement]] = {}
     for one in document.statements:
         grouped.setdefault(one.names, []).append(one)
@@ -142,18 +163,31 @@ def _csaf(document: Document, version: str) -> dict[str, Any]:
         "product_tree": {
             "full_product_names": [
                 {
-                    "product_id": ids[purl],
+                    "product_id": _short(purl),
                     "name": names[purl] or purl,
                     "product_identification_helper": {"purl": purl},
                 }
-                for purl in sorted(ids)
+                for purl in sorted(names)
             ]
-        },
-        "vulnerabilities": [_csaf_flaw(called, some, ids) for called, some in grouped.items()],
+        }
+        | ({"relationships": [_part(one) for _, one in sorted(inside.items())]} if inside else {}),
+        "vulnerabilities": [_csaf_flaw(called, some) for called, some in grouped.items()],
     }
 
 
-def _csaf_flaw(names: tuple[str, ...], some: list[Statement], ids: Mapping[str, str]) -> dict[str, Any]:
+def _part(one: Product) -> dict[str, Any]:
+    return {
+        "category": "default_component_of",
+        "product_reference": _short(one.purl),
+        "relates_to_product_reference": _short(one.inside),
+        "full_product_name": {
+            "product_id": _short(_ref(one)),
+            "name": f"{one.name or one.purl} in {one.inside}",
+        },
+    }
+
+
+def _csaf_flaw(names: tuple[str, ...], some: list[Statement]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     rest = [name for name in names if not CVE.fullmatch(name)]
     if CVE.fullmatch(names[0]):
@@ -164,7 +198,7 @@ def _csaf_flaw(names: tuple[str, ...], some: list[Statement], ids: Mapping[str, 
     made["notes"] = [{"category": "summary", "text": next((one.says for one in some if one.says), NOT_SAID)}]
     status: dict[str, list[str]] = {}
     for one in some:
-        here = sorted({ids[product.purl] for product in one.products})
+        here = sorted({_short(_ref(product)) for product in one.products})
         status[CSAF[one.status]] = sorted({*status.get(CSAF[one.status], []), *here})
         if one.status == "not_affected":
             if one.justification:

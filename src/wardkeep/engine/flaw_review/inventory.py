@@ -105,7 +105,7 @@ def _of_images(snapshot: Snapshot) -> Iterator[Told]:
             return places_of(c for made, _ in read for c in made.components)
 
         digest = hashlib.sha256(given.encode()).hexdigest()
-        yield f"{snapshot.subject}/{tag}"[:253], snapshot.at, digest, None, packages
+        yield image_asset(snapshot.subject, tag), snapshot.at, digest, None, packages
 
 
 def _gone(
@@ -126,6 +126,11 @@ def _gone(
         elif had.at < snapshot.at - FORGET_AFTER:
             connection.execute(delete(inventories).where(inventories.c.host == asset))
     return made
+
+
+def image_asset(host: str, tag: str) -> str:
+    """What an image that runs on a host is called."""
+    return f"{host}/{tag}"[:253]
 
 
 def is_scan(asset: str) -> bool:

@@ -44,7 +44,8 @@ def keep_scan(
     rows = sorted(places_of(found.components))
     data = json.dumps(rows).encode()
     blob = {"name": "packages", "digest": platform.ledger.put_blob(data), "size": len(data)}
-    body = {"act": "scan-kept", "scan": name, "at": timestamp(now), "packages": len(rows)}
+    body: dict[str, Any] = {"act": "scan-kept", "scan": name, "at": timestamp(now), "packages": len(rows)}
+    body |= {"images": list(found.images)} if found.images else {}
     with platform.store.begin() as connection:
         platform.store.lock(connection, "inventories")
         entry = platform.record(KIND, by, body, subject={"control": ROW}, blobs=[blob])

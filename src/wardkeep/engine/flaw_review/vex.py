@@ -7,8 +7,8 @@ reason, and nobody decided yet. "Fixed" and "affected" are not taken: the looks 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from wardkeep.advisories.vex import Document, Product, Statement, read_vex
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.flaw_review import KIND, ROW, acts
 from wardkeep.engine.flaw_review.cases import Case, CaseAsset, assets_by_case, read_cases
+from wardkeep.engine.flaw_review.image_names import digest_in, known_digests
 from wardkeep.engine.flaw_review.queue import FIXED
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.platform import Platform, timestamp
@@ -58,6 +59,7 @@ def import_vex(
     with platform.store.read() as connection:
         cases = read_cases(platform, connection)
         assets = assets_by_case(connection)
+    digests = known_digests(platform) if _speaks_of_images(document) else {}
     if not dry_run:
         blob = {"name": "document", "digest": platform.ledger.put_blob(data), "size": len(data)}
         body = {"act": "vex-import", "form": document.form, "author": document.author, "name": name[:200]}
@@ -68,10 +70,11 @@ def import_vex(
     unmatched = 0
     done: set[tuple[str, str]] = set()
     for statement in document.statements:
-        concerned = [case for case in cases if _speaks_of(statement, case)]
+        concerned = [case for case in cases if _speaks_of(statement, case, assets.get(case.key, []), digests)]
         unmatched += not concerned
         for case in concerned:
-            why = "taken already" if case.key in done else _refusal(statement, case, assets.get(case.key, []))
+            here = assets.get(case.key, [])
+            why = "taken already" if case.key in done else _refusal(statement, case, here, digests)
             if not why:
                 done.add(case.key)
                 if not dry_run:
@@ -91,17 +94,37 @@ def _take(
     )
 
 
-def _speaks_of(statement: Statement, case: Case) -> bool:
-    names = {case.flaw, *case.told.get("aliases", ())}
-    return bool(names & set(statement.names)) and any(_versions(statement, case))
+Digests = Mapping[str, Mapping[str, str]]  # asset → the digests an image is known by
 
 
-def _versions(statement: Statement, case: Case) -> Iterator[str]:
-    """The versions of the case's package that the statement names; `*` for all of them."""
+def _speaks_of_images(document: Document) -> bool:
+    return any(
+        digest_in(product.purl) or digest_in(product.inside)
+        for statement in document.statements
+        for product in statement.products
+    )
+
+
+def _speaks_of(statement: Statement, case: Case, assets: Sequence[CaseAsset], digests: Digests) -> bool:
+    """Whether it names the flaw, and its package or an image that the case is open in."""
+    if not {case.flaw, *case.told.get("aliases", ())} & set(statement.names):
+        return False
+    whole = {digest_in(product.purl) for product in statement.products} - {""}
+    packages = (read_purl(product.purl) for product in statement.products)
+    return any(purl is not None and _is_of(purl, case) for purl in packages) or any(
+        whole & digests.get(one.host, {}).keys() for one in assets
+    )
+
+
+def _named(statement: Statement, case: Case) -> Iterator[tuple[str, str]]:
+    """The versions of the case's package that the statement names, `*` for all of them, each with what it stands in: ""
+    for wherever it is installed."""
     for product in statement.products:
         purl = read_purl(product.purl)
-        if purl is not None and _is_of(purl, case):
-            yield _version(purl) or "*"
+        if digest_in(product.purl):
+            yield "*", product.purl
+        elif purl is not None and _is_of(purl, case):
+            yield _version(purl) or "*", product.inside
 
 
 def _is_of(purl: Purl, case: Case) -> bool:
@@ -126,18 +149,33 @@ def _version(purl: Purl) -> str:
     return f"{epoch}:{purl.version}" if epoch not in ("", "0") and purl.version else purl.version
 
 
-def _refusal(statement: Statement, case: Case, assets: list[CaseAsset]) -> str:
-    """Why the statement is not taken for the case; "" when it is."""
+def _refusal(statement: Statement, case: Case, assets: list[CaseAsset], digests: Digests) -> str:
+    """Why the statement is not taken for the case; "" when it is. A decision holds wherever the package is installed, so that a
+    statement about one image is taken only where the flaw is open in that image alone."""
     if statement.status != "not_affected":
         return f"it says {statement.status.replace('_', ' ')}: the looks at the hosts decide that"
     if not statement.justification and not statement.says:
         return "it gives no reason"
     if case.decision:
         return f"decided already: {case.decision.replace('_', ' ')} by {case.decided_by}"
-    named = set(_versions(statement, case))
-    other = sorted({one.version for one in assets} - named)
-    if other and "*" not in named:
+    named = set(_named(statement, case))
+    versions = {version for version, _ in named}
+    other = sorted({one.version for one in assets} - versions)
+    if other and "*" not in versions:
         return f"it does not speak of the installed {', '.join(other)}"
+
+    def is_met(one: CaseAsset) -> bool:
+        known = digests.get(one.host, {})
+        return any(
+            version in ("*", one.version) and (not inside or digest_in(inside) in known)
+            for version, inside in named
+        )
+
+    elsewhere = [one.host for one in assets if not is_met(one)]
+    if elsewhere:
+        whole = ", ".join(sorted({inside for _, inside in named if inside}))[:200]
+        rest = f" and {len(elsewhere) - 1} more" if len(elsewhere) > 1 else ""
+        return f"it speaks only of {whole}, and the flaw is open in {elsewhere[0]}{rest}"
     return ""
 
 
@@ -147,7 +185,8 @@ def export_vex(platform: Platform, now: datetime, author: str) -> Document:
     with platform.store.read() as connection:
         cases = read_cases(platform, connection, closed=True)
         assets = assets_by_case(connection, closed=True)
-    told_of = [_statement(case, assets.get(case.key, [])) for case in cases]
+    digests = known_digests(platform)
+    told_of = [_statement(case, assets.get(case.key, []), digests) for case in cases]
     made = [statement for statement in told_of if statement is not None]
     if not made:
         raise BadInput("there is nothing to state: no flaw ever concerned the fleet")
@@ -156,14 +195,20 @@ def export_vex(platform: Platform, now: datetime, author: str) -> Document:
     return Document(f"https://wardkeep.invalid/vex/{number}", author, timestamp(now), "", tuple(made))
 
 
-def _statement(case: Case, assets: list[CaseAsset]) -> Statement | None:
+def _statement(case: Case, assets: list[CaseAsset], digests: Digests) -> Statement | None:
     names = (case.flaw, *case.told.get("aliases", ()))
     if case.closed is not None:
         # The version that mends it is what is stated; where no feed names one, there is nothing to state.
         versions = {one.fixed for one in assets if one.how == FIXED and one.fixed}
         at = timestamp(case.closed)
-        return Statement(names, "fixed", _products(case, versions), at=at) if versions else None
-    products = _products(case, {one.version for one in assets if one.closed is None})
+        return Statement(names, "fixed", tuple(_products(case, versions)), at=at) if versions else None
+    still = [one for one in assets if one.closed is None]
+    products = tuple(
+        replace(product, inside=image)
+        for version in sorted({one.version for one in still})
+        for image in _images([one for one in still if one.version == version], digests)
+        for product in _products(case, {version})
+    )
     if not products:
         return None
     at, said = timestamp(case.decided or case.opened), case.said
@@ -179,6 +224,20 @@ def _statement(case: Case, assets: list[CaseAsset]) -> Statement | None:
         "waived": f"Until {said.get('until', '')}: {said.get('compensating', '')}",
     }[case.decision]
     return Statement(names, "affected", products, says=says, action=action, at=at)
+
+
+def _images(some: Sequence[CaseAsset], digests: Digests) -> list[str]:
+    """The images that hold this version, as package URLs; [""] where it stands elsewhere too, or in an image without a name and digest."""
+    made: list[str] = []
+    for one in some:
+        named = sorted((name, digest) for digest, name in digests.get(one.host, {}).items() if name)
+        if not named:
+            return [""]
+        name, digest = named[0]
+        # purl-spec's type `oci`: the last part of the name, in small letters; where it is kept stands beside it.
+        last = quote(name.rpartition("/")[2].partition(":")[0].lower())
+        made.append(f"pkg:oci/{last}@{quote(digest)}?repository_url={quote(name, safe='/:')}")
+    return sorted(set(made))
 
 
 def _products(case: Case, versions: set[str]) -> tuple[Product, ...]:
