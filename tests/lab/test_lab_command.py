@@ -72,8 +72,17 @@ def test_a_host_stays_between_commands_until_it_is_removed(typed: Typed, tmp_pat
         ["ward"],
         ["dmz"],
     )
-    for word in ("pause", "resume", "reboot", "kill", "start", "heal"):
+    for word, power in (
+        ("pause", "frozen"), ("resume", "on"), ("reboot", "on"), ("kill", "off"), ("start", "on"), ("heal", "on"),
+    ):  # fmt: skip
         as_json(typed, word, "web-1")
+        (told,) = as_json(typed, "list")
+        assert told["power"] == power
+        if power != "on":
+            for words in (("run", "web-1", "true"), ("reboot", "web-1"), ("join", "web-1", "other")):
+                status, out, err = typed(*words)
+                assert (status, out) == (2, "")
+                assert f"web-1: the host is {power}. " in err
     (told,) = as_json(typed, "list")
     assert (told["cut"], told["slow"]) == ([], [])
     assert typed("run", "web-1", "cat /root/sent")[:2] == (0, "hello\n")

@@ -23,12 +23,20 @@ KINDS = [
     pytest.param("vm", marks=pytest.mark.e2e),
 ]
 # Hosts of a module are shared, since a machine's boot is dear: each test leaves them as it found them.
+# A neighbour who was asked for in vain is "no route" until the kernel asks anew, a second after the cable is back.
 GREET = """
-import socket, sys
-try:
-    s = socket.create_connection((sys.argv[1], 22), float(sys.argv[2])); s.settimeout(float(sys.argv[2])); print(s.recv(4).decode())
-except OSError as e:
-    print(type(e).__name__)
+import errno, socket, sys, time
+timeout = float(sys.argv[2])
+until = time.monotonic() + timeout
+while True:
+    try:
+        s = socket.create_connection((sys.argv[1], 22), timeout); s.settimeout(timeout); print(s.recv(4).decode())
+    except OSError as e:
+        if e.errno == errno.EHOSTUNREACH and time.monotonic() < until:
+            time.sleep(0.1)
+            continue
+        print(type(e).__name__)
+    break
 """
 
 
@@ -149,9 +157,13 @@ def test_a_firewall_of_its_own(a: Host, b: Host) -> None:
 
 def test_a_paused_host_is_silent_and_goes_on(a: Host) -> None:
     a.pause()
+    assert a.power() == "frozen"
+    with pytest.raises(Unavailable, match=r"the host is frozen\. Let it go on: resume"):
+        a.must_be_on()
     with pytest.raises(OSError, match="timed out"):
         greeting(a, timeout=2)
     a.resume()
+    assert a.power() == "on"
     assert greeting(a) == "SSH-"
     assert a.run("echo on").stdout == "on\n"
 
@@ -179,6 +191,7 @@ def test_power_lost_and_back_finds_the_cables_as_they_were(a: Host, b: Host) -> 
     b.stage(MARKS)
     b.cut("ward")
     b.kill()
+    assert b.power() == "off"
     with pytest.raises(Unavailable):
         b.run("true", timeout=5)
     b.start()

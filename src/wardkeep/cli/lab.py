@@ -90,7 +90,8 @@ def list_(json: Json = False) -> None:
         return
     made = table("host", "kind", "Debian", "address", "networks", "now")
     for one in told:
-        state = [f"cut from {name}" for name in one["cut"]] + [f"slow in {name}" for name in one["slow"]]
+        state = [one["power"]] if one["power"] != "on" else []
+        state += [f"cut from {name}" for name in one["cut"]] + [f"slow in {name}" for name in one["slow"]]
         wired = ", ".join(
             f"{name} {address}" for name, address in one["networks"].items() if name != "outside"
         )
@@ -113,7 +114,7 @@ def run(
 
     stdin = "" if sys.stdin.isatty() else sys.stdin.read()
     with kept() as lab:
-        done = lab.find(name).run(command, stdin=stdin, timeout=timeout)
+        done = _awake(lab, name).run(command, stdin=stdin, timeout=timeout)
     if json:
         print_json({"exit": done.exit, "stdout": done.stdout, "stderr": done.stderr})
     else:
@@ -141,9 +142,9 @@ def copy(
         raise BadInput("there is no such file", where=source)
     with kept() as lab:
         if inward:
-            lab.find(name).copy_in(here, path)
+            _awake(lab, name).copy_in(here, path)
         else:
-            lab.find(name).copy_out(path, here)
+            _awake(lab, name).copy_out(path, here)
     _done(json, {"from": source, "to": target}, f"{source} is copied to {target}.")
 
 
@@ -156,7 +157,7 @@ def join(
     Example: wardkeep lab join db-1 ward. Exit status: 0; 2 when it has no card left.
     """
     with kept() as lab:
-        address = lab.find(name).join(network)
+        address = _awake(lab, name).join(network)
     _done(json, {"host": name, "network": network, "address": address}, f"{name} is {address} in {network}.")
 
 
@@ -257,7 +258,7 @@ def reboot(name: Name, json: Json = False) -> None:
     Example: wardkeep lab reboot db-1. Exit status: 0; 2 when it did not come back.
     """
     with kept() as lab:
-        lab.find(name).reboot()
+        _awake(lab, name).reboot()
     _done(json, {"host": name, "state": "rebooted"}, f"{name} has rebooted.")
 
 
@@ -272,7 +273,7 @@ def clock(
     Example: wardkeep lab clock db-1 3600. Exit status: 0; 2 when the host has this machine's clock.
     """
     with kept() as lab:
-        lab.find(name).shift_clock(seconds)
+        _awake(lab, name).shift_clock(seconds)
     _done(json, {"host": name, "shifted": seconds}, f"{name}'s clock is shifted by {seconds:+g} s.")
 
 
@@ -337,10 +338,17 @@ def view(host: Host) -> dict[str, Any]:
     has_sshd = host.kind != "namespace" or "sshd" in host.needs
     return {
         "name": host.name, "kind": host.kind, "debian": host.debian, "address": host.address,
-        "networks": {name: host.address_in(name) for name in host.wired}, "cut": sorted(host.cuts),
+        "power": host.power(), "networks": {name: host.address_in(name) for name in host.wired}, "cut": sorted(host.cuts),
         "slow": sorted(host.slowed), "offers": sorted(host.offers), "key": str(host.key),
         "ssh": f"ssh {options} -i {host.key} root@{host.address}" if has_sshd else "",
     }  # fmt: skip
+
+
+def _awake(lab: Lab, name: str) -> Host:
+    """The host of this name. Raises Unavailable when it is off or frozen."""
+    host = lab.find(name)
+    host.must_be_on()
+    return host
 
 
 def _done(json: bool, told: dict[str, Any], line: str) -> None:

@@ -89,14 +89,14 @@ class ContainerHost(Host):
     def run(self, script: str, *, stdin: str = "", timeout: float = 60) -> Ran:
         command = ("exec", "-i", self.container, "sh", "-c", script)
         done = self._podman(*command, stdin=stdin, check=False, timeout=timeout)
-        # podman's own exit statuses may be the script's too: only a host that is off makes them podman's.
-        if done.exit in (125, 255) and not self._is_on():
-            raise Unavailable("the host is off", where=self.name, todo="Start it")
+        # podman's own exit statuses may be the script's too: only a host that is off or frozen makes them podman's.
+        if done.exit in (125, 255):
+            self.must_be_on()
         return done
 
-    def _is_on(self) -> bool:
-        told = self._podman("inspect", "-f", "{{.State.Running}}", self.container, check=False)
-        return told.stdout.strip() == "true"
+    def power(self) -> str:
+        told = self._podman("inspect", "-f", "{{.State.Status}}", self.container, check=False)
+        return {"running": "on", "paused": "frozen"}.get(told.stdout.strip(), "off")
 
     def copy_in(self, source: Path, target: str) -> None:
         """As for every host, in one step."""
@@ -126,7 +126,7 @@ class ContainerHost(Host):
         self._wait_off()
 
     def _wait_off(self) -> None:
-        if not processes.wait_until(lambda: not self._is_on(), 60):
+        if not processes.wait_until(lambda: self.power() == "off", 60):
             raise Unavailable("the container does not end", where=self.name)
 
     def reboot(self) -> None:

@@ -71,6 +71,10 @@ class Host(ABC):
         """An orderly reboot, until the host is ready again."""
 
     @abstractmethod
+    def power(self) -> str:
+        """How it stands: `on`, `frozen` (by `pause`) or `off`."""
+
+    @abstractmethod
     def _discard(self) -> None:
         """End and remove all of it but its cables."""
 
@@ -79,10 +83,10 @@ class Host(ABC):
         """Make the cable and give the host its addresses."""
 
     def shift_clock(self, seconds: float) -> None:
-        """Set the host's clock forward (or back). Only a host with a clock of its own can: needs={"clock"}."""
+        """Set the host's clock forward (or back). Only a host with a clock of its own can: see `needs`."""
         raise Refused(
             f"a {self.kind} has this machine's clock", where=self.name,
-            todo='Ask for a host with one: needs={"clock"}',
+            todo="Ask for one that needs `clock`",
         )  # fmt: skip
 
     # What follows from it.
@@ -111,6 +115,12 @@ class Host(ABC):
     def folder(self) -> Path:
         """The host's own files on this machine: disk, sockets, logs."""
         return self.lab.book.disks / self.name
+
+    def must_be_on(self) -> None:
+        """Raises Unavailable for a host that is off or frozen, with the way out."""
+        if (power := self.power()) != "on":
+            todo = "Start it" if power == "off" else "Let it go on: resume"
+            raise Unavailable(f"the host is {power}", where=self.name, todo=todo)
 
     def stage(self, script: str, *, stdin: str = "", timeout: float = 60) -> str:
         """Bring the host into a state: like `run`, but the script must succeed. Returns stdout."""

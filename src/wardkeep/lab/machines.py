@@ -185,6 +185,11 @@ class VmHost(Host):
     def resume(self) -> None:
         monitor(self._qmp, ("cont", {}))
 
+    def power(self) -> str:
+        if not self.lab.running(self.name)[0]:
+            return "off"
+        return "frozen" if monitor(self._qmp, ("query-status", {}))["status"] == "paused" else "on"
+
     def kill(self) -> None:
         self.lab.stop(self.name)
         for ending in ("qmp", "agent"):

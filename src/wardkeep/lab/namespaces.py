@@ -155,6 +155,12 @@ class NamespaceHost(Host):
                     if f"--target={self.first}".encode() in (entry / "cmdline").read_bytes().split(b"\0"):
                         _send(int(entry.name), signal.SIGCONT)
 
+    def power(self) -> str:
+        try:
+            return "frozen" if _state(self.first) == "T" else "on"
+        except Unavailable:
+            return "off"
+
     def kill(self) -> None:
         self.lab.stop(self.name)
         cables.ip("netns", "del", self.netns, check=False)
