@@ -101,3 +101,17 @@ def test_the_command_takes_a_rule_set(tmp_path: Path, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit) as ended:
         main([*words, "--rules", str(tmp_path / "rules.v4")])
     assert ended.value.code == 2
+
+
+STATUS = "-m conntrack --ctstate DNAT -j ACCEPT"
+
+
+def test_strangers_have_no_translated_connection_and_redirected_ones_do() -> None:
+    """`ct status dnat` accepts what this host has translated itself, never the first packet of somebody else's choice."""
+    declared = entries("203.0.113.7 443/tcp", "203.0.113.7 8080/tcp")
+    found = told(declared, "-s 203.0.113.7 -p tcp --dport 443 -j ACCEPT", STATUS)
+    assert kinds(found) == [("not_effective", "203.0.113.7", False)]  # 8080: closed, and said to be
+    nat = "COMMIT\n*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 203.0.113.7 -p tcp --dport 8080 -j REDIRECT --to-ports 80\n"
+    text = HEAD + f"-A INPUT -s 203.0.113.7 -p tcp --dport 443 -j ACCEPT\n-A INPUT {STATUS}\n{nat}COMMIT\n"
+    (held,) = rule_sets([Source(Path("rules.v4"), "iptables", text)])
+    assert list(effect(read_toml(declared, "a.toml"), held.program, TODAY, held.families)) == []

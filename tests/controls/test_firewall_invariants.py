@@ -104,3 +104,26 @@ def test_rules_about_own_interfaces_are_no_way_for_strangers() -> None:
     assert chain.rules[0].body[0] == Match(({"in": ("eth0",)},))
     assert chain.rules[1].body == unlike.body[1:]
     assert [rule.id for rule in for_strangers(program).chains[0].rules] == ["2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        ("", "pass"),
+        # Whoever is sent on to the port by this host itself does get in, by the port that is sent on.
+        (
+            "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 80\nCOMMIT\n",
+            "fail",
+        ),
+    ],
+)
+def test_nobody_comes_with_a_translation_that_this_host_did_not_make(more: str, verdict: str) -> None:
+    """`ct status dnat accept`, as firewalld writes it, lets no first packet of a stranger in by itself."""
+    body = f"*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A INPUT -m conntrack --ctstate DNAT -j ACCEPT\nCOMMIT\n{more}"
+    lines = "".join(f"|{line}\n" for line in body.splitlines())
+    dump = "".join(f"= legacy {family}\n{lines}= nft {family}\n" for family in ("ip", "ip6")) + "= end\n"
+    found = told(
+        "firewall", "nftables-nothing", iptables=dump, policy={"must_deny": ("8080/tcp", "5432/tcp")}
+    )
+    seen = {k.rpartition("must_deny:")[2]: v.partition(":")[0] for k, v in found.items() if "must_deny:" in k}
+    assert seen == {"8080/tcp": verdict, "5432/tcp": "pass"}

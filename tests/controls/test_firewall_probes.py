@@ -98,3 +98,13 @@ def test_where_several_people_are_connected_only_what_holds_for_all_is_tried() -
 def test_over_a_trusted_interface_nothing_is_known_to_be_closed() -> None:
     """By which interface packets from here come, a plan does not know."""
     assert probes(Policy(allow=("22/tcp",), trusted=("wg0",))) == {22: "open"}
+
+
+def test_a_rule_about_translated_connections_leaves_the_rest_closed() -> None:
+    """As firewalld writes it: no packet from here arrives translated, so the port is closed and that is tried."""
+    status = {"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}
+    told = probes(
+        Policy(allow=("22/tcp", "443/tcp"), must_allow=("443/tcp",)),
+        kernel([status, {"accept": None}], [on_port(443), {"drop": None}]),
+    )
+    assert told[443] == "silent"

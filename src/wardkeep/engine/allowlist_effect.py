@@ -17,6 +17,7 @@ from wardkeep.controls.firewall.packet_change import decided
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Program
 from wardkeep.packets.questions import Answer, Asked, Question
+from wardkeep.rulesets.translation import first_packets, noted
 
 MOST = 5_000  # entries, and as many gaps between them: each is a question or two of a millisecond
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
@@ -42,23 +43,28 @@ def effect(
             seen = f"no rules of IPv{entry.network.version} were given"
             yield Defect("not_effective", entry, seen, "Give them too.", unknown=True)
     living = [entry for entry in living if entry.network.version in families]
-    strange = decided(for_strangers(program))
-    asked = {entry.key: _question(entry.network, entry.spans) for entry in living}
+    strange = noted(decided(for_strangers(program)))
+
+    def ask(rows: tuple[Row, ...]) -> Question:
+        return Question(first_packets(strange, rows), ("input",))
+
+    asked = {entry.key: ask(_sources(entry.network, entry.spans)) for entry in living}
     beside = {entry.key: other for entry in living if (other := _other_half(entry, living)) is not None}
-    questions = [*asked.values(), *(_question(network, e.spans) for e, network in _pairs(living, beside))]
+    halves = {e.key: ask(_sources(network, e.spans)) for e, network in _pairs(living, beside)}
+    questions = [*asked.values(), *halves.values()]
     gaps = {span: _gaps(span, living, families) for span in sorted({s for e in living for s in e.spans})}
-    questions += [Question(rows, ("input",)) for rows in gaps.values() if rows]
+    questions += [ask(rows) for rows in gaps.values() if rows]
     ready = Asked(strange, questions)
     for entry in living:
         yield from _entry(entry, ready.answer(asked[entry.key]))
         if entry.key in beside:
-            answer = ready.answer(_question(beside[entry.key], entry.spans))
+            answer = ready.answer(halves[entry.key])
             if answer.whole:
                 seen = f"{beside[entry.key]} gets in as well, which nobody declared"
                 yield Defect("already_permitted", entry, seen, "Narrow the rule, or remove the entry.")
     for span, rows in gaps.items():
         if rows:
-            yield from _undeclared(span, ready.answer(Question(rows, ("input",))))
+            yield from _undeclared(span, ready.answer(ask(rows)))
 
 
 def _entry(entry: Entry, answer: Answer) -> Iterator[Defect]:
@@ -83,8 +89,8 @@ def _undeclared(span: Span, answer: Answer) -> Iterator[Defect]:
     yield Defect("undeclared", entry, seen, todo, unknown=answer.reach == "perhaps")
 
 
-def _question(network: Network, spans: tuple[Span, ...]) -> Question:
-    return Question(_rows(((network.low, network.high),), network.version, spans), ("input",))
+def _sources(network: Network, spans: tuple[Span, ...]) -> tuple[Row, ...]:
+    return _rows(((network.low, network.high),), network.version, spans)
 
 
 def _rows(sources: tuple[tuple[int, int], ...], version: int, spans: tuple[Span, ...]) -> tuple[Row, ...]:

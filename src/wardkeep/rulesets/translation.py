@@ -6,7 +6,7 @@ choose theirs, so a question about the first packet of a connection is asked of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -27,6 +27,11 @@ def noted(program: Program) -> Program:
     if not asks_status(program):
         return program
     return replace(program, chains=tuple(map(_noted, program.chains)))
+
+
+def first_packets(program: Program, rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Rows of a question about a program that is `noted`: those about first packets without any that arrives translated."""
+    return tuple(map(fresh, rows)) if asks_status(program) else tuple(rows)
 
 
 def fresh(row: Row) -> Row:

@@ -20,6 +20,7 @@ from wardkeep.facts.nftables import Nftables
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Chain, Match, Part, Program, Rule
 from wardkeep.rulesets.observed import rule_set_of
+from wardkeep.rulesets.translation import first_packets, noted
 
 LOOK = "Look at the rules: `nft list ruleset`."
 # What every host needs: (subject, route, packets, what does not work without, what to open).
@@ -61,9 +62,8 @@ def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iter
     if not any(wanted):
         yield passes("invariants", "the policy names nothing that must stay open or closed")
     try:
-        program = decided(
-            for_strangers(rule_set_of(rules, iptables.in_words()).program, policy.permit.interfaces)
-        )
+        whole = rule_set_of(rules, iptables.in_words()).program
+        program = noted(decided(for_strangers(whole, policy.permit.interfaces)))
         for sentence in wanted[0]:
             yield _open(program, sentence, openings((sentence,), policy.zones))
         for sentence in wanted[1]:
@@ -77,7 +77,10 @@ def _needed(program: Program) -> Iterator[Seen]:
     """Whether the host can ask for names and the time, and hear answers: some such packet surely passes."""
     from wardkeep.packets.questions import Asked, Question
 
-    asked = [Question(({**row, "fragment": ((0, 0),)},), (route,)) for _, route, row, _, _ in NEEDED]
+    asked = [
+        Question(first_packets(program, [{**row, "fragment": ((0, 0),)}]), (route,))
+        for _, route, row, _, _ in NEEDED
+    ]
     ready = Asked(program, asked)
     for (subject, _, _, lacking, todo), question in zip(NEEDED, asked, strict=True):
         answer = ready.answer(question)
@@ -98,7 +101,7 @@ def _open(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen:
     from wardkeep.packets.questions import Question, reaches
 
     subject = f"must_allow:{sentence}"
-    answer = reaches(program, Question(_rows(about), ("input",)))
+    answer = reaches(program, Question(first_packets(program, _rows(about)), ("input",)))
     if answer.whole:
         return passes(subject, "every packet of it gets in")
     if answer.denied is not None and (answer.reach == "closed" or answer.denied.certain):
@@ -110,7 +113,7 @@ def _closed(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen
     from wardkeep.packets.questions import Question, reaches
 
     subject = f"must_deny:{sentence}"
-    answer = reaches(program, Question(_rows(about), ("input",)))
+    answer = reaches(program, Question(first_packets(program, _rows(about)), ("input",)))
     if answer.reach == "closed":
         return passes(subject, "no packet of it gets in")
     if answer.reach == "open" and answer.allowed is not None:

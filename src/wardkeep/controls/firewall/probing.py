@@ -24,6 +24,7 @@ from wardkeep.facts.nftables import Nftables
 from wardkeep.facts.ssh_sessions import SshSessions
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Program
+from wardkeep.rulesets.translation import first_packets, noted
 
 if TYPE_CHECKING:
     from wardkeep.packets.questions import Question
@@ -56,7 +57,7 @@ def declared_among(rules: Nftables, permit: Permit) -> Program:
     """The host's tables with ours as declared, for packets that come from elsewhere. Raises NotUnderstood."""
     others = [c for c in whole_program(rules).chains if not c.id.startswith(f"{TABLE} ")]
     whole = Program((*others, *declared_program(permit).chains), "the host with the declared table")
-    return for_strangers(decided(whole))
+    return noted(for_strangers(decided(whole)))
 
 
 def _probe(program: Program, listeners: Listeners, sessions: SshSessions, port: int) -> Iterator[TryConnect]:
@@ -64,7 +65,7 @@ def _probe(program: Program, listeners: Listeners, sessions: SshSessions, port: 
     # Only a plan that changes the filter needs numpy, which takes long to import.
     from wardkeep.packets.questions import reaches
 
-    answer = reaches(program, _question(sessions, port))
+    answer = reaches(program, _question(program, sessions, port))
     peers = " or ".join(sorted({str(s.peer) for s in sessions.sessions})[:2]) or "here"
     packet = f"a packet from {peers} to {port}/tcp"
     if answer.whole:
@@ -74,7 +75,7 @@ def _probe(program: Program, listeners: Listeners, sessions: SshSessions, port: 
         yield TryConnect(port, "silent", default_deny.id, f"{packet} is dropped")
 
 
-def _question(sessions: SshSessions, port: int) -> Question:
+def _question(program: Program, sessions: SshSessions, port: int) -> Question:
     from wardkeep.packets.questions import Question
 
     asked: Row = {
@@ -90,4 +91,4 @@ def _question(sessions: SshSessions, port: int) -> Question:
         }
         for s in sessions.sessions
     ]
-    return Question(tuple({**one, **asked} for one in froms or [{}]), ("input",))
+    return Question(first_packets(program, [{**one, **asked} for one in froms or [{}]]), ("input",))
