@@ -96,7 +96,8 @@ def show_plan(out: Console, stored: Stored, whole: bool = False) -> None:
     """
     plan = stored.plan
     count = len(plan.changes)
-    head = f"{plan.host}: {count} change{'s' * (count != 1)}" if count else f"{plan.host}: nothing to change"
+    none = "nothing is changed; what would be is refused" if plan.withheld else "nothing to change"
+    head = f"{plan.host}: {count} change{'s' * (count != 1)}" if count else f"{plan.host}: {none}"
     out.print(head, style="bold", markup=False)
     for number, change in enumerate(plan.changes, start=1):
         out.print()
@@ -158,15 +159,17 @@ def _script_lines(what: str, script: str, plan: str, whole: bool) -> list[str]:
 
 
 def _show_refused(out: Console, withheld: Sequence[Withheld]) -> None:
-    """What is not done: once for each reason of a rule, however many changes it keeps from being made."""
-    alike: dict[tuple[str, str, str], list[str]] = {}
+    """What is not done: once for each reason, however many changes it keeps from being made, and for however many rules."""
+    alike: dict[tuple[str, str], list[Withheld]] = {}
     for one in withheld:
-        alike.setdefault((one.rule, one.reason, one.todo), []).append(one.says)
-    for (rule, reason, todo), says in alike.items():
+        alike.setdefault((one.reason, one.todo), []).append(one)
+    for (reason, todo), those in alike.items():
+        rules = list(dict.fromkeys(one.rule for one in those))
         out.print()
+        says = list(dict.fromkeys(one.says for one in those))
         out.print(f"Refused: {_some(says)}", style="bold", markup=False)
         indented(out, f"{reason}. {todo}")
-        indented(out, f"rule {rule}", "dim")
+        indented(out, f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}", "dim")
 
 
 def _show_rest(out: Console, title: str, rest: tuple[NoRemedy, ...]) -> None:
@@ -195,7 +198,11 @@ def show_list(out: Console, platform: Any, json: bool) -> None:
     from wardkeep.engine.hosts import list_hosts
 
     done = list_applies(platform)
-    waiting = [stored for host in list_hosts(platform) if (stored := latest_plan(platform, host.name))]
+    waiting = [
+        stored
+        for host in list_hosts(platform)
+        if (stored := latest_plan(platform, host.name)) and stored.plan.changes
+    ]
     if json:
         rows = [{"plan": s.id, "host": s.plan.host, "state": "planned", "at": s.created} for s in waiting]
         rows += [

@@ -146,7 +146,7 @@ def change_page(platform: Platform, id: str, steps: Sequence[StepDone] | None = 
         stored.entry,
         plan.controls,
         tuple(_change(n, one, told, known) for n, one in enumerate(plan.changes, 1)),
-        plan.withheld,
+        tuple({(one.reason, one.todo): one for one in reversed(plan.withheld)}.values())[::-1],
         plan.cannot,
         plan.unknown,
         applied,
@@ -206,12 +206,23 @@ def _change(
     if isinstance(one, ActChange):
         tried = became.get("probes") or _result(steps, f"probe {number}")
         wanted = [{"says": p.says, "expect": p.expect, "verdict": "", "seen": ""} for p in one.probes]
+        if told:
+            wanted = [{**one, "verdict": "not tried"} for one in wanted]
         probes = tuple(tried if isinstance(tried, list) and tried else wanted)
     kind, body, undo = _body(one)
     outcome = str(became.get("outcome", "")) or _so_far(number, steps)
     packets = one.packets if isinstance(one, ActChange) else ()
     return ChangeView(
-        number, kind, one.says, body, undo, one.rules, packets, probes, outcome, str(became.get("said", ""))
+        number,
+        kind,
+        one.says,
+        body,
+        undo,
+        one.rules,
+        packets,
+        probes,
+        outcome,
+        str(became.get("said", "")).rstrip("."),
     )
 
 

@@ -156,7 +156,9 @@ def kind_of(text: str, where: str) -> str:
     """The format, by content. Raises BadInput, with what to do instead, for the near misses people have at hand."""
     head = text.lstrip()
     if not head:
-        raise BadInput("is empty", where=where, todo=f"Give {KNOWN}")
+        # ip6tables-save writes nothing on a host without rules of IPv6: the file says neither "open" nor "closed".
+        todo = "Leave it out if the tool wrote nothing (it holds no table), or give the dump again"
+        raise BadInput("is empty", where=where, todo=todo)
     if head[0] in "{[":
         if '"nftables"' in head[:4096]:
             _json(text, where, "Export it again: `nft -j list ruleset`", strict=False)

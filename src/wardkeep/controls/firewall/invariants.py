@@ -122,7 +122,8 @@ def _closed(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen
 
 
 invariants_hold.cannot_mend(
-    "our own table opens what `allow` names; a table of somebody else must be mended there"
+    "no change of its own: our own table, which other rules plan, drops what `allow` does not name; "
+    "what a table of somebody else does must be mended there"
 )
 
 
