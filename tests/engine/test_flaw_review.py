@@ -85,6 +85,16 @@ def test_nothing_is_done_twice(fleet: Platform) -> None:
     assert (again.opened, again.entry, again.minor, fleet.ledger.size) == (0, None, 1, size)
 
 
+def test_what_a_change_does_not_concern_is_not_written_again(fleet: Platform) -> None:
+    """Another package of a host, another moment: no case and no asset differs, so that no entry is made."""
+    refresh(fleet, AT)
+    size = fleet.ledger.size
+    with_bash = {"openssl": OLD, "bash": "5.2.15-2+b2"}
+    seen(fleet, look("app-2", with_bash, AT + timedelta(hours=1), listens={}))
+    again = refresh(fleet, AT + timedelta(hours=1))
+    assert (again.entry, again.opened, fleet.ledger.size) == (None, 0, size)
+
+
 def test_what_is_not_known_to_listen_is_not_taken_for_hidden(fleet: Platform) -> None:
     seen(fleet, look("app-1", {"openssl": OLD}), look("app-2", {"openssl": OLD}, listens={}))
     refresh(fleet, AT)

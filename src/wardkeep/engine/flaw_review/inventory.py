@@ -255,7 +255,7 @@ def hosts_of(connection: Connection, wanted: Iterable[int]) -> dict[int, list[st
     numbers = sorted(wanted)
     for start in range(0, len(numbers), 500):
         some = select(installed).where(installed.c.place.in_(numbers[start : start + 500]))
-        for number, host in connection.execute(some.order_by(installed.c.host)):
+        for number, host in connection.execute(some.order_by(installed.c.host)).all():
             made.setdefault(number, []).append(host)
     return made
 

@@ -168,8 +168,11 @@ class _Changes:
         self.assets: dict[Key, dict[str, tuple[str, str, str]]] = {}
         a = flaw_assets.c
         query = select(a.flaw, a.package, a.host, a.version, a.fixed, a.state).where(a.closed.is_(None))
-        for flaw, package, host, *facts in connection.execute(query):
-            self.assets.setdefault((flaw, package), {})[host] = (facts[0], facts[1], facts[2])
+        for some in connection.execute(query).partitions(
+            10_000
+        ):  # a call for each row costs as much as the row
+            for flaw, package, host, version, fixed, state in some:
+                self.assets.setdefault((flaw, package), {})[host] = (version, fixed, state)
         self.connection = connection
         # Only what a case may have ended for is asked about.
         over = {
@@ -315,7 +318,10 @@ def case_facts(
         "why": first.why,
         "fixed": sorted({one.fixed for one in some if one.fixed}),
         "ecosystems": sorted({one.component.ecosystem for one in some}),
-        "places": sorted({(one.component.ecosystem, one.component.version) for one in some}),
+        # As JSON gives it back: pairs would differ from what is stored, and every case be written at every change of any.
+        "places": sorted(
+            [*one] for one in {(one.component.ecosystem, one.component.version) for one in some}
+        ),
         "listens": {host: _ports(ports) for host, ports in listening[0].items()},
         "images": images,
     }
@@ -330,7 +336,9 @@ def case_facts(
             else opened
         ).isoformat(),
         "hosts": count,
-        "told": told,
+        "told": dict(
+            sorted(told.items())
+        ),  # the ledger's order: what is written now and what is told again are alike
     }
 
 
