@@ -222,3 +222,23 @@ def test_ids_stay_when_rules_move() -> None:
     twice = report(filter_table("-s 10.0.0.0/8 -j ACCEPT", *["-s 10.1.0.0/16 -j ACCEPT"] * 2))
     ids = [f.id for f in twice.findings if f.kind == "dead"]
     assert len(set(ids)) == 2
+
+
+def test_an_input_chain_without_rules_is_told_beside_what_is_passed_on() -> None:
+    """A host that filters what it passes on, as container tools leave it, is itself as open as one without any rule."""
+    text = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A FORWARD -s 10.0.0.0/8 -j ACCEPT\nCOMMIT\n"
+    found = report(text)
+    told = only(found, "unfiltered")
+    assert told.what == (
+        "IPv4 packets of strangers to this host are accepted on any port, by policy of ip filter INPUT"
+    )
+    assert found.exit_status == 1
+
+
+def test_a_listener_behind_an_unknown_match_is_no_proof() -> None:
+    """Every port *may* be open: what listens there is told, and is unknown."""
+    found = report(filter_table("-m ttl --ttl-eq 3 -j ACCEPT"), sockets=[Socket(6, 9999, (4,), "own")])
+    bare = next(f for f in found.findings if f.kind == "listening" and "9999" in f.what)
+    assert bare.sure is False
+    assert bare.what.endswith("every port may be open: a match that is not modelled decides")
+    assert found.exit_status == 3

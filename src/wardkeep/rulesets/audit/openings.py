@@ -48,7 +48,8 @@ class Openings:
 
     def look(self) -> None:
         """Ask the engine about every service, family and route."""
-        routes = [r for r in ("input", "forward") if _filters(self.program, r)] or ["input"]
+        # A host whose input chain has no rule is as open as one without any, whatever it does with what it passes on.
+        routes = ["input", *(["forward"] if _filters(self.program, "forward") else [])]
         named = named_ports(self.program) if len(self.families) > 1 else []
         services = list(dict.fromkeys([*((p, port) for _, p, port, _ in SENSITIVE), *named]))
         like = _alike(self.program, [*services, (6, ODD), (17, ODD)])
