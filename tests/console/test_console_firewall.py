@@ -180,6 +180,10 @@ def test_in_a_browser_wide_and_narrow_light_and_dark(served: Served) -> None:
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             page.goto(served.origin + "/firewall/hosts/app-1")
             expect(page.locator("time[data-until]")).to_contain_text(re.compile(r"in \d+ min \d+ s"))
+            # The marks of the picture are in sight without scrolling it, also on a phone.
+            box = page.locator(".reach .o, .reach .c, .reach .d").first.bounding_box()
+            assert box is not None
+            assert box["x"] < width
             seen.add(page.evaluate("getComputedStyle(document.querySelector('.reach text')).fill"))
             context.close()
         browser.close()

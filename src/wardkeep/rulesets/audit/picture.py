@@ -8,7 +8,8 @@ from typing import Final
 
 from wardkeep.rulesets.audit.matrix import CLOSED, DEPENDS, OPEN, Matrix
 
-ROW, CELL, LEFT, HEAD, GAP = 28, 44, 360, 130, 48
+ROW, CELL, HEAD, GAP = 28, 44, 130, 48
+LONGEST: Final = 46  # characters of a row's name; the column is as wide as the longest one needs, so that a phone shows the marks
 STYLE: Final = (
     "text{font:14px system-ui,sans-serif;fill:#1f2328}.t{font-weight:600;font-size:16px}.n{fill:#57606a;font-size:12px}"
     ".o{fill:#0b6b3a}.d{fill:none;stroke:#8a5300;stroke-width:2}.h{fill:#8a5300}.c{fill:#8c959f}line{stroke:#d0d7de}"
@@ -31,7 +32,7 @@ def draw(matrices: Sequence[Matrix]) -> str:
 def drawn(matrices: Sequence[Matrix]) -> tuple[str, int, int]:
     """What is inside the picture, without its style, and its width and height. What a rule set says is escaped."""
     body: list[str] = []
-    top, width = 8, LEFT + 200
+    top, width = 8, 300
     for one in matrices:
         made, height, wide = _one(one, top)
         body += made
@@ -45,21 +46,24 @@ def _one(matrix: Matrix, top: int) -> tuple[list[str], int, int]:
         f'<text class="t" x="8" y="{top + 18}">{escape(f"{matrix.rule_set}, IPv{matrix.family}, {to}")}</text>'
     ]
     first = top + 32 + HEAD
+    left = 24 + 8 * max((len(_cut(who, LONGEST)) for who in matrix.rows), default=0)
     for n, name in enumerate(matrix.columns):
-        x, y = LEFT + n * CELL + CELL // 2, first - 8
+        x, y = left + n * CELL + CELL // 2, first - 8
         out.append(
             f'<text transform="translate({x} {y}) rotate(-45)">{escape(_cut(name, 24))}<title>{escape(name)}</title></text>'
         )
     for m, (who, cells) in enumerate(zip(matrix.rows, matrix.cells, strict=True)):
         y = first + m * ROW
-        out.append(f'<line x1="8" x2="{LEFT + len(cells) * CELL}" y1="{y}" y2="{y}"/>')
-        out.append(f'<text x="8" y="{y + 19}">{escape(_cut(who, 46))}<title>{escape(who)}</title></text>')
-        out += [_cell(cell, LEFT + n * CELL + CELL // 2, y + ROW // 2) for n, cell in enumerate(cells)]
+        out.append(f'<line x1="8" x2="{left + len(cells) * CELL}" y1="{y}" y2="{y}"/>')
+        out.append(
+            f'<text x="8" y="{y + 19}">{escape(_cut(who, LONGEST))}<title>{escape(who)}</title></text>'
+        )
+        out += [_cell(cell, left + n * CELL + CELL // 2, y + ROW // 2) for n, cell in enumerate(cells)]
     height = 32 + HEAD + len(matrix.rows) * ROW
     out.append(
         f'<text class="n" x="8" y="{top + height + 18}">filled: reached; half: it depends; dot: not reached</text>'
     )
-    return out, height + 20, LEFT + len(matrix.columns) * CELL + HEAD
+    return out, height + 20, left + len(matrix.columns) * CELL + HEAD
 
 
 def _cell(cell: int, x: int, y: int) -> str:
