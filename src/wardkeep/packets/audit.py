@@ -35,6 +35,7 @@ from wardkeep.packets.worlds import Owners, checked, worlds
 
 State: TypeAlias = Literal["live", "dead", "removable", "never-called", "undecided"]
 WORK: Final = 4e9  # boxes compared before rules are left undecided: one to two minutes
+OF_LIVENESS: Final = 0.6  # of the work, at most; the rest is for what could be removed, and for reasons
 _DENIES: Final = ("drop", "reject")
 
 
@@ -115,8 +116,12 @@ def _analyse(
 ) -> Analysis:
     owners = Owners.of(program)
     facts = _Facts()
+    # Were all spent on which rules are met, nothing would be said of those that are.
+    own = Budget(budget.left * OF_LIVENESS)
+    budget.left -= own.left
     for flat in flats:
-        _liveness(flat, len(owners.names), budget, facts)
+        _liveness(flat, len(owners.names), own, facts)
+    budget.left += max(own.left, 0.0)
     facts.doubtful -= set(facts.reached)
     if removable:
         _removability(program, owners, flats, budget, facts)
@@ -169,6 +174,11 @@ def _removability(
                 details[number] = known.setdefault(decision.detail, len(known))
             wanted[number] = number in facts.reached and decides_only(rule)
     for flat in flats:
+        if flat.vague:
+            # With and without a rule a packet "may" meet the same fates, and meet another one each time.
+            present = np.unique(flat.owner[flat.owner >= 0])
+            facts.unsure.update(present[wanted[present]].tolist())
+            continue
         found = Removal(flat, wanted, budget, details).run()
         facts.kept.update(found.reached)
         facts.unsure |= found.doubtful

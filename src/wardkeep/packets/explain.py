@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.flat import NOBODY, Flat, Ints
-from wardkeep.packets.leaf import Budget, Leaf, Spent
+from wardkeep.packets.leaf import STEP, Budget, Leaf, Spent
 from wardkeep.packets.search import Search, preferred
 from wardkeep.packets.walks import Bools
 
@@ -43,7 +43,7 @@ class Overlaps(Search):
         llo, lhi = flat.lo[index[turning]], flat.hi[index[turning]]
         for n in open_:
             entry = int(index[n])
-            self.budget.spend(len(turning))
+            self.budget.spend(STEP + len(turning))
             count = int(np.searchsorted(turning, n))
             clo, chi = np.maximum(flat.lo[entry], lo), np.minimum(flat.hi[entry], hi)
             meets = ((llo[:count] <= chi) & (lhi[:count] >= clo)).all(axis=1)

@@ -15,6 +15,8 @@ from wardkeep.packets.flat import Ints
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
 ROUNDS: Final = 4
+CALLS: Final = 20_000  # what a few calls of numpy cost beside what they compare: half a millisecond; a box compared is about 25 ns
+STEP: Final = 2_000  # of one step that looks at one box
 
 
 class Spent(Exception):
@@ -23,7 +25,7 @@ class Spent(Exception):
 
 @dataclass
 class Budget:
-    """Work that is left, in boxes compared. Deterministic: the same rule set always ends at the same place."""
+    """Work that is left, in boxes compared (4e7 are about a second). Deterministic: the same rule set always ends at the same place."""
 
     left: float
 
@@ -98,7 +100,7 @@ class Leaf:
         chunk = max(1, MOST_PAIRS // max(1, len(near)))
         for start in range(0, len(wanted), chunk):
             some, entries = points[start : start + chunk], wanted[start : start + chunk]
-            budget.spend(len(some) * len(near) / 16)
+            budget.spend(CALLS + len(some) * len(near) / 16)
             rows, met = pairs(some, lo, hi)
             if plain:
                 hit = np.ones(len(some), dtype=bool)
@@ -133,7 +135,7 @@ class Leaf:
         stack = [(lo, hi, first)]
         while stack:
             lo, hi, near = stack.pop()
-            budget.spend(16 + len(near))
+            budget.spend(STEP + len(near))
             if not plain and len(near):
                 near = self._pruned(near, lo, hi, entry, through)
             if not len(near):

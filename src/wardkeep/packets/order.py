@@ -98,7 +98,8 @@ def rewritten(program: Program) -> frozenset[str]:
 class Traits:
     """What the unfolding of every world of a program needs to know, found out once.
 
-    `asked`: chain → dimensions it, or a chain it calls, asks about. `changed`: dimensions that some rule changes.
+    `asked`: chain → dimensions it, or a chain it calls, asks about. `changed`: dimensions that some rule changes; `assigned`: marks
+    and the like, of these. `rewrites`: how many parts of rules change packets.
     """
 
     tracked: bool
@@ -106,10 +107,14 @@ class Traits:
     rewritten: frozenset[str]
     changed: frozenset[str]
     asked: Mapping[str, frozenset[str]]
+    assigned: frozenset[str] = frozenset()
+    rewrites: int = 0
 
     @classmethod
     def of(cls, program: Program) -> Traits:
         changed: set[str] = set()
+        assigned: set[str] = set()
+        rewrites = 0
         own: dict[str, set[str]] = {}
         calls: dict[str, set[str]] = {}
         for chain in program.chains:
@@ -119,8 +124,9 @@ class Traits:
                 for part in rule.body:
                     for row in rows_of(part):
                         names.update(row)
+                    rewrites += isinstance(part, Assign | NoTrack | Nat)
                     if isinstance(part, Assign):
-                        changed.add(part.dimension)
+                        assigned.add(part.dimension)
                         if part.keep:
                             names.add(part.source or part.dimension)
                     elif isinstance(part, NoTrack):
@@ -143,5 +149,6 @@ class Traits:
         for chain_id in own:
             ask(chain_id)
         return cls(
-            uses_conntrack(program), tells_fragments(program), rewritten(program), frozenset(changed), whole
-        )
+            uses_conntrack(program), tells_fragments(program), rewritten(program), frozenset(changed | assigned),
+            whole, frozenset(assigned), rewrites,
+        )  # fmt: skip

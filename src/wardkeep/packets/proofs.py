@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.flat import Ints
-from wardkeep.packets.leaf import Budget, Leaf
+from wardkeep.packets.leaf import CALLS, Budget, Leaf
 from wardkeep.packets.walks import Bools
 
 WIDTH: Final = 256  # boxes looked at in one go
@@ -111,7 +111,7 @@ class _Look:
         inside, covers = self.overlap()
         if asked.out is not None:
             inside &= ~asked.out[np.ix_(boxes.who, near)].T
-        budget.spend(16 * len(boxes.who) + int(np.count_nonzero(inside)))
+        budget.spend(CALLS + 64 * len(near) + 2 * inside.size)
         covers &= inside
         self.goals = asked.goals[np.ix_(boxes.who, near)].T
         met = inside & self.reached(inside, covers)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.flat import Act, Fate, Flat, Ints
-from wardkeep.packets.leaf import ROUNDS, Budget, Leaf, Spent
+from wardkeep.packets.leaf import CALLS, ROUNDS, STEP, Budget, Leaf, Spent
 from wardkeep.packets.proofs import Problems, holes
 from wardkeep.packets.search import Search
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
@@ -128,7 +128,7 @@ class _Case:
         chunk = max(1, MOST_PAIRS // max(1, len(near)))
         for start in range(0, len(open_), chunk):
             some, who = points[start : start + chunk], open_[start : start + chunk]
-            self.budget.spend(len(some) * len(near) / 16)
+            self.budget.spend(2 * CALLS + len(some) * len(near) / 16)
             rows, met = pairs(some, nlo, nhi)
             for at in np.flatnonzero(self.changes(near, rows, met, who)):
                 yield int(who[at]), some[at]
@@ -176,6 +176,7 @@ class _Case:
         """Exactly: a packet that reaches an entry and comes, without what goes, to one that does something else."""
         if not len(open_):
             return
+        self.budget.spend(CALLS + len(open_) * len(self.going))
         leaf, goals = self.leaf, self.goals(open_)
         out = self.out(open_)
         weak = ~self.final[open_]
@@ -227,7 +228,7 @@ class _Case:
         stack = [(lo, hi, first)]
         while stack:
             lo, hi, near = stack.pop()
-            self.budget.spend(16 + len(near))
+            self.budget.spend(STEP + len(near))
             covers = np.all((leaf.lo[near] <= lo) & (leaf.hi[near] >= hi), axis=1)
             if covers.all():
                 if not leaf.comes(near[near < n], 0, n):

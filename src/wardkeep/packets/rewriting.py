@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wardkeep.packets.conditions import Columns, Source, Step
-from wardkeep.packets.dimensions import DIMENSIONS, Values
+from wardkeep.packets.dimensions import ANY, DIMENSIONS, Row, Values
 from wardkeep.packets.program import Assign, Chain
 from wardkeep.packets.writer import FINAL
 
@@ -34,6 +34,9 @@ class Context:
     back: int = FINAL  # where `return` leads now
     policy: int = FINAL
     natted: int = FINAL  # behind the nat chains of this hook
+    joined: int = (
+        FINAL  # where they all go on that its rules rewrote, if these share one copy of what follows
+    )
 
 
 def become(columns: Columns, changed: dict[str, Source], name: str, values: Values, times: int) -> list[Step]:
@@ -48,6 +51,17 @@ def become(columns: Columns, changed: dict[str, Source], name: str, values: Valu
     if spans == ((0, ranks.size - 1),):
         return []
     return [Step("in", tuple({columns.index[column]: span} for span in spans))]
+
+
+def any_of(rows: Sequence[Row]) -> Row:
+    """What packets may have become that one of some rules rewrote, nobody says which: what one of them leaves may be anything."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {
+        name: tuple(dict.fromkeys(v for row in rows for v in row[name]))
+        if all(name in row for row in rows)
+        else ANY[name]
+        for name in names
+    }
 
 
 def moved(part: Assign, sources: Mapping[str, Source]) -> Source:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.flat import Flat, Ints
-from wardkeep.packets.leaf import ROUNDS, Budget, Leaf, Spent
+from wardkeep.packets.leaf import ROUNDS, STEP, Budget, Leaf, Spent
 from wardkeep.packets.proofs import Problems, holes
 from wardkeep.packets.walks import Bools
 
@@ -50,7 +50,7 @@ class Search:
         while stack:
             index, lo, hi = stack.pop()
             try:
-                self.budget.spend(len(index))
+                self.budget.spend(STEP + len(index) * self.flat.lo.shape[1] / 4)
             except Spent:
                 self.doubt(index)
                 continue

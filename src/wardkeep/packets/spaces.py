@@ -24,6 +24,7 @@ class Reached:
 
     reached: dict[int, tuple[int, Ints]] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
+    spent: float = 0.0  # of the work allowed
 
 
 def in_spaces(flat: Flat, wanted: Bools, spaces: Sequence[Ints], work: float) -> Reached:
@@ -39,7 +40,9 @@ def in_spaces(flat: Flat, wanted: Bools, spaces: Sequence[Ints], work: float) ->
     if len(index) > LONG:
         for n, space in enumerate(spaces):
             group = np.where(wanted, 0, -1).astype(np.int32)
-            found = Search(flat, group, np.ones(1, dtype=bool), Budget(work), space).run()
+            budget = Budget(work)
+            found = Search(flat, group, np.ones(1, dtype=bool), budget, space).run()
+            out.spent += work - max(budget.left, 0.0)
             if 0 in found.reached:
                 out.reached[n] = found.reached[0]
             elif found.doubtful:
@@ -54,8 +57,10 @@ def in_spaces(flat: Flat, wanted: Bools, spaces: Sequence[Ints], work: float) ->
         many = np.zeros((len(left), len(index)), dtype=bool)
         many[:, goals] = True
         asked = Problems(lo[left], hi[left], many, np.arange(len(left)))
+        budget = Budget(work * len(left))
+        out.spent = budget.left
         try:
-            for which, point in holes(leaf, asked, Budget(work * len(left))):
+            for which, point in holes(leaf, asked, budget):
                 n = int(left[which])
                 rows, met = pairs(point[None, :], leaf.lo, leaf.hi)
                 start = np.zeros(1, dtype=np.int64)
@@ -63,6 +68,7 @@ def in_spaces(flat: Flat, wanted: Bools, spaces: Sequence[Ints], work: float) ->
                 out.reached[n] = (int(np.intersect1d(seen, goals)[0]), point)
         except Spent:
             out.doubtful.update(int(n) for n in left if int(n) not in out.reached)
+        out.spent -= max(budget.left, 0.0)
     out.reached = {n: (int(index[entry]), point) for n, (entry, point) in out.reached.items()}
     return out
 

@@ -13,13 +13,7 @@ from typing import Final
 from wardkeep.packets.conditions import Box, Columns, Source, Step, meet
 from wardkeep.packets.dimensions import ANY, DIMENSIONS, STATES, Row
 from wardkeep.packets.flat import Act, Flat
-from wardkeep.packets.order import (
-    CONNTRACK,
-    DEFRAGMENT,
-    PATHS,
-    Traits,
-    base_chains,
-)
+from wardkeep.packets.order import CONNTRACK, DEFRAGMENT, PATHS, Traits, base_chains
 from wardkeep.packets.program import (
     Assign,
     Branches,
@@ -37,14 +31,16 @@ from wardkeep.packets.program import (
     Unknown,
     Verdict,
 )
-from wardkeep.packets.rewriting import Context, Frame, become, moved
+from wardkeep.packets.rewriting import Context, Frame, any_of, become, moved
 from wardkeep.packets.writer import FINAL, Cursor, Writer
 
+UNTRACKED: Final = Source(value=STATES.index("untracked"))
 _ACTS: Final = {"accept": Act.ACCEPT, "drop": Act.DROP, "reject": Act.REJECT, "return": Act.RETURN}
 
 
 class Unfolding(Writer):
-    """One world. `owners` maps rule ids, and "policy of CHAIN", to numbers."""
+    """One world. `owners` maps rule ids, and "policy of CHAIN", to numbers. `joined`: packets that rules of one hook's nat chains
+    rewrote share one copy of what follows."""
 
     def __init__(
         self,
@@ -57,8 +53,10 @@ class Unfolding(Writer):
         traits: Traits,
         vague: frozenset[str],
         most: int,
+        joined: bool = False,
     ) -> None:
         super().__init__(columns, family, route, vague, most)
+        self.joined: dict[int, list[Row]] | None = {} if joined and layer == "ip" else None
         self.program, self.owners, self.layer = program, owners, layer
         self.chains = {chain.id: chain for chain in program.chains}
         self.hooks = PATHS[layer][route]
@@ -111,7 +109,7 @@ class Unfolding(Writer):
         )  # fmt: skip
         at = replace(at, sources=self.seen(at, hook), back=at.policy)
         if nat and at.natted == FINAL:
-            at = replace(at, natted=self.label())
+            at = replace(at, natted=self.label(), joined=self.label())
         gates: list[Match | Unknown] = []
         if nat and self.layer == "ip":
             gates.append(Unknown("first packet", may=({"state": ((2, 3),)},), must=({"state": ((3, 3),)},)))
@@ -192,6 +190,13 @@ class Unfolding(Writer):
                 inner = self.single(cursor, done)
                 self.rewrite(to, replace(at, chain=at.chain + 1), inner)
                 self.emit(inner, FINAL)
+            self.place(done)
+        if self.joined and (rows := self.joined.pop(at.joined, [])):
+            done = self.label()
+            self.emit(path, done)
+            self.place(at.joined)
+            self.rewrite(any_of(rows), replace(at, chain=at.chain + 1), path)
+            self.emit(path, FINAL)
             self.place(done)
         return at
 
@@ -322,6 +327,10 @@ class Unfolding(Writer):
         for box in known:  # those are rewritten anyway, to what their connection says
             if (shared := meet(path, box)) is not None:
                 self.emit(shared, at.natted)
+        if self.joined is not None:
+            self.joined.setdefault(at.joined, []).append(to)
+            self.emit(path, at.joined)
+            return
         self.rewrite(to, replace(at, chain=following, natted=FINAL), path)
         self.emit(path, FINAL)
 
@@ -347,13 +356,13 @@ class Unfolding(Writer):
     ) -> bool:  # fmt: skip
         """Write a copy of all that follows for packets that are changed; False if nothing that follows asks."""
         name = part.dimension if isinstance(part, Assign) else "state"
-        if isinstance(part, NoTrack) and not at.raw:
+        if isinstance(part, NoTrack) and (not at.raw or at.changed.get("state") == UNTRACKED):
             return False
         if not self.matters((name, "status", "ctmark") if name == "state" else (name,), at.hook, at.chain):
             return False
         changed, steps = dict(at.changed), []
         if isinstance(part, NoTrack):
-            changed["state"] = Source(value=STATES.index("untracked"))
+            changed["state"] = UNTRACKED
         elif part.values is not None:
             steps = become(self.columns, changed, name, part.values, at.times + 1)
         else:
@@ -362,7 +371,7 @@ class Unfolding(Writer):
         copy = replace(at, changed=changed, times=at.times + 1)
         copy = replace(copy, accept=self.label(), policy=self.label())
         if at.natted != FINAL:
-            copy = replace(copy, natted=self.label())
+            copy = replace(copy, natted=self.label(), joined=self.label())
         copy = replace(copy, sources=self.seen(copy, self.hooks[at.hook]))
         inner = Cursor([path])
         for step in steps:

@@ -17,6 +17,10 @@ from wardkeep.packets.unfold import Unfolding
 from wardkeep.packets.writer import TooLarge
 
 MOST_ENTRIES: Final = 1_500_000  # of one world: about 200 MB
+FEW_ENTRIES: Final = (
+    200_000  # beside 20 for each rule, of a world with copies for what was rewritten: some seconds
+)
+MOST_COPIED: Final = 2_000_000  # rules that rewrite × rules: beyond, a copy for each is not tried
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,19 @@ def unfold(
     """One world of a program, or None if no base chain sees it (unless `always`). Raises BadInput if it is too large even
     without copies.
 
-    Where copies for rewritten values would be too many, those dimensions become vague: tests of them go both ways.
+    Where copies for rewritten values would be too many, marks become vague (tests of them go both ways), then packets that NAT
+    rewrote share one copy, in which a value is one of all that some rule gives, and at last all that rules change is vague.
     """
     numbers = (owners or Owners.of(program)).numbers
     traits = traits or Traits.of(program)
     plain = sum(len(chain.rules) for chain in program.chains)
-    for vague, limit in (
-        (frozenset[str](), min(most, 200_000 + 20 * plain)),
-        (traits.changed, most),
-    ):
-        work = Unfolding(program, columns, family, route, layer, numbers, traits, vague, limit)
+    limit = min(most, FEW_ENTRIES + 20 * plain)
+    exact = traits.rewrites * plain <= MOST_COPIED
+    ways = [(frozenset[str](), False, limit)] if exact or not traits.changed else []
+    ways += [(traits.assigned, False, limit)] if traits.assigned and exact else []
+    ways += [(traits.assigned, True, limit), (traits.changed, False, most)]
+    for vague, joined, limit in ways:
+        work = Unfolding(program, columns, family, route, layer, numbers, traits, vague, limit, joined)
         if not work.enters and not always:
             return None
         try:

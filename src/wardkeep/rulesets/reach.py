@@ -25,7 +25,9 @@ from wardkeep.packets.worlds import Owners, unfold
 from wardkeep.rulesets.translation import asks_status, fresh, noted
 
 MOST_BOXES: Final = 4_096  # of one region, multiplied out
-WORK: Final = 30_000_000  # of one search: some seconds at the very worst
+WORK: Final = 30_000_000  # of one search: a second at the very worst
+WHOLE: Final = 6e8  # of all of them: a quarter of a minute
+LEAST: Final = 200_000.0  # of one search when that is spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Reach:
         self.ranks: dict[str, Ranks] = rank([self.program], [*named, {"in": ("lo",)}])
         self.owners = Owners.of(self.program)
         self._traits: Traits | None = None
+        self._work = WHOLE
         # Not those to which only questions bring fragments: what becomes of them is part of unfolding.
         self._made = {
             (flat.family, flat.route): flat
@@ -179,7 +182,9 @@ class Reach:
             searched = flat if kind == 1 else self._decided(flat)[0 if kind == 0 else 1]
             wanted = [Fate.ACCEPT] if accepted else [Fate.DROP, Fate.REJECT]
             goals = np.isin(flat.fate, [int(a) for a in wanted])
-            found = in_spaces(searched, goals, [spaces[n] for n in new], WORK)
+            work = min(WORK, max(self._work / len(new), LEAST))
+            found = in_spaces(searched, goals, [spaces[n] for n in new], work)
+            self._work -= found.spent
             for place, n in enumerate(new):
                 met = self._met(flat, *found.reached[place], accepted) if place in found.reached else None
                 self._answers[keys[n]] = Answer(met, met is not None or place not in found.doubtful)

@@ -31,6 +31,10 @@ from wardkeep.rulesets.files import RuleSet
 
 LAYERS: Final = ("ip", "bridge", "netdev", "arp")
 QUICK: Final = 2e8  # boxes compared for the proof of the fix: a few seconds at most
+# For the verdicts: what the largest plain sets take several times over. Where many rules rewrite packets it may not suffice; what is
+# left is told as undecided, so that an audit always ends.
+ALWAYS: Final = 4e8  # ten seconds
+EACH: Final = 5e4  # for each rule, a millisecond
 MOST_PAIRS: Final = 50  # correlations that are told
 
 
@@ -87,9 +91,10 @@ def verdicts_of(
 
     `unfolded`: the program's worlds in the layer IP, where they are made already.
     """
+    work = ALWAYS + EACH * sum(len(chain.rules) for chain in program.chains)
     layers = {c.entry.layer for c in program.chains if c.entry} or {"ip"}
     analyses = [
-        analyse(program, layer=layer, unfolded=unfolded if layer == "ip" else None)
+        analyse(program, layer=layer, work=work, unfolded=unfolded if layer == "ip" else None)
         for layer in LAYERS
         if layer in layers
     ]
@@ -119,7 +124,7 @@ def verdicts_of(
                 rule.comment,
             )
         )
-    return found, analyses[0] if "ip" in layers else analyse(program, unfolded=unfolded)
+    return found, analyses[0] if "ip" in layers else analyse(program, work=work, unfolded=unfolded)
 
 
 def _best(answers: Iterable[RuleAnswer]) -> RuleAnswer:
