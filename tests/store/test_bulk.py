@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select
 
-from wardkeep.store import Store
+from wardkeep.store import Store, textindex
 from wardkeep.store.bulk import TOGETHER, insert_many
 from wardkeep.store.schema import tallies
 
@@ -19,3 +19,15 @@ def test_every_row_is_stored_once_and_in_its_columns(store: Store, n: int) -> No
         kept = connection.execute(select(tallies).order_by(tallies.c.n)).mappings().all()
         assert [dict(row) for row in kept] == rows
         assert connection.execute(select(func.count()).select_from(tallies)).scalar_one() == n
+
+
+def test_an_older_text_index_gets_the_larger_buffer_once(store: Store) -> None:
+    if not store.is_sqlite:
+        pytest.skip("PostgreSQL keeps the words by itself")
+    asked = "SELECT v FROM findings_text_config WHERE k = 'hashsize'"
+    kept = []
+    for _ in range(2):
+        with store.begin() as connection:
+            kept.append(connection.exec_driver_sql(asked).scalar())
+            textindex.learn_since(connection, 0)
+    assert kept == [None, 8 << 20]

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+# Bytes of words that FTS5 gathers before it writes them: with its own 1 MiB, a group of hosts is written in pieces and merged.
+_BUFFER = 8 << 20
 _COLUMNS = "band, host, rule, subject, seen, says"
 _ROWS = "FROM findings_text_rows WHERE id"
 _FORGET = (
@@ -37,6 +39,7 @@ def newest(connection: Connection) -> int:
 
 def learn_since(connection: Connection, newest_before: int) -> None:
     if connection.dialect.name == "sqlite":
+        _widen(connection)
         connection.exec_driver_sql(f"{_LEARN} > ? ORDER BY id", (newest_before,))
 
 
@@ -44,6 +47,15 @@ def relearn(connection: Connection) -> None:
     """Make the whole index again from the findings."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("INSERT INTO findings_text(findings_text) VALUES ('rebuild')")
+
+
+def _widen(connection: Connection) -> None:
+    """Make the index's buffer as large as it should be; it remembers."""
+    now = connection.exec_driver_sql("SELECT v FROM findings_text_config WHERE k = 'hashsize'").scalar()
+    if now != _BUFFER:
+        connection.exec_driver_sql(
+            "INSERT INTO findings_text(findings_text, rank) VALUES ('hashsize', ?)", (_BUFFER,)
+        )
 
 
 def _each(connection: Connection, statement: str, ids: Iterable[int]) -> None:
