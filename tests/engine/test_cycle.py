@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 
-from wardkeep.core.errors import Refused, Unavailable
+from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import HOST
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.assess import long_questions, questions
-from wardkeep.engine.cycle import check, judge_looks
+from wardkeep.engine.cycle import check
 from wardkeep.engine.hosts import add_host
 from wardkeep.engine.index import catch_up
 from wardkeep.engine.past import matrix_as_of
@@ -142,49 +140,3 @@ def test_a_fault_in_the_state_ends_the_cycle_and_the_ledger_keeps_what_it_has(
     with platform.store.read() as connection:
         known = set(connection.execute(select(row_states.c.host).distinct()).scalars())
     assert known == set(assessed)
-
-
-def test_once_a_group_cannot_be_recorded_none_after_it_is_begun(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = recorded(platform)
-    assert len(names) > 2
-    monkeypatch.setattr("wardkeep.engine.cycle.GROUP", 1)
-    asked = []
-
-    def fenced() -> None:
-        asked.append(1)
-        if len(asked) == 2:
-            raise Refused("another worker has taken over")
-
-    with pytest.raises(Refused):
-        check(platform, "operator:test", guard=fenced)
-    assert len(asked) == 2
-    assessed = [entry["subject"]["host"] for entry in platform.ledger.read() if entry["kind"] == "assess"]
-    assert len(assessed) == 1
-    with platform.store.read() as connection:
-        known = set(connection.execute(select(row_states.c.host).distinct()).scalars())
-    assert known == set(assessed)  # what was recorded before is in the state all the same
-
-
-def test_a_group_is_judged_while_the_one_before_waits_for_the_ledger(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorded(platform)
-    monkeypatch.setattr("wardkeep.engine.cycle.GROUP", 1)
-    judged: list[str] = []
-    second, waited = threading.Event(), list[bool]()
-
-    def judge_and_say(*given: Any) -> Any:
-        judged.append(given[2][0].subject)
-        if len(judged) == 2:
-            second.set()
-        return judge_looks(*given)
-
-    def wait_for_the_next() -> None:
-        if not waited:
-            waited.append(second.wait(30))
-
-    monkeypatch.setattr("wardkeep.engine.cycle.judge_looks", judge_and_say)
-    check(platform, "operator:test", guard=wait_for_the_next)
-    assert waited == [True]

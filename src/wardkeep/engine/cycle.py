@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,10 +93,10 @@ async def _check(
 
     long = short_enough(controls) if deep else []
 
-    def hold(group: Sequence[Snapshot]) -> Judged:
+    def log(group: Sequence[Snapshot]) -> Logged:
         for snapshot in group if long else ():
             keep_looks(platform, actor, snapshot, long)
-        return judge_looks(platform, actor, completed(platform, group, controls), controls)
+        return log_looks(platform, actor, completed(platform, group, controls), controls, guard)
 
     def take(logged: Logged) -> None:
         looked, turned = take_in(platform, logged)
@@ -105,16 +105,18 @@ async def _check(
             done.append(one)
             progress(one.subject, len(done), of)
 
-    recording = _Recording(lambda judged: log_judged(platform, judged, guard), take)
+    # While one group is written to the state, the next is judged.
+    taking = asyncio.create_task(asyncio.sleep(0))
     try:
         async for group in _groups(observe_all(asked, (*questions(controls, HOST), *long))):
-            await recording.put(await asyncio.to_thread(hold, group))
+            logged = await asyncio.to_thread(log, group)
+            await taking
+            taking = asyncio.create_task(asyncio.to_thread(take, logged))
     finally:
-        await recording.end()
-    if hosts is None:  # last: it is also asked what became of the others
+        await taking
+    if hosts is None:
         asking = questions(controls, PLATFORM)
-        judged = await asyncio.to_thread(lambda: hold([ask_platform(platform, asking)]))
-        await asyncio.to_thread(lambda: take(log_judged(platform, judged, guard)))
+        await asyncio.to_thread(lambda: take(log([ask_platform(platform, asking)])))
     return Cycle(tuple(done), tuple(turns))
 
 
@@ -124,46 +126,6 @@ def look_at_platform(platform: Platform, actor: str) -> Cycle:
         platform, actor, [ask_platform(platform, questions(platform.controls, PLATFORM))], platform.controls
     )
     return Cycle(tuple(looked), tuple(turns))
-
-
-class _Recording:
-    """While one group is written to the state, the next is written to the ledger, and the one after it is judged.
-
-    The three hardly hinder each other: SQLite computes, the disk is waited for, Python computes. Groups stay in their order.
-    Once one could not be recorded, none after it is begun.
-    """
-
-    def __init__(self, log: Callable[[Judged], Logged], take: Callable[[Logged], None]) -> None:
-        self._log, self._take = log, take
-        self._logging, self._taking = asyncio.Lock(), asyncio.Lock()  # who waits gets them in turn
-        self._under_way: deque[asyncio.Task[None]] = deque()
-        self._failed = False
-
-    async def put(self, judged: Judged) -> None:
-        """Returns as soon as no more than two groups are under way. Raises what an earlier group raised."""
-        while len(self._under_way) > 1:
-            await self._under_way.popleft()
-        self._under_way.append(asyncio.create_task(self._record(judged)))
-
-    async def end(self) -> None:
-        """Waits for every group. Raises what the first that failed raised."""
-        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
-        for fault in filter(None, ended):
-            raise fault
-
-    async def _record(self, judged: Judged) -> None:
-        try:
-            async with self._logging:
-                if self._failed:
-                    return
-                logged = await asyncio.to_thread(self._log, judged)
-            async with self._taking:
-                if self._failed:
-                    return  # the state is made good from the ledger, in its order
-                await asyncio.to_thread(self._take, logged)
-        except BaseException:
-            self._failed = True
-            raise
 
 
 async def _groups(snapshots: AsyncIterator[Snapshot]) -> AsyncIterator[list[Snapshot]]:
@@ -216,17 +178,6 @@ def completed(
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Looks that were judged, as the ledger will keep them; on record nowhere yet."""
-
-    actor: str
-    snapshots: Sequence[Snapshot]
-    found: Sequence[list[Finding]]
-    contents: Sequence[bytes]  # of the blobs: all snapshots, then all lists of findings
-    controls: Sequence[Control]
-
-
-@dataclass(frozen=True)
 class Logged:
     """Looks that were judged and are in the ledger, and not yet in the state."""
 
@@ -264,37 +215,24 @@ def log_looks(
     guard: Callable[[], None] | None = None,
 ) -> Logged:
     """Assess snapshots, completed before, into the ledger, in one batch."""
-    return log_judged(platform, judge_looks(platform, actor, snapshots, controls), guard)
-
-
-def judge_looks(
-    platform: Platform, actor: str, snapshots: Sequence[Snapshot], controls: Sequence[Control]
-) -> Judged:
-    """Hold snapshots, completed before, against the controls; nothing is written."""
-    found = [judge(platform, snapshot, controls) for snapshot in snapshots]
-    contents = [snapshot_bytes(snapshot) for snapshot in snapshots] + [_told(one) for one in found]
-    return Judged(actor, snapshots, found, contents, controls)
-
-
-def log_judged(platform: Platform, judged: Judged, guard: Callable[[], None] | None = None) -> Logged:
-    """Put judged looks into the ledger, in one batch."""
-    snapshots, controls, contents = judged.snapshots, judged.controls, judged.contents
     digest = platform.config.digest()
+    rows_seen = frozenset(control.id for control in controls)
+    judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
+    contents = [snapshot_bytes(snapshot) for snapshot in snapshots] + [_told(found) for found in judged]
     blobs = [
         {"digest": name, "size": len(data)}
         for name, data in zip(platform.ledger.put_blobs(contents), contents, strict=True)
     ]
     entries: list[Mapping[str, Any]] = []
-    for n, (snapshot, found) in enumerate(zip(snapshots, judged.found, strict=True)):
+    for n, (snapshot, found) in enumerate(zip(snapshots, judged, strict=True)):
         entries += (
-            _observed(judged.actor, snapshot, blobs[n]),
-            _assessed(platform, judged.actor, snapshot, found, controls, digest, blobs[len(snapshots) + n]),
+            _observed(actor, snapshot, blobs[n]),
+            _assessed(platform, actor, snapshot, found, controls, digest, blobs[len(snapshots) + n]),
         )
     assessed = platform.ledger.append(entries, guard=guard)[1::2]
-    rows_seen = frozenset(control.id for control in controls)
     given = [
         Assessment(snapshot.subject, snapshot.at, rows_seen, found, entry)
-        for snapshot, found, entry in zip(snapshots, judged.found, assessed, strict=True)
+        for snapshot, found, entry in zip(snapshots, judged, assessed, strict=True)
     ]
     return Logged(snapshots, given)
 
