@@ -112,9 +112,7 @@ def add(
     if json:
         print_json({**entry_view(made, today), "entry": index})
         return
-    console().print(
-        f"Added as {made.id}: {made.key}, until {made.expires}. Ledger entry {index}.", markup=False
-    )
+    console().print(f"Added as {made.id}: {made.key}, until {made.expires}. Ledger entry {index}.")
 
 
 @app.command()
@@ -140,7 +138,7 @@ def remove(
     if json:
         _print_entry(gone)
         return
-    console().print(f"Removed: {gone.key}.", markup=False)
+    console().print(f"Removed: {gone.key}.")
 
 
 @app.command()
@@ -170,7 +168,7 @@ def extend(
     if json:
         _print_entry(one, expires=last.isoformat())
         return
-    console().print(f"Holds until {last}: {one.key}.", markup=False)
+    console().print(f"Holds until {last}: {one.key}.")
 
 
 @app.command()

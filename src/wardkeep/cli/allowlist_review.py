@@ -87,13 +87,13 @@ def _act(
 def _minutes(platform: Platform, name: str, out: Path | None, json: bool) -> None:
     told = minutes_of(platform, name)
     if out is None:
-        print_json(told) if json else console().print(as_markdown(told), markup=False, soft_wrap=True)
+        print_json(told) if json else console().print(as_markdown(told), soft_wrap=True)
         return
     write_page(out, "minutes'", told, {".html": lambda: as_html(told), ".md": lambda: as_markdown(told)})
     if json:
         print_json({"file": str(out), "state": told["state"], "counts": told["counts"]})
     else:
-        console().print(f"{out}: {told['state']}, {told['counts']['left']} entries left.", markup=False)
+        console().print(f"{out}: {told['state']}, {told['counts']['left']} entries left.")
 
 
 def _show(campaign: Campaign, json: bool) -> None:
@@ -112,9 +112,7 @@ def _show(campaign: Campaign, json: bool) -> None:
         return
     out = console()
     told = ", ".join(f"{counts[name]} {name}" for name in (*DECISIONS.values(), "left"))
-    out.print(
-        f"Campaign {campaign.name}, {campaign.state}: {len(campaign.entries)} entries, {told}.", markup=False
-    )
+    out.print(f"Campaign {campaign.name}, {campaign.state}: {len(campaign.entries)} entries, {told}.")
     if campaign.left:
         made = table(("left", {"overflow": "fold", "ratio": 1}), ("owner", {}), ("until", {"no_wrap": True}))
         for entry in campaign.left[:100]:

@@ -30,5 +30,5 @@ def command(state: State = None, json: Json = False) -> None:
             line.append(f"{one.what}: {one.seen}", style="default")
             out.print(line)
             if one.todo:
-                out.print(f"          {one.todo}", markup=False)
+                out.print(f"          {one.todo}")
     raise typer.Exit(exit_status(one.verdict.value for one in examined))

@@ -71,8 +71,8 @@ def show_drill(out: Console, one: Drilled) -> None:
     shape, colour = SHAPES[one.verdict]
     recorded = "not on record" if one.entry is None else f"entry {one.entry}"
     head = f"{shape} {one.control} on {one.host}: {one.summary} ({one.seconds} s, {recorded})"
-    out.print(head, style=colour, markup=False)
+    out.print(head, style=colour)
     for step in one.steps:
         shape, colour = SHAPES[step.verdict]
-        out.print(f"   {shape} {step.step} ({step.seconds:.1f} s)", style=colour, markup=False)
-        out.print(f"     {step.seen}", markup=False)
+        out.print(f"   {shape} {step.step} ({step.seconds:.1f} s)", style=colour)
+        out.print(f"     {step.seen}")

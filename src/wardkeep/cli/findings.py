@@ -68,7 +68,7 @@ def listing(
         console().print("Nothing here. What passes is listed by --verdict pass.")
     else:
         out = console()
-        out.print(f"Profile {profile.title}", style="dim", markup=False)
+        out.print(f"Profile {profile.title}", style="dim")
         made = table(
             ("", {"no_wrap": True}), ("finding", {"overflow": "fold", "ratio": 1}), ("due", {"no_wrap": True})
         )
@@ -202,20 +202,19 @@ def _tell(detail: FindingDetail) -> None:
     line.append(f"  {one.says}", style="bold default")
     out.print(line)
     out.print(f"{one.severity} · {one.rule} · {one.fingerprint}", style="dim")
-    out.print(f"{one.host}, {one.subject}: {one.seen}", markup=False)
+    out.print(f"{one.host}, {one.subject}: {one.seen}")
     if one.todo:
-        out.print(one.todo, markup=False)
+        out.print(one.todo)
     out.print(
         f"First seen {ago(one.first_seen)}, last seen {ago(one.last_seen)}."
         + (f" Due {ago(one.due)}." if one.due else "")
     )
     for citation in detail.serves:
-        out.print(f"serves {citation.paragraph}: {citation.because}", markup=False)
+        out.print(f"serves {citation.paragraph}: {citation.because}")
     for change in detail.history:
-        out.print(f"{change.at:%Y-%m-%d %H:%M:%S} UTC  {change.verdict}: {change.seen}", markup=False)
+        out.print(f"{change.at:%Y-%m-%d %H:%M:%S} UTC  {change.verdict}: {change.seen}")
     for waiver in detail.waivers:
         out.print(
             f"waiver {waiver.id} ({waiver.state}) by {waiver.owner} until {waiver.expires:%Y-%m-%d}: {waiver.reason}; "
             f"instead: {waiver.compensating}",
-            markup=False,
         )

@@ -36,7 +36,7 @@ def show(report: Report, *, everything: bool) -> None:
             if one.witness and kind not in ("gap",):
                 out.print(f"    packet: {sentence(one.witness)}", style="dim", soft_wrap=True)
             if one.fix:
-                out.print(f"    {_brief(one.fix)}  [{one.id}]", style="dim", markup=False, soft_wrap=True)
+                out.print(f"    {_brief(one.fix)}  [{one.id}]", style="dim", soft_wrap=True)
         if not everything and len(found) > MOST:
             out.print(f"  and {len(found) - MOST} more: --all, or --json", style="dim")
     _unknown(report, everything)
@@ -70,7 +70,7 @@ def _unknown(report: Report, everything: bool) -> None:
     counted = Counter(m.text for m in report.unknown_matches)
     shown = counted.most_common(None if everything else MOST)
     for text, count in shown:
-        out.print(f"? {count} × {_brief(text, 110)}", markup=False, soft_wrap=True)
+        out.print(f"? {count} × {_brief(text, 110)}", soft_wrap=True)
     if len(shown) < len(counted):
         out.print(f"  and {len(counted) - len(shown)} other texts: --all, or --json", style="dim")
 

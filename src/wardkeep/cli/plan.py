@@ -63,7 +63,7 @@ def command(
     else:
         for one in made:
             if isinstance(one, NotPlanned):
-                console().print(f"? {one.host}: no plan. {one.why}", style="yellow", markup=False)
+                console().print(f"? {one.host}: no plan. {one.why}", style="yellow")
             else:
                 show_plan(console(), one)
     raise typer.Exit(exit_status(verdict_of(one) for one in made))
@@ -98,10 +98,10 @@ def show_plan(out: Console, stored: Stored, whole: bool = False) -> None:
     count = len(plan.changes)
     none = "nothing is changed; what would be is refused" if plan.withheld else "nothing to change"
     head = f"{plan.host}: {count} change{'s' * (count != 1)}" if count else f"{plan.host}: {none}"
-    out.print(head, style="bold", markup=False)
+    out.print(head, style="bold")
     for number, change in enumerate(plan.changes, start=1):
         out.print()
-        out.print(f"{number}. {change.says}", style="bold", markup=False)
+        out.print(f"{number}. {change.says}", style="bold")
         for line in change_lines(change, stored.id, whole):
             style = {"+": "green", "-": "red", "@": "dim"}.get(line[:1], "") if change_is_file(change) else ""
             indented(out, line, style)
@@ -110,7 +110,7 @@ def show_plan(out: Console, stored: Stored, whole: bool = False) -> None:
     _show_rest(out, "Could not be looked at", plan.unknown)
     if count:
         out.print()
-        out.print(f"Plan {stored.id}. Carry out exactly this: wardkeep apply {stored.id}", markup=False)
+        out.print(f"Plan {stored.id}. Carry out exactly this: wardkeep apply {stored.id}")
 
 
 def indented(out: Console, text: str, style: str = "", left: int = 3) -> None:
@@ -167,7 +167,7 @@ def _show_refused(out: Console, withheld: Sequence[Withheld]) -> None:
         rules = list(dict.fromkeys(one.rule for one in those))
         out.print()
         says = list(dict.fromkeys(one.says for one in those))
-        out.print(f"Refused: {_some(says)}", style="bold", markup=False)
+        out.print(f"Refused: {_some(says)}", style="bold")
         indented(out, f"{reason}. {todo}")
         indented(out, f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}", "dim")
 

@@ -108,11 +108,9 @@ def show(out: Console, report: Report, every: bool) -> None:
 
     counts = ", ".join(f"{count} {name}" for name, count in report.counts.items() if count) or "nothing"
     version = f" {report.version}" if report.version else ""
-    out.print(
-        f"{report.file}: {report.tool}{version}, {report.items} items: {counts}", style="bold", markup=False
-    )
+    out.print(f"{report.file}: {report.tool}{version}, {report.items} items: {counts}", style="bold")
     for text in report.notes:
-        out.print(f"   {text}", style="dim", markup=False)
+        out.print(f"   {text}", style="dim")
     listed = [one for one in report.results if every or one.state.value in ("fail", "unknown")]
     order = {name: number for number, name in enumerate(SEVERITIES)}
     listed.sort(key=lambda one: (one.state.value != "fail", order.get(one.severity, 9), one.id))
@@ -127,7 +125,7 @@ def show(out: Console, report: Report, every: bool) -> None:
             shown.add_row(one.state.value, one.severity or "-", about[:160], place[:120])
         out.print(shown)
     for refusal in report.refused:
-        out.print(f"   refused {refusal.raw}: {refusal.why}", style="yellow", markup=False)
+        out.print(f"   refused {refusal.raw}: {refusal.why}", style="yellow")
 
 
 @app.command("host")
@@ -170,9 +168,7 @@ def host_(
         print_json([{"host": name, "problem": problem} for name, problem in told])
     else:
         for name, problem in told:
-            console().print(
-                f"{name}: {problem or 'looked at; `wardkeep check vm_scans` judges it'}", markup=False
-            )
+            console().print(f"{name}: {problem or 'looked at; `wardkeep check vm_scans` judges it'}")
     raise typer.Exit(3 if any(problem for _, problem in told) or not told else 0)
 
 
@@ -235,9 +231,9 @@ def ports_(
         )  # fmt: skip
     else:
         for one in found:
-            console().print(shape(one.verdict.value), f"{one.subject}: {one.seen}", markup=False)
+            console().print(shape(one.verdict.value), f"{one.subject}: {one.seen}")
             if one.todo and one.verdict.value != "pass":
-                console().print(f"     {one.todo}", style="dim", markup=False)
+                console().print(f"     {one.todo}", style="dim")
     raise typer.Exit(exit_status(one.verdict.value for one in found))
 
 

@@ -80,7 +80,7 @@ def show_profile(out: Console, told: Judged, cis: bool) -> None:
     from wardkeep.cli.terminal import state, table
 
     where = f" on {told.host}" if told.host else ""
-    out.print(f"{told.profile.says}{where}.", style="bold", markup=False)
+    out.print(f"{told.profile.says}{where}.", style="bold")
     if told.verdicts is None:
         out.print("No platform is here, so that no verdict is shown.", style="dim")
     if cis:

@@ -84,8 +84,8 @@ def command(
 
 def show_link(out: Console, origin: str, link: str) -> None:
     """Where the console is. A link is there only while nobody has signed in yet."""
-    out.print(f"\nThe console is at {origin}/   (Ctrl-C ends it)", markup=False)
+    out.print(f"\nThe console is at {origin}/   (Ctrl-C ends it)")
     if link:
-        out.print(f"Sign in once, within 15 minutes: {link}", markup=False, soft_wrap=True)
+        out.print(f"Sign in once, within 15 minutes: {link}", soft_wrap=True)
     else:
-        out.print("Sign in with your passkey or code; a new link: wardkeep user link NAME", markup=False)
+        out.print("Sign in with your passkey or code; a new link: wardkeep user link NAME")

@@ -48,9 +48,9 @@ def digest(
     if json:
         print_json(data)
     elif out is not None:
-        console().print(f"{out}: {headline(told)}", markup=False)
+        console().print(f"{out}: {headline(told)}")
     else:
-        console().print(as_text(told), markup=False, soft_wrap=True)
+        console().print(as_text(told), soft_wrap=True)
     if sent:
         note(f"given to {', '.join(sent)}")
     counts = told["counts"]

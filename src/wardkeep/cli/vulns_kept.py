@@ -62,4 +62,4 @@ def forget(
     if json:
         print_json({"name": name, "entry": entry})
     else:
-        console().print(f"{name} is no longer in the queue (entry {entry}).", markup=False)
+        console().print(f"{name} is no longer in the queue (entry {entry}).")

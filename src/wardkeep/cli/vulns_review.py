@@ -265,4 +265,4 @@ def _told(platform: Platform, cases: list[Case], entry: int, json: bool, waivers
         return
     for case in after:
         word = case.decision.replace("_", " ") or "undecided"
-        console().print(f"{case.flaw} {case.package}: {word} (entry {entry}).", markup=False)
+        console().print(f"{case.flaw} {case.package}: {word} (entry {entry}).")

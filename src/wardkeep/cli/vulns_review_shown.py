@@ -109,19 +109,17 @@ def show_case(case: Case, assets: list[CaseAsset], now: datetime) -> None:
     told = case.told
     out.print(
         f"{case.flaw}  {case.package}  severity {words_of(case.severity, told.get('severity_source', ''))}",
-        markup=False,
     )
     names = ", ".join(told.get("aliases", ()))
     for line in (names and f"also {names}", told.get("summary", ""), told.get("why", "")):
         if line:
-            out.print(line, markup=False)
-    out.print(f"Risk {case.risk}: {told.get('because', '')}", markup=False)
+            out.print(line)
+    out.print(f"Risk {case.risk}: {told.get('because', '')}")
     out.print(f"Its clock runs since {case.since}; {countdown(case, now)}.")
     if case.decision:
         why = case.said.get("says") or ""
         out.print(
             f"{case.decision.replace('_', ' ')} by {case.decided_by} on {case.decided:%Y-%m-%d}{': ' if why else ''}{why}",
-            markup=False,
         )
     else:
         out.print("Nobody decided about it.")

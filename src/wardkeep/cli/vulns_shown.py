@@ -124,7 +124,7 @@ def show(inventory: Inventory, found: list[Match], unknown: list[str], db: Datab
     is_whole = not unknown and not any(one.is_unknown for one in inventory.notices)
     nothing = "nothing affected" if is_whole else "nothing known to be affected, and not all is known"
     many = f"{len(inventory.components):,} package{'s' * (len(inventory.components) != 1)}"
-    out.print(f"{inventory.name}: {many}; {', '.join(parts) or nothing}.", markup=False, soft_wrap=True)
+    out.print(f"{inventory.name}: {many}; {', '.join(parts) or nothing}.", soft_wrap=True)
     for notice in inventory.notices[:MOST_NOTES]:
         note(f"{notice.subject}: {notice.why}")
     if len(inventory.notices) > MOST_NOTES:
@@ -157,7 +157,6 @@ def show(inventory: Inventory, found: list[Match], unknown: list[str], db: Datab
             out.print(f"and {rest:,} more; `--json` lists all.")
         out.print(
             f"Why: `wardkeep vulns why {shown[0].id} {shown[0].component.name}`. Database of {db.meta['built'][:10]}.",
-            markup=False,
             soft_wrap=True,
         )
     for line in unknown:

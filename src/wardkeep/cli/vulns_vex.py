@@ -49,12 +49,9 @@ def import_(
         console().print(
             f"{done.form} by {done.author or 'nobody named'}: {done.statements} statements, {taken} "
             f"{'would be ' if dry_run else ''}taken, {len(done.cases) - taken} left, {done.unmatched} of nothing in the queue.",
-            markup=False,
         )
         for one in done.cases:
-            console().print(
-                f"  {'taken' if one.taken else 'left '}  {one.flaw} {one.package}: {one.why}", markup=False
-            )
+            console().print(f"  {'taken' if one.taken else 'left '}  {one.flaw} {one.package}: {one.why}")
         for line in done.refused:
             note(line)
     raise typer.Exit(1 if done.refused else 0)
@@ -92,4 +89,4 @@ def export(
     if json:
         print_json({"file": str(out), "form": form, "statements": len(document.statements)})
     else:
-        console().print(f"{out}: {len(document.statements)} statements.", markup=False)
+        console().print(f"{out}: {len(document.statements)} statements.")
