@@ -7,6 +7,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ from wardkeep import controls
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.config import read_config
-from wardkeep.engine.folder import CONFIG, KEYS, LEDGER, is_served
+from wardkeep.engine.declared import allowlist_path
+from wardkeep.engine.folder import CONFIG, KEYS, LEDGER, is_served, served_since
 from wardkeep.engine.hosts import last_looks, list_hosts
 from wardkeep.engine.platform import Platform, open_platform
 
@@ -46,14 +48,7 @@ def examine(folder: Path, hosts: bool = True) -> Iterator[Examined]:
     yield from _rights(folder)
     yield _room(folder)
     yield _config(folder)
-    yield Examined(
-        "server",
-        Verdict.PASS if is_served(folder) else Verdict.FAIL,
-        "serving: schedules run"
-        if is_served(folder)
-        else "no server holds this state: nothing is observed on schedule",
-        "" if is_served(folder) else "Run `wardkeep up`, or `wardkeep install` to have it always.",
-    )
+    yield _server(folder)
     try:
         with open_platform(folder) as platform:
             yield Examined(
@@ -104,6 +99,25 @@ def _room(folder: Path) -> Examined:
     if free < LEAST_FREE:
         return Examined("disk", Verdict.FAIL, told, "Free some space: a full disk stops the ledger.")
     return Examined("disk", Verdict.PASS, told)
+
+
+def _server(folder: Path) -> Examined:
+    if not is_served(folder):
+        return Examined(
+            "server", Verdict.FAIL, "no server holds this state: nothing is observed on schedule",
+            "Run `wardkeep up`, or `wardkeep install` to have it always.",
+        )  # fmt: skip
+    # It read its files once. What it judges by must be what the operator has written.
+    since, files = served_since(folder), [folder / CONFIG]
+    with suppress(WardkeepError):
+        files.append(allowlist_path(read_config(folder / CONFIG, controls.all_controls())))
+    changed = [path.name for path in files if path.exists() and path.stat().st_mtime > since]
+    if changed:
+        return Examined(
+            "server", Verdict.FAIL, f"serving, by an older {' and '.join(changed)}: changed after it started",
+            "Restart it: `systemctl restart wardkeep`, or end `wardkeep up` and run it again.",
+        )  # fmt: skip
+    return Examined("server", Verdict.PASS, "serving: schedules run")
 
 
 def _config(folder: Path) -> Examined:

@@ -71,6 +71,11 @@ def hold(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def served_since(folder: Path) -> float:
+    """When the server of this folder began (seconds of the epoch); meaningless when nobody serves it."""
+    return (folder / LOCK).stat().st_mtime
+
+
 def is_served(folder: Path) -> bool:
     """Whether a server holds this folder now."""
     try:
