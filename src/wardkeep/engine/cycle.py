@@ -20,6 +20,7 @@ from wardkeep.engine.findings import Assessment, Turn, deadlines, record
 from wardkeep.engine.flaw_review.inventory import note_inventories
 from wardkeep.engine.hosts import list_hosts, note_looks
 from wardkeep.engine.image_flaws import with_image_flaws
+from wardkeep.engine.image_packages import kept_form
 from wardkeep.engine.known_flaws import with_known_flaws
 from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
 from wardkeep.engine.own import own_findings
@@ -173,8 +174,8 @@ def completed(
 
     Whoever holds a snapshot against the controls, for findings, a plan or a drill, completes it first.
     """
-    flaws = with_image_flaws(platform, with_known_flaws(platform, snapshots))
-    return with_kept(platform, flaws, controls)
+    kept = with_kept(platform, [kept_form(one)[0] for one in snapshots], controls)
+    return with_image_flaws(platform, with_known_flaws(platform, kept))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import PLATFORM, Answer, Question, Snapshot
 from wardkeep.core.memo import Memo
 from wardkeep.engine.assess import long_questions
+from wardkeep.engine.image_packages import kept_form
 from wardkeep.engine.index import catch_up
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.facts.imported_scans import ImportedScans
@@ -63,6 +64,8 @@ def record_look(
     What the host was not asked this time is carried on from its last look; an answer that is not whole does not take the place
     of one that is. The entry tells of each answer when it was taken, and holds `body` and the named `blobs` besides.
     """
+    snapshot, walks = kept_form(snapshot)
+    blobs = [*blobs, *walks]
     looked = {name: timestamp(snapshot.at) for name in snapshot.answers}
     answers = dict(snapshot.answers)
     for index in _newest(platform, [snapshot.subject], (kind,)).get(snapshot.subject, ()):

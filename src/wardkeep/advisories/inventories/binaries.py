@@ -26,17 +26,22 @@ def read_program(data: bytes, path: str, *, is_packaged: bool = False) -> Found:
     while at >= 0 and at % 16:
         at = data.find(GO, at + 1)
     if at >= 0:
-        return _go(data, at, path)
-    crates = section(data, b".dep-v0")
-    if crates is not None:
-        return _crates(crates, path)
+        return go_modules(data, at, path)
+    packed = section(data, b".dep-v0")
+    if packed is not None:
+        return crates(packed, path)
     if is_packaged:
         return [], []
     what = "a Rust program without its list of crates" if RUST in data else "a program of no package"
-    return [], [Notice("unknown_program", path, f"{what}: what it was built from is not known")]
+    return [], [unknown_program(path, what)]
 
 
-def _go(data: bytes, at: int, path: str) -> Found:
+def unknown_program(path: str, what: str = "a program of no package") -> Notice:
+    return Notice("unknown_program", path, f"{what}: what it was built from is not known")
+
+
+def go_modules(data: bytes, at: int, path: str) -> Found:
+    """What Go's build information says, which begins at byte `at`."""
     if at + 32 > len(data) or not data[at + 15] & INLINE:
         why = "it was built by a Go before 1.18, whose list of modules is not read"
         return [], [Notice("not_readable", path, why)]
@@ -105,7 +110,8 @@ def section(data: bytes, name: bytes) -> bytes | None:
     return None
 
 
-def _crates(packed: bytes, path: str) -> Found:
+def crates(packed: bytes, path: str) -> Found:
+    """What cargo-auditable's section says."""
     damaged = Notice("not_readable", path, "its list of crates is damaged")
     try:
         unpacking = zlib.decompressobj()

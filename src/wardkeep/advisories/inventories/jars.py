@@ -49,8 +49,7 @@ def read_jar(data: bytes, path: str) -> tuple[list[Component], list[Notice]]:
         made += found
         left += [(inner, f"{place}!{name}", depth + 1) for name, inner in nested]
         if not found and not nested:
-            why = "it has no pom.properties, so which package it is cannot be told"
-            notices.append(Notice("unnamed_jar", place, why))
+            notices.append(unnamed(place))
     return made, notices
 
 
@@ -76,15 +75,24 @@ def _read(
                 nested.append((str(path), inner))
             elif path.name == "pom.properties" and path.parts[:2] == ("META-INF", "maven"):
                 with archive.open(member) as file:
-                    one = _component(file.read(PROPERTIES), place)
+                    one = named(file.read(PROPERTIES), place)
                 if one is None:
-                    notices.append(Notice("not_readable", place, f"{path} names no package and version"))
+                    notices.append(nameless(path, place))
                 else:
                     found.append(one)
     return found, nested, used
 
 
-def _component(text: bytes, place: str) -> Component | None:
+def unnamed(place: str) -> Notice:
+    return Notice("unnamed_jar", place, "it has no pom.properties, so which package it is cannot be told")
+
+
+def nameless(path: object, place: str) -> Notice:
+    return Notice("not_readable", place, f"{path} names no package and version")
+
+
+def named(text: bytes, place: str) -> Component | None:
+    """The package that a `pom.properties` names."""
     said = {
         key.strip(): value.strip()
         for key, equals, value in (line.partition("=") for line in text.decode("latin-1").splitlines())

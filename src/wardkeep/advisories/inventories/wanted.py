@@ -61,17 +61,17 @@ def look(path: str, mode: int, size: int, read: Callable[[int], bytes]) -> Kept 
     most = most_bytes(path)
     if most:
         if size > most and most != HEAD:
-            return _too_large(path, most)
+            return Kept(notices=(too_large(path, most >> 20),))
         return Kept(read(min(size, most)))
     is_jar = PurePosixPath(path).suffix.lower() in JARS
     is_program = mode & 0o111 and size > len(ELF) and not LIBRARY.search(path.rpartition("/")[2])
     if is_jar:
         if size > PROGRAM:
-            return _too_large(path, PROGRAM)
+            return Kept(notices=(too_large(path, PROGRAM >> 20),))
         return _found(*read_jar(read(size), path))
     if is_program and read(4) == ELF:
         if size > PROGRAM:
-            return _too_large(path, PROGRAM)
+            return Kept(notices=(too_large(path, PROGRAM >> 20),))
         return _found(*read_program(read(size), path, is_packaged=bool(PACKAGED.search(path))))
     return None
 
@@ -80,7 +80,6 @@ def _found(components: list, notices: list) -> Kept | None:  # type: ignore[type
     return Kept(b"", tuple(components), tuple(notices)) if components or notices else None
 
 
-def _too_large(path: str, most: int) -> Kept:
-    return Kept(
-        notices=(Notice("not_readable", path, f"it is larger than {most >> 20} MB and was not read"),)
-    )
+def too_large(path: str, most: int) -> Notice:
+    """`most` in MB."""
+    return Notice("not_readable", path, f"it is larger than {most} MB and was not read")

@@ -15,11 +15,12 @@ from sqlalchemy import Connection, delete, select
 
 from wardkeep.advisories.components import Component
 from wardkeep.advisories.database import Database
+from wardkeep.advisories.ecosystems import is_vendor
 from wardkeep.advisories.versions import NotAVersion
 from wardkeep.core.errors import Unavailable
 from wardkeep.core.facts import PLATFORM, Snapshot, Unknown
 from wardkeep.engine.flaw_review.exposure import Exposed, exposure
-from wardkeep.engine.image_flaws import inventory_of_image
+from wardkeep.engine.image_packages import content_of, packages_of_image
 from wardkeep.engine.inventories import ASKED, inventory_of
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.container_packages import ContainerPackages, ImagePackages
@@ -30,6 +31,12 @@ SCAN = "scan:"  # before the name of what was kept of `wardkeep vulns scan`
 GONE = "gone"  # instead of a digest: a look showed that the image runs there no more
 FORGET_AFTER = timedelta(days=30)
 Place = tuple[str, str, str, str]  # ecosystem, package, version, archive where it is not the vendor's
+UNSEEN: Place = (
+    "",
+    "",
+    "",
+    "",
+)  # among the packages of an image: it was not looked into for those of its languages
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def note_inventories(platform: Platform, snapshots: Sequence[Snapshot]) -> int:
                 found = told[digest]
                 if found is None:
                     continue
-                wanted[asset] = found
+                wanted[asset] = _with_unseen(connection, asset, found)
             rows.append({"host": asset, "at": at, "digest": digest, "exposed": exposed})
         _replace(connection, wanted)
         upsert(connection, inventories, rows, ("at", "digest", "exposed"))
@@ -83,6 +90,16 @@ def _of_host(snapshot: Snapshot) -> Told | None:
     return snapshot.subject, snapshot.at, digest, exposure(snapshot), lambda: _packages(snapshot)
 
 
+def _with_unseen(connection: Connection, asset: str, found: set[Place]) -> set[Place]:
+    """Where an image was not looked into, what was known of its language packages stays."""
+    if UNSEEN not in found:
+        return found
+    p = places.c
+    held = select(p.ecosystem, p.package, p.version, p.source).join(installed, installed.c.place == p.id)
+    had = {(e, n, v, s) for e, n, v, s in connection.execute(held.where(installed.c.host == asset))}
+    return (found - {UNSEEN}) | {place for place in had if not is_vendor(place[0])}
+
+
 def _images(snapshot: Snapshot) -> ContainerPackages | None:
     if ContainerPackages.ask.id not in snapshot.answers or snapshot.problem:
         return None
@@ -96,13 +113,14 @@ def _of_images(snapshot: Snapshot) -> Iterator[Told]:
     for one in getattr(_images(snapshot), "images", ()):
         by_tag.setdefault(one.tag, []).append(one)
     for tag, images in by_tag.items():
-        given = repr([(one.kind, one.release, one.database) for one in images])
+        given = repr([(one.kind, one.release, one.database, content_of(one, snapshot)[0]) for one in images])
 
         def packages(images: Sequence[ImagePackages] = images) -> set[Place] | None:
-            read = [inventory_of_image(one, snapshot) for one in images]
-            if any(problem for _, problem in read):
+            read = [packages_of_image(one, snapshot) for one in images]
+            if any(one.problem for one in read):
                 return None
-            return places_of(c for made, _ in read for c in made.components)
+            found = places_of(c for one in read for c in one.inventory.components)
+            return found | {UNSEEN} if any(one.unseen for one in read) else found
 
         digest = hashlib.sha256(given.encode()).hexdigest()
         yield image_asset(snapshot.subject, tag), snapshot.at, digest, None, packages
