@@ -36,9 +36,9 @@ def test_a_cycle_is_in_the_ledger_and_in_the_matrix_alike(platform: Platform) ->
     cycle = check(platform, "operator:test")
     assert [one.subject for one in cycle.checked] == [name, "platform"]
     kinds = [entry["kind"] for entry in platform.ledger.read()]
-    assert kinds == ["host", "observe", "assess", "observe", "assess"]
+    assert kinds == ["host", "policy", "observe", "assess", "observe", "assess"]
 
-    seen, assessed = list(platform.ledger.read(1, 3))
+    seen, assessed = list(platform.ledger.read(2, 4))
     raw = platform.ledger.get_blob(seen["blobs"][0]["digest"])
     asked = (*questions(platform.controls, HOST), *long_questions(platform.controls))
     assert snapshot_from_bytes(raw).answers.keys() == {question.id for question in asked}

@@ -117,12 +117,14 @@ def check_work(platform: Platform, actor: str, controls: list[str], hosts: list[
     """Observe and assess; empty lists mean everything. Raises BadInput for a name that is none."""
     from wardkeep.engine.cycle import check
     from wardkeep.engine.hosts import find_host
+    from wardkeep.engine.in_force import take_up
     from wardkeep.engine.platform import named
 
     chosen = named(platform.controls, controls) if controls else None
     asked = [find_host(platform, name) for name in hosts] if hosts else None
 
     def work(progress: Callable[[str, int, int], None]) -> str:
+        take_up(platform)  # who edits a file and presses the button means the file as it is now
         cycle = check(platform, actor, asked, chosen, progress)
         n = {v: sum(f.verdict == v for f in cycle.findings) for v in ("fail", "unknown", "pass")}
         return f"Looked at {len(cycle.checked)}: {n['fail']} fail, {n['unknown']} unknown, {n['pass']} pass."

@@ -98,15 +98,29 @@ class Config:
     def cadence(self, row: str) -> Cadence:
         return self.cadences.get(row) or cadence(row, self.numbers)
 
-    def digest(self) -> str:
-        """sha256 over everything that decides a verdict; settings such as addresses are left out."""
+    def document(self) -> bytes:
+        """Everything that decides a verdict, as JSON with sorted keys; settings such as addresses are left out."""
         told = {
             "profile": self.profile.name,
             "numbers": plain(self.numbers),
             "policies": {name: plain(policy) for name, policy in sorted(self.policies.items())},
             "hosts": {"/".join(key): plain(policy) for key, policy in sorted(self.host_policies.items())},
+            "cadences": {row: self._own_spans(row) for row in sorted(self.cadences)},
         }
-        return "sha256:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return json.dumps(told, sort_keys=True).encode()
+
+    def _own_spans(self, row: str) -> dict[str, str]:
+        """What of a row's cadence is not the profile's."""
+        usual, own = cadence(row, self.numbers), self.cadences[row]
+        return {
+            f.name: plain(getattr(own, f.name))
+            for f in fields(own)
+            if getattr(own, f.name) != getattr(usual, f.name)
+        }
+
+    def digest(self) -> str:
+        """sha256 of `document`: each assessment in the ledger names the policy it was made by."""
+        return "sha256:" + hashlib.sha256(self.document()).hexdigest()
 
 
 def read_listen(text: str) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.platform_facts import ask_platform
+from wardkeep.engine.policy_record import note_recorded, policy_entry
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
 
 GROUP = 100  # hosts in one batch of the ledger at most
@@ -87,6 +88,7 @@ async def _check(
     guard: Callable[[], None] | None,
     deep: bool,
 ) -> Cycle:
+    platform = platform.held()
     asked = list_hosts(platform) if hosts is None else list(hosts)
     of = len(asked) + (hosts is None)
     done: list[Checked] = []
@@ -215,7 +217,8 @@ def log_looks(
     controls: Sequence[Control],
     guard: Callable[[], None] | None = None,
 ) -> Logged:
-    """Assess snapshots, completed before, into the ledger, in one batch."""
+    """Assess snapshots, completed before, into the ledger, in one batch; a policy that is new before its first assessment."""
+    platform = platform.held()
     digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
@@ -224,13 +227,17 @@ def log_looks(
         {"digest": name, "size": len(data)}
         for name, data in zip(platform.ledger.put_blobs(contents), contents, strict=True)
     ]
-    entries: list[Mapping[str, Any]] = []
+    changed = policy_entry(platform, actor)
+    entries: list[Mapping[str, Any]] = [changed] if changed else []
     for n, (snapshot, found) in enumerate(zip(snapshots, judged, strict=True)):
         entries += (
             _observed(actor, snapshot, blobs[n]),
             _assessed(platform, actor, snapshot, found, controls, digest, blobs[len(snapshots) + n]),
         )
-    assessed = platform.ledger.append(entries, guard=guard)[1::2]
+    indices = platform.ledger.append(entries, guard=guard)
+    if changed:
+        note_recorded(platform, changed, indices.pop(0))
+    assessed = indices[1::2]
     given = [
         Assessment(snapshot.subject, snapshot.at, rows_seen, found, entry)
         for snapshot, found, entry in zip(snapshots, judged, assessed, strict=True)

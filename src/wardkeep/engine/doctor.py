@@ -6,8 +6,8 @@ import os
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,9 @@ from wardkeep import controls
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.config import read_config
-from wardkeep.engine.declared import allowlist_path
-from wardkeep.engine.folder import CONFIG, KEYS, LEDGER, is_served, served_since
+from wardkeep.engine.folder import CONFIG, KEYS, LEDGER, is_served
 from wardkeep.engine.hosts import last_looks, list_hosts
+from wardkeep.engine.in_force import missed, serving
 from wardkeep.engine.platform import Platform, open_platform
 
 LEAST_FREE = 1 << 30  # bytes; a full disk stops the ledger, and with it everything that must be recorded
@@ -107,15 +107,22 @@ def _server(folder: Path) -> Examined:
             "server", Verdict.FAIL, "no server holds this state: nothing is observed on schedule",
             "Run `wardkeep up`, or `wardkeep install` to have it always.",
         )  # fmt: skip
-    # It read its files once. What it judges by must be what the operator has written.
-    since, files = served_since(folder), [folder / CONFIG]
-    with suppress(WardkeepError):
-        files.append(allowlist_path(read_config(folder / CONFIG, controls.all_controls())))
-    changed = [path.name for path in files if path.exists() and path.stat().st_mtime > since]
-    if changed:
+    # What it judges by must be what the operator has written; a few seconds are its time to see it.
+    now = serving(folder)
+    if now and now.problem:
         return Examined(
-            "server", Verdict.FAIL, f"serving, by an older {' and '.join(changed)}: changed after it started",
+            "server", Verdict.FAIL, "serving by what was in force before: a file has a fault",
+            f"Mend it, the server takes it up by itself: {now.problem}",
+        )  # fmt: skip
+    if now and now.waits:
+        return Examined(
+            "server", Verdict.FAIL, f"serving; not in force before its next start: {', '.join(now.waits)}",
             "Restart it: `systemctl restart wardkeep`, or end `wardkeep up` and run it again.",
+        )  # fmt: skip
+    if now and (changed := missed(now, time.time())):
+        return Examined(
+            "server", Verdict.FAIL, f"serving, by an older {' and '.join(changed)}",
+            "It should have taken it up by itself: see its log (`journalctl -u wardkeep`), and restart it.",
         )  # fmt: skip
     return Examined("server", Verdict.PASS, "serving: schedules run")
 

@@ -32,6 +32,7 @@ from wardkeep.engine.durable import Json, Run
 from wardkeep.engine.flaw_drill import Planted, judge, planted
 from wardkeep.engine.hosts import find_host
 from wardkeep.engine.platform import Platform
+from wardkeep.engine.policy_record import record_policy
 from wardkeep.fleet import Host
 from wardkeep.fleet.attempts import attempt_all
 from wardkeep.store.schema import drills
@@ -99,6 +100,7 @@ class Drilling:
     def _steps(self) -> Json:
         asked = self.hand.ask(questions([self.control], HOST))
         (snapshot,) = completed(self.site.platform, [asked], [self.control])
+        record_policy(self.site.platform, self.actor)
         policy = self.site.platform.config.policy(self.control, self.host.name)
         found = drill_steps(self.control, snapshot, policy)
         if isinstance(found, Cannot | Blind):

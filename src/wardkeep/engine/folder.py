@@ -22,6 +22,7 @@ LEDGER = "ledger"
 WITNESS = "witness"  # the last checkpoint seen, apart from the ledger's own folder
 KEYS = "keys"
 LOCK = "serving.lock"
+SERVING = "serving.json"  # by which files the server goes (engine.in_force)
 ADVISORIES = "advisories"
 
 
@@ -69,11 +70,6 @@ def hold(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def served_since(folder: Path) -> float:
-    """When the server of this folder began (seconds of the epoch); meaningless when nobody serves it."""
-    return (folder / LOCK).stat().st_mtime
 
 
 def is_served(folder: Path) -> bool:

@@ -24,6 +24,8 @@ from wardkeep.engine.flaw_review import KIND as FLAW
 from wardkeep.engine.flaw_review.cases import retell as retell_flaws
 from wardkeep.engine.flaw_review.scans import retell_scan
 from wardkeep.engine.platform import Platform
+from wardkeep.engine.policy_record import KIND as POLICY
+from wardkeep.engine.policy_record import forget_policy, retell_policy
 from wardkeep.engine.row_states import GONE
 from wardkeep.engine.schedules import REVIEW, REVIEWS, review_number
 from wardkeep.store import textindex
@@ -101,6 +103,7 @@ def rebuild_index(platform: Platform) -> int:
             connection.execute(delete(table))
         connection.execute(update(schedules).where(schedules.c.kind == REVIEW).values(last_done=None))
         textindex.relearn(connection)
+        forget_policy(connection)
     return catch_up(platform)
 
 
@@ -158,6 +161,8 @@ def _take_in(platform: Platform, chunk: list[Entry]) -> None:
             elif entry["kind"] == FLAW:
                 retell_flaws(platform, connection, entry)
                 retell_scan(platform, connection, entry)
+            elif entry["kind"] == POLICY:
+                retell_policy(connection, entry)
             elif entry["kind"] == "plan":
                 retell_plan(platform, connection, entry)
             elif entry["kind"] == "apply":
@@ -244,7 +249,14 @@ def _review(platform: Platform, connection: Connection, entry: Entry) -> None:
 
 def _line(entry: Entry) -> dict[str, Any]:
     subject, body = entry["subject"], entry["body"]
-    told = body.get("act") or body.get("outcome") or body.get("verdict") or body.get("noticed") or ""
+    told = (
+        body.get("act")
+        or body.get("outcome")
+        or body.get("verdict")
+        or body.get("noticed")
+        or body.get("says")
+        or ""
+    )
     if entry["kind"] == "assess":
         sums = [sum(int(row.get(v, 0)) for row in body["rows"].values()) for v in ("pass", "fail", "unknown")]
         told = f"{sums[0]} pass, {sums[1]} fail, {sums[2]} unknown"

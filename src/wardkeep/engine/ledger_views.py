@@ -162,6 +162,10 @@ def say(body: Mapping[str, Any]) -> str:
     if isinstance(rows := body.get("rows"), Mapping):
         total = {v: sum(int(r.get(v, 0)) for r in rows.values()) for v in ("fail", "unknown", "pass")}
         return ", ".join(f"{n} {v}" for v, n in total.items() if n) or "nothing said"
+    if "changed" in body and body.get(
+        "says"
+    ):  # a change of policy: its values one by one are on the entry's own page
+        return str(body["says"])[:240]
     parts = []
     for key, value in body.items():
         if value in ("", [], {}, None):

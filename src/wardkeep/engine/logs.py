@@ -28,8 +28,14 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
+        self.secrets: list[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Leave these out too, from now on."""
+        known = {*self.secrets, *(secret for secret in secrets if len(secret) > 3)}
         # The longest first, so that a secret inside another leaves nothing behind.
-        self.secrets = sorted({secret for secret in secrets if len(secret) > 3}, key=len, reverse=True)
+        self.secrets = sorted(known, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         told = {
@@ -78,3 +84,10 @@ def start_logging(config: Config, stream: TextIO = sys.stderr, level: int = logg
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("wardkeep").setLevel(level)
+
+
+def learn_secrets(config: Config) -> None:
+    """What is a secret in a configuration that was read after logging began is left out of the log like the others."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonLines):
+            handler.formatter.learn(secrets_of(config))

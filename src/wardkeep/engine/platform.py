@@ -5,23 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from sqlalchemy import select
 
 from wardkeep import controls
 from wardkeep.core.control import Control
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.config import Config, read_config
-from wardkeep.engine.declared import with_lists
+from wardkeep.engine.files_read import Files, read_files
 from wardkeep.engine.folder import CONFIG, DATABASE, KEYS, LEDGER, WITNESS
 from wardkeep.engine.template import TEMPLATE
 from wardkeep.ledger import Ledger
 from wardkeep.store import Store, open_store
-from wardkeep.store.schema import hosts
 
 
 @dataclass
@@ -33,6 +30,12 @@ class Platform:
     store: Store
     ledger: Ledger
     controls: tuple[Control, ...]
+    files: Files = field(default_factory=Files)
+
+    def held(self) -> Platform:
+        """The same platform with the policy of this moment, for the length of one act: a server takes up changed files
+        between two acts (engine.in_force), and one act is judged by one policy."""
+        return replace(self)
 
     def record(self, kind: str, actor: str, body: dict[str, Any], **more: Any) -> int:
         """Append one entry to the ledger and return its index. `more`: `subject`, `blobs`, `guard`."""
@@ -64,20 +67,15 @@ def open_platform(folder: Path, *, create: bool = False) -> Platform:
             )
         _prepare(folder)
     every = controls.all_controls()
-    config = read_config(folder / CONFIG, every)
-    url = config.settings.database_url or f"sqlite:///{folder / DATABASE}"
+    url = read_config(folder / CONFIG, every).settings.database_url or f"sqlite:///{folder / DATABASE}"
     store = open_store(url, backups=folder)
     try:
-        with store.read() as connection:
-            names = connection.execute(select(hosts.c.name)).scalars().all()
-        if any(key.startswith("host.") for key in config.set_by_operator):
-            config = read_config(folder / CONFIG, every, known_hosts=names)
-        config = with_lists(config, every)
+        config, files = read_files(folder, every, store)
         ledger = _open_ledger(folder)
     except BaseException:
         store.close()
         raise
-    return Platform(folder, config, store, ledger, every)
+    return Platform(folder, config, store, ledger, every, files)
 
 
 def timestamp(at: datetime | None = None) -> str:

@@ -1,7 +1,7 @@
 """What a serving Wardkeep does by itself: looks when a row's time has come, and says so when it could not.
 
 Every `TICK` seconds: which rows are due soon → one durable `observe` workflow for all of them, carried out by whichever
-worker is free (its id names the due time, so two workers enqueue it once); the platform's own findings (overdue duties,
+worker is free (its id names the due time, so two workers enqueue it once); files of the operator that changed are taken up; the platform's own findings (overdue duties,
 clock) are recorded when one of them changed, and once a day.
 """
 
@@ -22,6 +22,7 @@ from wardkeep.engine.clock import tick
 from wardkeep.engine.cycle import Cycle, check, look_at_platform
 from wardkeep.engine.durable import Durable, Json, Run
 from wardkeep.engine.hosts import list_hosts
+from wardkeep.engine.in_force import take_up, tell
 from wardkeep.engine.index import catch_up
 from wardkeep.engine.leases import Fenced
 from wardkeep.engine.long_looks import look_inside, looks_due
@@ -104,6 +105,7 @@ class Running:
     _forgot_at: datetime = NEVER
 
     def start(self) -> None:
+        tell(self.platform)
         self._thread = threading.Thread(target=self._run, name="wardkeep-running", daemon=True)
         self._thread.start()
         self._alerts = AlertLoop(self.platform)
@@ -120,6 +122,9 @@ class Running:
         """One turn of the loop. Raises what the state raises; the loop logs it and goes on."""
         tick(self.platform, now, expected=timedelta(seconds=self.pause))
         catch_up(self.platform)
+        if (changed := take_up(self.platform)) is not None:
+            rows = sorted(control.id for control in self.platform.controls if control.rules)
+            self.durable.enqueue("observe", f"observe-policy-{changed}", *rows)
         reopen(self.platform, [waiver.fingerprint for waiver in note_expired(self.platform, now)])
         waiting = soon_due(duties(self.platform, now), now)
         if waiting:

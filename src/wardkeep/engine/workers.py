@@ -73,6 +73,7 @@ async def plan_host(
 
     Raises Unavailable when the host cannot be asked.
     """
+    platform = platform.held()
     connector = connecting(host)
     try:
         (snapshot,) = completed(platform, [await connector.ask(questions(controls, HOST))], controls)

@@ -137,5 +137,7 @@ def outcome(entry: Mapping[str, Any]) -> str:
         missing = len(unanswered) if isinstance(unanswered, list) else 0
         said = f"{body.get('questions', '?')} questions, {missing} unanswered"
         return f"{said}: {body['problem']}" if body.get("problem") else said
+    if entry["kind"] == "policy":
+        return str(body.get("says", ""))[:300]
     parts = (f"{key} {value}" for key, value in body.items() if isinstance(value, str | int) and value != "")
     return "; ".join(parts)[:300]
