@@ -109,9 +109,11 @@ def framed(
 ) -> bytes:
     """A frame with true digests, whatever it tells."""
     meta = f"id={question} {told}\n".encode()
-    marks = " ".join(hashlib.sha256(part).hexdigest() for part in (meta, out, err))
+    marks = " ".join(hashlib.sha256(part).hexdigest() for part in (out, err))
     mark = NONCE.encode()
-    return f"answer {NONCE} {marks}\n".encode() + meta + out + err + (end % mark if b"%s" in end else end)
+    return (
+        f"answer {NONCE} {marks}\n".encode() + meta + meta + out + err + (end % mark if b"%s" in end else end)
+    )
 
 
 HEADER = STREAM[: STREAM.index(b"answer ")]

@@ -4,15 +4,17 @@ A run looks like this (N is the nonce, D are SHA-256 digests in hex):
 
     begun N
     wardkeep N D-of-next-line
-    version=1 time=... boot=... kernel=... uid=0 sudo=no folder=/dev/shm questions=2
-    answer N D-of-next-line D-of-stdout D-of-stderr
+    version=2 time=... boot=... kernel=... uid=0 sudo=no folder=/dev/shm questions=2
+    answer N D-of-stdout D-of-stderr
+    id=sshd exit=0 ended=0 from=10.01 to=10.05 out=120 err=0
     id=sshd exit=0 ended=0 from=10.01 to=10.05 out=120 err=0
     <120 bytes of stdout><0 bytes of stderr>
     end N
     done N 2
 
 Whatever is cut, flipped, missing or too long makes that answer not whole, with the reason; the parser then looks
-for the next mark that carries the nonce, so the other answers stay good.
+for the next mark that carries the nonce, so the other answers stay good. An answer's line is there twice and counts only if
+both are the same: that finds damage as a digest of it would, which would cost the host a file more for each answer.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ _META = re.compile(
 _DIGEST = rb"([0-9a-f]{64})"
 _MARK = re.compile(
     rb"(wardkeep|answer|done|missing|begun|full) ([0-9a-f]{32})"
-    rb"(?: %s(?: %s %s)?| (\d{1,6})| ([a-z0-9 ]{1,200}))?\n" % (_DIGEST, _DIGEST, _DIGEST)
+    rb"(?: %s(?: %s)?| (\d{1,6})| ([a-z0-9 ]{1,200}))?\n" % (_DIGEST, _DIGEST)
 )
 
 
@@ -124,7 +126,7 @@ class FrameReader:
             # A mark may have begun in the last bytes; everything before them is noise.
             del self._buffer[:-_MARK_LIMIT]
             return False
-        start, kind, digests, count, tools = found.span(), found[1], found.group(3, 4, 5), found[6], found[7]
+        start, kind, digests, count, tools = found.span(), found[1], found.group(3, 4), found[5], found[6]
         self.begun = True
         if kind == b"done" and count:
             self.done = int(count) == len(self._asked)
@@ -139,29 +141,31 @@ class FrameReader:
             del self._buffer[: start[1]]
             return True
         newline = self._buffer.find(b"\n", start[1])
-        if newline < 0:
-            if len(self._buffer) - start[1] > _LINE_LIMIT:
+        again = (
+            2 * newline - start[1] + 1 if kind == b"answer" else newline
+        )  # where the line's second copy ends
+        if newline < 0 or again >= len(self._buffer):
+            if len(self._buffer) - start[1] > 2 * _LINE_LIMIT:
                 del self._buffer[: start[1]]
                 return True
             return False
         line = bytes(self._buffer[start[1] : newline + 1])
-        digest = hashlib.sha256(line).hexdigest().encode()
         # On any doubt only the mark itself is dropped: what follows may hold the next one. Marks need no line of
         # their own, so a lost line break costs nothing: nobody but the collector knows the nonce.
-        if kind == b"wardkeep" and digest == digests[0] and not self.run:
+        if kind == b"wardkeep" and not self.run and hashlib.sha256(line).hexdigest().encode() == digests[0]:
             self.run = dict(
                 part.split("=", 1) for part in line.decode("ascii", "replace").split() if "=" in part
             )
             del self._buffer[: newline + 1]
         elif (
             kind == b"answer"
-            and digests[2]
-            and digest == digests[0]
+            and digests[1]
+            and self._buffer[newline + 1 : again + 1] == line
             and self.run
             and (head := self._read_head(line, digests))
         ):
             self._head = head
-            del self._buffer[: newline + 1]
+            del self._buffer[: again + 1]
         else:
             del self._buffer[: start[1]]
         return True
@@ -177,7 +181,7 @@ class FrameReader:
         exit_status = None if found[2] == b"-" else int(found[2])
         return _Head(
             question, exit_status, int(found[3]), _seconds(found[4], found[5]), out, err,
-            digests[1].decode(), digests[2].decode(),
+            digests[0].decode(), digests[1].decode(),
         )  # fmt: skip
 
     def _content(self) -> bool:

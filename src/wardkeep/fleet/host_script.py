@@ -17,7 +17,7 @@ o= k= r=
 for i in $n; do o="$o $d/i/$i.out"; done
 (trap "" XFSZ; ulimit -f "$b"; exec cp $o "$d") 2>&3 &
 c=$!
-if [ $# = 1 ]; then
+if [ -p "$d/i/$n.err" ]; then
   (trap "" XFSZ; ulimit -f "$b"; exec cp "$d/i/$n.err" "$d") 2>&3 &
   k=$!
 fi
@@ -70,7 +70,8 @@ input() {
 @INPUT@
 }
 # Seconds for each, slack, blocks, then the numbers: asked until each has ended, been ended, or could not be begun. What
-# became of each goes to stdout in a line (number, exit status, how it was ended, from, to), and `go` after each round.
+# became of each goes to stdout in a line (number, exit status, how it was ended, from, to), and `go` after each round, with a
+# word where that may wait for other lanes.
 group() {
   t=$1 m=$2 b=$3
   shift 3
@@ -131,7 +132,7 @@ group() {
       left=${left#"$i"}
       left=${left# }
     done
-    echo go
+    echo "go $waits"
   done
 }
 # Keep the first bytes of an answer that is too long, or nothing of it.
@@ -142,9 +143,9 @@ lose() {
   ran="- 75 - -" out=0 err=0
   return 1
 }
-# Send what has ended and was not sent yet: four processes, however many answers.
+# Send what has ended and was not sent yet: four processes and one file an answer, however many answers.
 emit() {
-  files=
+  files=$first
   for i in $ready; do
     eval "ran=\$ran$i"
     case $ran in "- 75 "*)
@@ -155,16 +156,15 @@ emit() {
     esac
     files="$files $d/$i.out $d/$i.err"
   done
-  [ "$files" ] || [ ! -e "$d/h.meta" ] || return 0
-  ready=
-  set -- $(stat -c '%s %Y %n' "$d/begun" $files)
+  [ "$files" ] || return 0
+  set -- $(stat -c '%s %Y %n' $files)
   files=
-  if [ ! -e "$d/h.meta" ]; then
+  if [ "$first" ]; then
     echo "version=@VERSION@ time=$2 boot=$boot kernel=$kernel uid=$uid sudo=$sudo folder=$base questions=$n" >"$d/h.meta"
     printf '\nend %s\n' "$N" >"$d/tail"
     files=" $d/h.meta"
+    shift 3
   fi
-  shift 3
   while [ $# -gt 5 ]; do
     p=${3%.out} out=$1 err=$4 i=${3##*/}
     i=${i%.out}
@@ -174,26 +174,37 @@ emit() {
     [ "$err" -le @STDERR@ ] || { cut "$p" err @STDERR@ && err=@STDERR@; }
     x=${ran%% *} ran=${ran#* }
     e=${ran%% *} ran=${ran#* }
-    echo "id=$id exit=$x ended=$e from=${ran% *} to=${ran#* } out=$out err=$err" >"$p.meta"
-    files="$files $p.meta $p.out $p.err"
+    eval "told$i=\"id=\$id exit=\$x ended=\$e from=\${ran% *} to=\${ran#* } out=\$out err=\$err\""
+    [ "$out" = 0 ] || files="$files $p.out"
+    [ "$err" = 0 ] || files="$files $p.err"
     shift 6
   done
-  set -- $(sha256sum $files)
-  files=
-  case $2 in */h.meta)
-    printf '\nwardkeep %s %s\n' "$N" "$1" >"$d/h.head"
-    files="$d/h.head $2"
-    shift 2
-    ;;
-  esac
+  set --
+  [ ! "$files" ] || set -- $(sha256sum $files)
+  files= mark=
+  if [ "$first" ]; then
+    printf '\nwardkeep %s %s\n' "$N" "${1-}" >"$d/h.head"
+    files="$d/h.head $d/h.meta"
+    [ $# = 0 ] || shift 2
+  fi
+  # The head of an answer follows the end mark of the one before.
   p=$d/h
-  while [ $# -gt 5 ]; do
-    p=${2%.meta}
-    echo "answer $N $1 $3 $5" >"$p.head"
-    files="$files $p.head $2 $4 $6 $d/tail"
-    shift 6
+  for i in $ready; do
+    p=$d/$i out=@EMPTY@ err=@EMPTY@
+    eval "told=\$told$i"
+    files="$files $p.head"
+    if [ "${2-}" = "$p.out" ]; then out=$1 files="$files $2"; shift 2; fi
+    if [ "${2-}" = "$p.err" ]; then err=$1 files="$files $2"; shift 2; fi
+    echo "${mark}answer $N $out $err
+$told
+$told" >"$p.head"
+    mark="
+end $N
+"
   done
   [ -s "$p.head" ] || { printf '\nfull %s\n' "$N"; return 1; }
+  [ ! "$mark" ] || files="$files $d/tail"
+  first= ready=
   # In large pieces (collector.py says why). A file that cannot be read is an answer that is not whole, which the reader
   # finds; `dd` fails where nobody takes what is sent any more.
   cat $files | dd ibs=64k obs=64k
@@ -220,8 +231,9 @@ main() {
   for base in /dev/shm /run /tmp /var/tmp -; do
     d=$base/wardkeep.@FOLDER@
     mkdir "$d" "$d/i" "$d/round" || continue
-    echo >"$d/begun"
-    [ ! -s "$d/begun" ] || break
+    first=$d/begun
+    echo >"$first"
+    [ ! -s "$first" ] || break
     rm -rf "$d"
   done
   [ "$uid" ] || uid=$(id -u)
@@ -242,7 +254,7 @@ main() {
   done
   [ $# = 0 ] || sweep "$@"
   if [ "$uid" != 0 ] && [ "@NEEDS@" = root ]; then
-    n=0 ready=
+    n=0
     emit
     exit 70
   fi
@@ -253,17 +265,22 @@ main() {
   i=0
   while [ "$i" -lt "$n" ]; do
     i=$((i + 1))
-    set -- "$@" "$d/i/$i.out" "$d/i/$i.err"
+    set -- "$@" "$d/i/$i.out"
+  done
+  for i in @ALONE@; do
+    set -- "$@" "$d/i/$i.err"
   done
   [ $# = 0 ] || mkfifo "$@"
   {
 @LANES@
     wait
   } | {
-    ready=
+    read -r start z </proc/uptime
     while read -r i ran; do
       if [ "$i" = go ]; then
-        emit || { true >"$d/gone"; exit 70; }
+        # A slow one that ends at once waits for the quick ones, which end soon.
+        [ "$ran" ] && [ "$first" ] && read -r now z </proc/uptime && [ "${now%.*}" -le "$((${start%.*} + 1))" ] ||
+          emit || { true >"$d/gone"; exit 70; }
       else
         ready="$ready $i"
         eval "ran$i=\$ran"
@@ -273,7 +290,7 @@ main() {
   }
   exit 0
 }
-missing=
+missing= ready= waits=
 main </dev/null
 """
 
