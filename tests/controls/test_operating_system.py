@@ -12,7 +12,7 @@ from wardkeep.controls.operating_system import control
 from wardkeep.controls.operating_system.row import Policy
 from wardkeep.core.changes import Act, Blocked, OnHost, Setting
 from wardkeep.core.control import Rule
-from wardkeep.core.facts import Answer, Snapshot
+from wardkeep.core.facts import HEARD, Answer, Snapshot
 from wardkeep.core.findings import Seen, Verdict
 from wardkeep.engine.assess import assess, drill_steps, remedies, see
 from wardkeep.facts.auto_updates import AutoUpdates
@@ -32,7 +32,7 @@ def snapshot(state: str, **other: object) -> Snapshot:
     answers, kinds = {}, {kind.ask.id: kind for kind in control.facts()}
     for name in kinds:
         answers[name] = Answer(name, 0, (ANSWERS / f"{name}-{state}.txt").read_bytes())
-    made = Snapshot(state, AT, answers)
+    made = Snapshot(state, AT, answers, run={"time": str(int(AT.timestamp()))})
     for name, fact in other.items():
         made._learned[kinds[name]] = fact
     return made
@@ -131,13 +131,13 @@ def test_pid_1_with_a_replaced_library_waits_for_a_reboot() -> None:
 @pytest.mark.parametrize(
     ("time", "verdict"),
     [
-        (TimeSync(0, "", "chrony", True, 0.0003, "reference a"), "pass"),
-        (TimeSync(0, "", "chrony", True, -4.2, "reference a"), "fail"),
-        (TimeSync(0, "", "chrony", False, 0.0, "its own clock"), "fail"),
-        (TimeSync(0, "", "kernel", True, None, "NTPSynchronized=yes"), "pass"),
-        (TimeSync(0, "", "", False, None, "nobody says"), "fail"),
-        (TimeSync(0, "podman", "kernel", False, None, "no"), "unknown"),
-        (TimeSync(0, "podman", "chrony", True, 0.0, "reference a"), "pass"),
+        (TimeSync("", "chrony", True, 0.0003, "reference a"), "pass"),
+        (TimeSync("", "chrony", True, -4.2, "reference a"), "fail"),
+        (TimeSync("", "chrony", False, 0.0, "its own clock"), "fail"),
+        (TimeSync("", "kernel", True, None, "NTPSynchronized=yes"), "pass"),
+        (TimeSync("", "", False, None, "nobody says"), "fail"),
+        (TimeSync("podman", "kernel", False, None, "no"), "unknown"),
+        (TimeSync("podman", "chrony", True, 0.0, "reference a"), "pass"),
     ],
 )
 def test_the_clock_follows_a_source(time: TimeSync, verdict: str) -> None:
@@ -145,11 +145,26 @@ def test_the_clock_follows_a_source(time: TimeSync, verdict: str) -> None:
     assert seen.verdict == verdict
 
 
-@pytest.mark.parametrize(("skew", "verdict"), [(0, "pass"), (59, "pass"), (61, "fail"), (-61, "fail")])
-def test_the_clock_agrees_with_ours(skew: int, verdict: str) -> None:
-    time = TimeSync(int(AT.timestamp()) + skew, "", "chrony", True, 0.0, "")
-    (seen,) = said("clock_is_right", snapshot("debian12-fresh", timesync=time), Policy())
-    assert seen.verdict == verdict
+@pytest.mark.parametrize(
+    ("skew", "took", "verdict"),
+    [(0, 0.2, "pass"), (58, 0.2, "pass"), (62, 0.2, "fail"), (-58, 0.2, "pass"), (-62, 0.2, "fail"),
+     (0, 50, "pass"), (45, 50, "pass"), (90, 50, "unknown"), (-20, 50, "unknown"), (0, 120, "unknown"), (130, 50, "fail"),
+     (-62, 50, "fail")],
+)  # fmt: skip
+def test_the_clock_agrees_with_ours_as_far_as_the_way_there_lets_it_be_known(
+    skew: int, took: float, verdict: str
+) -> None:
+    """`took` seconds after the asking began the collector was heard; `skew` is its clock against the beginning."""
+    fresh = snapshot("debian12-fresh")
+    run = {**fresh.run, "time": str(int(fresh.at.timestamp()) + skew), HEARD: str(took)}
+    (seen,) = said("clock_is_right", replace(fresh, run=run), Policy())
+    assert seen.verdict == verdict, seen.seen
+
+
+@pytest.mark.parametrize("told", [{}, {"time": "-"}, {"time": "1", HEARD: "soon"}])
+def test_a_host_that_told_no_time_is_unknown(told: dict[str, str]) -> None:
+    (seen,) = said("clock_is_right", replace(snapshot("debian12-fresh"), run=told), Policy())
+    assert seen.verdict == "unknown"
 
 
 def sysctls(**changed: str) -> Sysctls:

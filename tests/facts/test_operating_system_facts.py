@@ -115,7 +115,7 @@ GOOD = "C0A80001,ntp1.example.org,2,1795342912.5,-0.000012345,-0.00001,0.00002,-
 
 @pytest.mark.parametrize(("line", "synchronised"), [(OWN_CLOCK, False), (LOST, False), (GOOD, True)])
 def test_chrony_is_believed_only_when_it_follows_somebody(line: str, synchronised: bool) -> None:
-    time = TimeSync.parse(said("timesync", f"= chrony\n|{line}\n= clock 1795342912"))
+    time = TimeSync.parse(said("timesync", f"= chrony\n|{line}"))
     assert (time.source, time.synchronised) == ("chrony", synchronised)
 
 
@@ -128,7 +128,6 @@ def test_timesyncd_tells_its_offset() -> None:
 |       Server: 192.0.2.1 (ntp.example.org)
 |         Leap: normal
 |       Offset: -1.262ms
-= clock 1795342912
 """
     time = TimeSync.parse(said("timesync", text))
     assert time.offset == pytest.approx(-0.001262)

@@ -20,7 +20,7 @@ from wardkeep.core.findings import Citation, Seen, Severity
 Check = Callable[..., Iterator[Seen]]
 Remedy = Callable[..., Iterator[Change]]
 Drill = Callable[..., Iterator[Step]]
-NOT_FACTS = frozenset({"policy", "failing", "now", "today", "return"})
+NOT_FACTS = frozenset({"policy", "failing", "now", "today", "skew", "return"})
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from wardkeep.core.memo import Memo
 
 HOST = "host"
 PLATFORM = "platform"
+HEARD = "heard"
+UNHEARD = 20.0  # seconds; for recordings from before it was noted
 # By the answer's bytes; a fact takes up to about ten times the memory of the text it was read from.
 _read_before = Memo(16 << 20)
 
@@ -99,7 +101,8 @@ F = TypeVar("F", bound=Fact)
 class Snapshot:
     """All answers of one subject at one time. `problem` is set when the subject could not be asked at all.
 
-    `run` is what the collector said of itself: version, time (epoch seconds of the host's clock), boot, kernel, uid, sudo.
+    `run` is what the collector said of itself: version, time (epoch seconds of the host's clock), boot, kernel, uid, sudo;
+    and under `HEARD` how many seconds after `at` it was heard to run, by the controller's clock.
     """
 
     subject: str
@@ -108,6 +111,21 @@ class Snapshot:
     problem: str = ""
     run: Mapping[str, str] = field(default_factory=dict)
     _learned: dict[type, object] = field(default_factory=dict, repr=False, compare=False)
+
+    def skew(self) -> tuple[float, float] | None:
+        """The least and the most that the host's clock is ahead of the controller's, in seconds; None when it told no time.
+
+        The host's clock was read after `at` and before the collector was heard, however slow the host or the way to it is.
+        """
+        told = self.run.get("time", "")
+        if self.problem or not told.isdigit():
+            return None
+        try:
+            heard = float(self.run.get(HEARD) or UNHEARD)
+        except ValueError:
+            return None
+        ahead = int(told) - self.at.timestamp()
+        return ahead - heard, ahead + 1  # whole seconds were told
 
     def learn(self, kind: type[F]) -> F | Unknown:
         """The fact, or why it is not known. Parsed once, however many controls want it."""

@@ -143,6 +143,8 @@ def _arguments(
         given["failing"] = failing
     if "now" in wanted:
         given["now"] = snapshot.at
+    if "skew" in wanted:
+        given["skew"] = snapshot.skew()
     if "today" in wanted:
         given["today"] = snapshot.at.date()
     return given
@@ -157,7 +159,7 @@ def _seen_before(rule: Rule, given: Mapping[str, Any], snapshot: Snapshot) -> li
     """What the check says. Checks are pure: the very same facts under the same policy (hosts of one kind give many equal
     answers, which are read once) are judged once. A check that asks for the time is made anew each time,
     one that asks for the day once a day."""
-    if "now" in given:
+    if "now" in given or "skew" in given:
         return list(rule.check(**given))
     asked = [snapshot.answers.get(kind.ask.id) for kind in rule.needs.values()]
     size = sum(len(answer.stdout) for answer in asked if answer)

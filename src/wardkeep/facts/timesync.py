@@ -28,7 +28,6 @@ if command -v timedatectl >/dev/null && told=$(timedatectl show 2>/dev/null); th
   printf '= timedatectl\n'; printf '%s\n' "$told" | quote
   if told=$(timedatectl timesync-status 2>/dev/null); then printf '= timesyncd\n'; printf '%s\n' "$told" | quote; fi
 fi
-printf '= clock %s\n' "$(date +%s)"
 """
     + END
 )
@@ -42,7 +41,6 @@ class TimeSync:
     """`source` is who says it: `chrony`, `timesyncd`, `kernel`, or "" for nobody. `offset` in seconds, None if not told."""
 
     ask: ClassVar[Question] = Question("timesync", SCRIPT)
-    clock: int  # the host's clock, Unix time
     container: str
     source: str
     synchronised: bool
@@ -52,23 +50,19 @@ class TimeSync:
     @classmethod
     def parse(cls, answer: Answer) -> Self:
         found = {section.name: section for section in sections(answer)}
-        if "clock" not in found or not found["clock"].about.isdigit():
-            raise NotUnderstood("the host did not tell its time")
-        clock = int(found["clock"].about)
         container = found["container"].about if "container" in found else ""
         if "chrony" in found:
-            return cls(clock, container, "chrony", *_chrony(found["chrony"].lines))
+            return cls(container, "chrony", *_chrony(found["chrony"].lines))
         flags = _properties(found["timedatectl"].lines) if "timedatectl" in found else {}
         synchronised = flags.get("NTPSynchronized") == "yes"
         if "timesyncd" in found:
             offset, server = _timesyncd(found["timesyncd"].lines)
-            return cls(
-                clock, container, "timesyncd", synchronised and offset is not None, offset, f"server {server}"
-            )
+            known = synchronised and offset is not None
+            return cls(container, "timesyncd", known, offset, f"server {server}")
         if flags:
             said = f"NTPSynchronized={flags.get('NTPSynchronized', '?')}, NTP={flags.get('NTP', '?')}"
-            return cls(clock, container, "kernel", synchronised, None, said)
-        return cls(clock, container, "", False, None, "neither chrony nor timedatectl is there to say so")
+            return cls(container, "kernel", synchronised, None, said)
+        return cls(container, "", False, None, "neither chrony nor timedatectl is there to say so")
 
 
 def _chrony(lines: tuple[str, ...]) -> tuple[bool, float, str]:

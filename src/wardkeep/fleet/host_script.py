@@ -227,7 +227,6 @@ main() {
   trap 'rm -rf "$d"' EXIT
   trap 'exit 70' HUP INT TERM PIPE
   exec 2>/dev/null # the session's stderr may be its stdout: from here on it carries frames only
-  printf '\nbegun %s\n' "$N"
   for base in /dev/shm /run /tmp /var/tmp -; do
     d=$base/wardkeep.@FOLDER@
     mkdir "$d" "$d/i" "$d/round" || continue
@@ -236,6 +235,8 @@ main() {
     [ ! -s "$first" ] || break
     rm -rf "$d"
   done
+  # After the file whose time is told as this host's clock: who hears this mark knows that the clock was read before.
+  printf '\nbegun %s\n' "$N"
   [ "$uid" ] || uid=$(id -u)
   boot=- kernel=-
   read -r boot </proc/sys/kernel/random/boot_id

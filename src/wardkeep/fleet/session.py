@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from wardkeep.core.errors import WardkeepError
-from wardkeep.core.facts import Answer, Question, Snapshot
+from wardkeep.core.facts import HEARD, Answer, Question, Snapshot
 from wardkeep.fleet.collector import compose, longest, new_nonce
-from wardkeep.fleet.connector import unreachable
+from wardkeep.fleet.connector import unreachable, utc_now
 from wardkeep.fleet.frames import FrameReader
 
 # Opens a session, sends the script to its standard input and yields its standard output as it comes.
@@ -45,7 +45,7 @@ async def hold_session(
     quiet = SILENCE + max((question.timeout for question in questions), default=0)
     now = asyncio.get_running_loop().time
     end = patience = now() + seconds
-    entered = False
+    entered, heard = False, ""
     try:
         async with asyncio.timeout_at(end) as limit, transport(script) as stream:
             entered = True
@@ -54,6 +54,8 @@ async def hold_session(
             before = reader.progress
             async for data in stream:
                 reader.push(data)
+                if reader.begun and not heard:
+                    heard = f"{(utc_now() - at).total_seconds():.3f}"
                 if reader.done:
                     break
                 if reader.overflow:
@@ -76,7 +78,7 @@ async def hold_session(
     answers = reader.answers(cut=cut)
     if not reader.run and cut:
         return unreachable(host, at, questions, cut)
-    return Snapshot(host, at, answers, reader.problem, reader.run)
+    return Snapshot(host, at, answers, reader.problem, {**reader.run, HEARD: heard} if reader.run else {})
 
 
 def _unfinished(entered: bool, reader: FrameReader) -> str:

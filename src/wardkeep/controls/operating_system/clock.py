@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from wardkeep.controls.operating_system.row import Policy, control
 from wardkeep.core.changes import Act, Blocked, Change
@@ -74,13 +73,20 @@ def synchronise_clock(time: TimeSync, failing: list[Seen]) -> Iterator[Change]:
         "164.308(a)(8)": "Two clocks that disagree tell that one of them is wrong, whatever its daemon says.",
     },
 )
-def clock_is_right(time: TimeSync, policy: Policy, now: datetime) -> Iterator[Seen]:
-    # `now` is when the asking began; an answer may come up to the collector's time limits later.
-    skew, limit = time.clock - now.timestamp(), policy.clock_skew.total_seconds()
-    said = f"differs by {skew:+.0f} s from Wardkeep's clock at the time of asking"
-    yield holds(
-        -limit <= skew <= limit, SUBJECT, said, "Find out which of the two is wrong: `timedatectl` on both."
-    )
+def clock_is_right(time: TimeSync, policy: Policy, skew: tuple[float, float] | None) -> Iterator[Seen]:
+    limit, by = policy.clock_skew.total_seconds(), f"kept by {time.source or 'nobody'}"
+    if skew is None:
+        yield unsure(SUBJECT, f"the collector told no time ({by})", "Look again; if it stays, report it.")
+        return
+    least, most = skew
+    said = f"{least:+.0f} to {most:+.0f} s from Wardkeep's ({by})"
+    if -limit <= least and most <= limit:
+        yield passes(SUBJECT, said)
+    elif most < -limit or limit < least:
+        yield fails(SUBJECT, said, "Find out which of the two is wrong: `timedatectl` on both.")
+    else:
+        slow = f"the way to the host took {most - least:.0f} s, so that its clock is known only to be {said}"
+        yield unsure(SUBJECT, slow, "Look again when the host answers quicker.")
 
 
 clock_is_right.cannot_mend("which of the two clocks is wrong has to be found out before one is set")
