@@ -22,9 +22,18 @@ OTHERS = ("netfilter-persistent", "ufw", "firewalld", "shorewall", "ferm", "foom
 SCRIPT = f"""command -v nft >/dev/null || exit 127
 command -v systemctl >/dev/null || exit 127
 files=
+# Whether a file of this name is anywhere systemd looks for units: asking it about one that is not takes a process each.
+there() {{
+  for file in /etc/systemd/*/"$1".service /run/systemd/*/"$1".service /usr/local/lib/systemd/*/"$1".service \\
+    /usr/lib/systemd/*/"$1".service /lib/systemd/*/"$1".service /etc/init.d/"$1"; do
+    if [ -e "$file" ] || [ -L "$file" ]; then return 0; fi
+  done
+  return 1
+}}
 printf '= units\\n'
 for unit in nftables {OURS} {" ".join(OTHERS)}; do
-  state=$(systemctl is-enabled "$unit" 2>/dev/null)
+  state=
+  ! there "$unit" || state=$(systemctl is-enabled "$unit" 2>/dev/null)
   printf '|%s %s\\n' "$unit" "${{state:-not-found}}"
   case $unit,$state in
     nftables,enabled*) files="$files /etc/nftables.conf";;

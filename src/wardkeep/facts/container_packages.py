@@ -22,7 +22,8 @@ told() { awk '/^Package:/ { print "" } /^(Package|Status|Version|Source):/' | qu
 seen=' '
 for tool in podman docker; do
   command -v "$tool" >/dev/null || continue
-  case $("$tool" --version) in podman*) [ "$tool" = podman ] || continue ;; esac
+  # Podman may be called docker, too.
+  [ "$tool" = podman ] || case $("$tool" --version) in podman*) continue ;; esac
   [ "$tool" = podman ] || [ -S /var/run/docker.sock ] || continue
   running=$("$tool" ps --no-trunc --format '{{.ID}} {{.Names}}') || exit 1
   [ "$running" ] || continue

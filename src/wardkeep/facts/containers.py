@@ -19,7 +19,8 @@ SCRIPT = (
     + r"""
 for tool in podman docker; do
   command -v "$tool" >/dev/null || continue
-  case $("$tool" --version) in podman*) [ "$tool" = podman ] || continue ;; esac
+  # Podman may be called docker, too.
+  [ "$tool" = podman ] || case $("$tool" --version) in podman*) continue ;; esac
   # No socket: no daemon, so nothing runs under it.
   [ "$tool" = podman ] || [ -S /var/run/docker.sock ] || { printf '= engine docker (not running)\n'; continue; }
   running=$("$tool" ps --no-trunc --format '{{.ID}} {{.Names}}') || exit 1

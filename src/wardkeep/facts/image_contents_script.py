@@ -256,7 +256,7 @@ SCRIPT = r"""
 engines=
 for tool in podman docker; do
   command -v "$tool" >/dev/null || continue
-  case $("$tool" --version) in podman*) [ "$tool" = podman ] || continue ;; esac
+  [ "$tool" = podman ] || case $("$tool" --version) in podman*) continue ;; esac
   [ "$tool" = podman ] || [ -S /var/run/docker.sock ] || continue
   engines="$engines $tool"
 done

@@ -25,12 +25,13 @@ for folder in /etc /root/.ssh /home/*/.ssh; do
   found=$(find "$folder" -xdev -type f -size -65k -exec sh -c \
     'grep -lE -e "^-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----" -- "$@"; [ $? -le 1 ]' sh {} +) || exit 1
   [ -n "$found" ] || continue
-  while IFS= read -r file; do
-    told=$(stat -c '%a %U %G %Y %n' -- "$file") || exit 1
-    printf '|%s\n' "$told"
-  done <<FOUND
-$found
-FOUND
+  set -f
+  IFS='
+'
+  told=$(stat -c '%a %U %G %Y %n' -- $found) || exit 1
+  set +f
+  unset IFS
+  printf '%s\n' "$told" | quote
 done
 printf '= live\n'
 for link in /etc/letsencrypt/live/*/privkey*.pem; do [ -e "$link" ] && readlink -f "$link"; done | quote

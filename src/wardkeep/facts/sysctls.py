@@ -30,7 +30,14 @@ KEYS = (
     "net.ipv6.conf.all.accept_redirects",
     "net.ipv6.conf.all.accept_source_route",
 )
-# `cat` and not `read`: the kernel gives a number whole or not at all, and some shells read byte by byte.
+
+
+def _file(key: str) -> str:
+    return "/proc/sys/" + key.replace(".", "/")
+
+
+# One `head` for all: a process for each would be most of the work. It names each file it can open before its first line.
+# Not by `read`: it takes byte by byte, and most of these files end after the first.
 SCRIPT = (
     r"""
 inside=
@@ -38,14 +45,20 @@ if command -v systemd-detect-virt >/dev/null; then inside=$(systemd-detect-virt 
 [ -n "$inside" ] || { [ -e /run/.containerenv ] || [ -e /.dockerenv ]; } && inside=${inside:-container}
 [ -z "$inside" ] || [ "$inside" = none ] || printf '= container %s\n' "$inside"
 [ -d /proc/sys/kernel ] || exit 3
+line='
+'
 tell() {
-  # Not by `read`: it takes byte by byte, and most of these files end after the first.
-  if [ ! -e "/proc/sys/$2" ]; then printf '= absent %s\n' "$1"
-  elif value=$(cat "/proc/sys/$2" 2>/dev/null) && [ -n "$value" ]; then printf '= value %s %s\n' "$1" "$value"
-  else printf '= hidden %s\n' "$1"; fi
+  value=
+  case $told in *"==> $2 <==$line"*) value=${told#*"==> $2 <==$line"} value=${value%%"$line"*} ;; esac
+  if [ ! -e "$2" ]; then printf '= absent %s\n' "$1"; return; fi
+  case $value in
+    '' | '==> '*) printf '= hidden %s\n' "$1" ;;
+    *) printf '= value %s %s\n' "$1" "$value" ;;
+  esac
 }
 """
-    + "".join(f"tell {key} {key.replace('.', '/')}\n" for key in KEYS)
+    + f"told=$(head -v -n 1 {' '.join(map(_file, KEYS))} 2>/dev/null)\n"
+    + "".join(f"tell {key} {_file(key)}\n" for key in KEYS)
     + r"""
 if [ -d /run/systemd/system ]; then
   printf '= limit %s\n' "$(systemctl show -p DefaultLimitCORESoft --value)"
