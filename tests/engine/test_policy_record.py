@@ -138,8 +138,9 @@ def test_a_pack_carries_the_policy_by_which_its_rows_were_judged(folder: Path, t
     path = tmp_path / "pack.tar.gz"
     with open_platform(folder) as platform:
         check(platform, "operator:test", controls=[c for c in platform.controls if c.id == "firewall"])
-        export(platform.ledger, path, 0, platform.ledger.size, "firewall", titles={})
         (policy,) = policies(platform.ledger)
+        # A range that begins after the policy came into force.
+        export(platform.ledger, path, policy["index"] + 1, platform.ledger.size, "firewall", titles={})
     assert verify_pack(str(path)).verified
     digest = policy["body"]["digest"].removeprefix("sha256:")
     with tarfile.open(path) as pack:

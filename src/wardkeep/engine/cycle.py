@@ -26,7 +26,7 @@ from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.platform_facts import ask_platform
-from wardkeep.engine.policy_record import note_recorded, policy_entry
+from wardkeep.engine.policy_record import note_recorded, policy_blob, policy_entry
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
 
 GROUP = 100  # hosts in one batch of the ledger at most
@@ -219,7 +219,6 @@ def log_looks(
 ) -> Logged:
     """Assess snapshots, completed before, into the ledger, in one batch; a policy that is new before its first assessment."""
     platform = platform.held()
-    digest = platform.config.digest()
     rows_seen = frozenset(control.id for control in controls)
     judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
     contents = [snapshot_bytes(snapshot) for snapshot in snapshots] + [_told(found) for found in judged]
@@ -227,12 +226,13 @@ def log_looks(
         {"digest": name, "size": len(data)}
         for name, data in zip(platform.ledger.put_blobs(contents), contents, strict=True)
     ]
-    changed = policy_entry(platform, actor)
+    policy = policy_blob(platform)
+    changed = policy_entry(platform, actor, policy)
     entries: list[Mapping[str, Any]] = [changed] if changed else []
     for n, (snapshot, found) in enumerate(zip(snapshots, judged, strict=True)):
         entries += (
             _observed(actor, snapshot, blobs[n]),
-            _assessed(platform, actor, snapshot, found, controls, digest, blobs[len(snapshots) + n]),
+            _assessed(platform, actor, snapshot, found, controls, policy, blobs[len(snapshots) + n]),
         )
     indices = platform.ledger.append(entries, guard=guard)
     if changed:
@@ -284,7 +284,7 @@ def _assessed(
     snapshot: Snapshot,
     found: Sequence[Finding],
     controls: Sequence[Control],
-    digest: str,
+    policy: Mapping[str, Any],
     blob: Mapping[str, Any],
 ) -> dict[str, Any]:
     rows = tally(found)
@@ -296,9 +296,9 @@ def _assessed(
         "body": {
             "rows": {c.id: rows.get(c.id, {"pass": 0, "fail": 0, "unknown": 0}) for c in controls},
             "profile": platform.config.profile.name,
-            "policy_digest": digest,
+            "policy_digest": policy["digest"],
         },
-        "blobs": [{"name": "findings", **blob}],
+        "blobs": [{"name": "findings", **blob}, policy],
     }
 
 

@@ -1,7 +1,7 @@
 """The policy on record: a change of what decides a verdict is an entry of the ledger, before the first assessment by it.
 
-The entry's blob is the policy itself, whole; its digest is the `policy_digest` of each assessment made by it. So an auditor
-reads from a pack alone by which numbers and choices a row was judged, and when they changed from what to what.
+The entry's blob is the policy itself, whole, and each assessment names the policy that it was made by as a blob too: from a pack of
+any range an auditor reads by which numbers and choices a row was judged, and when they changed from what to what.
 """
 
 from __future__ import annotations
@@ -25,16 +25,21 @@ _KEY = "policy"
 Entry = dict[str, Any]
 
 
-def policy_entry(platform: Platform, actor: str) -> Entry | None:
-    """The entry that tells of the policy in force; None when it is the one on record. Its blob is put away here."""
+def policy_blob(platform: Platform) -> dict[str, Any]:
+    """The policy in force, put away among the ledger's blobs, as an entry names it."""
+    document = platform.config.document()
+    (name,) = platform.ledger.put_blobs([document])
+    return {"name": "policy", "digest": name, "size": len(document)}
+
+
+def policy_entry(platform: Platform, actor: str, blob: Mapping[str, Any]) -> Entry | None:
+    """The entry that tells of the policy in force, whose blob this is; None when it is the one on record."""
     with platform.store.read() as connection:
         before = str(_on_record(connection).get("digest", ""))
-    document = platform.config.document()
-    digest = platform.config.digest()
+    digest = str(blob["digest"])
     if digest == before:
         return None
-    (name,) = platform.ledger.put_blobs([document])
-    changed = list(_changes(_flat(_read(platform, before)), _flat(json.loads(document))))
+    changed = list(_changes(_flat(_read(platform, before)), _flat(json.loads(platform.config.document()))))
     if not before:  # the first: what the operator set, the profile says the rest
         ours = platform.config.set_by_operator
         changed = [one for one in changed if one["key"] in ours]
@@ -46,13 +51,12 @@ def policy_entry(platform: Platform, actor: str) -> Entry | None:
         "changes": len(changed),
         "says": _says(platform.config.profile.name, before, changed),
     }
-    blobs = [{"name": "policy", "digest": name, "size": len(document)}]
-    return {"kind": KIND, "at": timestamp(), "actor": actor, "body": body, "blobs": blobs}
+    return {"kind": KIND, "at": timestamp(), "actor": actor, "body": body, "blobs": [blob]}
 
 
 def record_policy(platform: Platform, actor: str) -> int | None:
     """Put the policy in force on record if it is not; returns the ledger's index of the new entry."""
-    entry = policy_entry(platform, actor)
+    entry = policy_entry(platform, actor, policy_blob(platform))
     if entry is None:
         return None
     (index,) = platform.ledger.append([entry])
