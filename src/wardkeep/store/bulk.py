@@ -17,6 +17,7 @@ FEW = 20  # below this, nothing is saved
 # Rows of one statement on SQLite. Its driver lets go of the interpreter once a statement, and beside a thread that computes
 # waits to get it back: row by row nothing is left of two cores. A statement may have 32,766 values.
 TOGETHER = 500
+MANY = 20_000  # below this, an index is kept as quickly as it is made anew
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -56,6 +57,17 @@ def insert_tuples(
                 copy.write_row(row)
     finally:
         raw.close()
+
+
+def fill(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """As `insert_tuples`, for a table that is empty. On SQLite its indexes are made once the rows are there: to keep them row by row
+    costs more than all else."""
+    late = sorted(table.indexes, key=str) if connection.dialect.name == "sqlite" and len(rows) >= MANY else []
+    for index in late:
+        index.drop(connection)
+    insert_tuples(connection, table, names, rows)
+    for index in late:
+        index.create(connection)
 
 
 def upsert(

@@ -1,7 +1,8 @@
 """A case is one flaw in one package over the whole fleet: as it is kept, brought up to the ledger, and shown.
 
-What changes about cases goes to the ledger first, as the blob `changes` of an entry: `{"cases": [row, …], "assets": [row, …]}`.
-The tables are then brought up to it by the same function that makes them again from the ledger.
+What changes about cases goes to the ledger first, as the blob `changes` of an entry: `{"cases": [row, …], "assets": [row, …]}`. A row
+of `assets` speaks of all `hosts` of which the same is true (in older entries, of one `host`): a large fleet has a million of them, and a
+few thousand that differ. The tables are then brought up to it by the same function that makes them again from the ledger.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from wardkeep.core.findings import Severity
 from wardkeep.core.profiles import Numbers
 from wardkeep.engine.deadlines import deadlines
 from wardkeep.engine.platform import Platform
-from wardkeep.store.bulk import upsert
+from wardkeep.store.bulk import fill, upsert
 from wardkeep.store.flaw_tables import flaw_assets, flaw_cases
 
 Key = tuple[str, str]  # flaw, package
 FACTS = ("state", "severity", "exploited", "risk", "since", "hosts", "told", "opened", "closed", "how")
 ASSET_FACTS = ("version", "fixed", "state", "opened", "closed", "how")
+ASSET = ("flaw", "package", "host", *ASSET_FACTS, "entry")
 QUIET = ("waived", "not_affected")  # decisions that end the clock
 UNDECIDED: dict[str, Any] = {"decision": "", "decided": None, "decided_by": "", "said": {}}
 
@@ -249,17 +251,31 @@ def bring_up(connection: Connection, told: Mapping[str, Any], entry: int) -> Non
             cases.append({**made, **UNDECIDED, "decision_entry": None})
     upsert(connection, flaw_cases, cases, (*FACTS, "entry"))
     upsert(connection, flaw_cases, fresh, (*FACTS, "entry", *UNDECIDED, "decision_entry"))
+    rows = _asset_rows(told["assets"], entry)
+    if connection.execute(select(a.flaw).limit(1)).first() is None:
+        fill(connection, flaw_assets, ASSET, rows)
+        return
     later = {
         (row.flaw, row.package, row.host)
         for row in connection.execute(select(a.flaw, a.package, a.host).where(a.entry >= entry))
     }
-    assets = []
-    for row in told["assets"]:
-        if (row["flaw"], row["package"], row["host"]) not in later:
-            made = {name: row[name] for name in ("flaw", "package", "host", *ASSET_FACTS)} | {"entry": entry}
-            made |= {"opened": _time(row["opened"])}
-            assets.append({**made, "closed": _time(row["closed"]) if row["closed"] else None})
-    upsert(connection, flaw_assets, assets, (*ASSET_FACTS, "entry"))
+    upsert(
+        connection,
+        flaw_assets,
+        [dict(zip(ASSET, row, strict=True)) for row in rows if row[:3] not in later],
+        (*ASSET_FACTS, "entry"),
+    )
+
+
+def _asset_rows(told: Iterable[Mapping[str, Any]], entry: int) -> list[tuple[Any, ...]]:
+    """The rows of the table, with the columns of `ASSET`. No entry speaks of one asset twice."""
+    made = []
+    for row in told:
+        closed = _time(row["closed"]) if row["closed"] else None
+        facts = (row["version"], row["fixed"], row["state"], _time(row["opened"]), closed, row["how"], entry)
+        flaw, package = row["flaw"], row["package"]
+        made += [(flaw, package, host, *facts) for host in row.get("hosts") or (row["host"],)]
+    return made
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

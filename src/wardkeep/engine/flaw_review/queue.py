@@ -8,9 +8,9 @@ unless it is known to be exploited.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -19,10 +19,10 @@ from wardkeep.advisories.components import Component
 from wardkeep.advisories.coverage import not_covered
 from wardkeep.advisories.database import Database
 from wardkeep.advisories.matching import WORST, Deadlines, Match, Matcher, State
-from wardkeep.advisories.risk import risk_of
 from wardkeep.core.errors import Unavailable
+from wardkeep.engine.flaw_review.case_facts import Listening, case_facts
 from wardkeep.engine.flaw_review.cases import ASSET_FACTS, FACTS, Key, put_changes
-from wardkeep.engine.flaw_review.exposure import CLOSED, INSIDE, OPEN, UNKNOWN, widest
+from wardkeep.engine.flaw_review.exposure import UNKNOWN
 from wardkeep.engine.flaw_review.inventory import (
     HostInventory,
     every_place,
@@ -39,13 +39,6 @@ from wardkeep.store.schema import hosts, settings
 
 STATE = "flaw_review"  # in the settings: what the queue was last made from
 FIXED, WITHDRAWN, LEFT = "fixed", "withdrawn", "left"
-LISTENS, LISTENS_INSIDE, LISTENS_UNKNOWN = 15.0, 7.0, 7.0  # points of risk
-FILTERED = {
-    UNKNOWN: "what the packet filter lets in is not known",
-    INSIDE: "the packet filter lets in private addresses alone",
-    CLOSED: "the packet filter lets nobody in",
-}
-Listening = tuple[Mapping[str, Mapping[str, str]], int]
 
 
 @dataclass(frozen=True)
@@ -63,9 +56,22 @@ class Refreshed:
 
 @dataclass
 class _Found:
-    """A flaw in a package as it is now: by host, with the match that says so."""
+    """A flaw in a package as it is now: by host, with the match that says so. Hosts of one kind share theirs."""
 
     by_host: dict[str, Match] = field(default_factory=dict)
+
+    def add(self, match: Match, having: Sequence[str]) -> None:
+        """Where a host has several versions of the package, the one that presses most speaks for it."""
+        new = dict.fromkeys(having, match)
+        for host in self.by_host.keys() & new.keys():
+            if WORST.index(match.state) >= WORST.index(self.by_host[host].state):
+                del new[host]
+        self.by_host.update(new)
+
+    @property
+    def matches(self) -> list[Match]:
+        """Those that speak for some host, each once."""
+        return list({id(match): match for match in self.by_host.values()}.values())
 
 
 def refresh(platform: Platform, now: datetime | None = None) -> Refreshed:
@@ -137,13 +143,10 @@ def _match(
                 hits.append((number, match))
     having = hosts_of(connection, {number for number, _ in hits})
     found: dict[Key, _Found] = {}
+    known = {number: [host for host in names if host in looks] for number, names in having.items()}
     for number, match in hits:
-        for host in having.get(number, ()):
-            if host in looks:
-                one = found.setdefault((match.id, match.component.name), _Found())
-                held = one.by_host.get(host)
-                if held is None or WORST.index(match.state) < WORST.index(held.state):
-                    one.by_host[host] = match
+        if names := known.get(number):
+            found.setdefault((match.id, match.component.name), _Found()).add(match, names)
     return found, len(minor - set(found))
 
 
@@ -174,6 +177,15 @@ class _Changes:
             for flaw, package, host, version, fixed, state in some:
                 self.assets.setdefault((flaw, package), {})[host] = (version, fixed, state)
         self.connection = connection
+        self.others = {name for name in looks if not is_host(name)}
+        self.unheard = {name for name, look in looks.items() if look.exposed is None}
+        self.listens: dict[str, dict[str, Mapping[str, str]]] = {}
+        for name, look in looks.items():
+            for package, ports in (look.exposed or {}).items():
+                if ports:
+                    # A look of an older version told the ports alone.
+                    told = {ports: UNKNOWN} if isinstance(ports, str) else ports
+                    self.listens.setdefault(package, {})[name] = told
         # Only what a case may have ended for is asked about.
         over = {
             key[1]
@@ -189,19 +201,19 @@ class _Changes:
         }
 
     def made(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Rows of cases and of assets that changed."""
+        """What changed: rows of cases, and of assets by the hosts of which the same is true."""
         cases: list[dict[str, Any]] = []
         assets: list[dict[str, Any]] = []
         for key in sorted(set(self.found) | set(self.assets)):
             one = self.found.get(key, _Found())
             had = self.assets.get(key, {})
-            differs = [host for host, match in sorted(one.by_host.items()) if had.get(host) != _facts(match)]
+            differs = _differing(one, had)
             gone = sorted(had.keys() - one.by_host.keys())
             rows = self._rows(key) if gone or any(host in had for host in differs) else {}
             ended = [self._ended(rows[host]) for host in gone]
             over = [made for made in ended if made is not None]
             assets += over
-            assets += [self._asset(key, host, one.by_host[host], rows.get(host)) for host in differs]
+            assets += self._groups(key, one, differs, rows)
             case = self._case(key, one, len(ended) - len(over), over)
             if case is not None:
                 cases.append(case)
@@ -222,8 +234,13 @@ class _Changes:
         else:
             how = WITHDRAWN
         self.counts["fixed" if how == FIXED else "ended"] += 1
-        made = {name: row[name] for name in ("flaw", "package", "host", *ASSET_FACTS)}
-        return {**made, "closed": self.looks[host].at if how == FIXED else self.now, "how": how}
+        made = {name: row[name] for name in ("flaw", "package", *ASSET_FACTS)}
+        return {
+            **made,
+            "hosts": [host],
+            "closed": self.looks[host].at if how == FIXED else self.now,
+            "how": how,
+        }
 
     def _rows(self, key: Key) -> dict[str, Mapping[str, Any]]:
         """The open rows of one case, whole."""
@@ -231,13 +248,21 @@ class _Changes:
         query = select(flaw_assets).where(a.flaw == key[0], a.package == key[1], a.closed.is_(None))
         return {row["host"]: dict(row) for row in self.connection.execute(query).mappings()}
 
-    def _asset(self, key: Key, host: str, match: Match, had: Mapping[str, Any] | None) -> dict[str, Any]:
-        if had is None:
-            self.counts["joined"] += 1
-        opened = had["opened"] if had is not None else self.now
-        version, fixed, state = _facts(match)
-        made = {"flaw": key[0], "package": key[1], "host": host, "version": version, "fixed": fixed}
-        return {**made, "state": state, "opened": opened, "closed": None, "how": ""}
+    def _groups(
+        self, key: Key, one: _Found, differs: Sequence[str], rows: Mapping[str, Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The hosts where it is new or otherwise than it was, by what is true of them now."""
+        groups: dict[tuple[int, datetime], list[str]] = {}
+        for host in differs:
+            opened = rows[host]["opened"] if host in rows else self.now
+            groups.setdefault((id(one.by_host[host]), opened), []).append(host)
+        self.counts["joined"] += len(differs) - sum(host in rows for host in differs)
+        made = []
+        for (_, opened), some in groups.items():
+            version, fixed, state = _facts(one.by_host[some[0]])
+            asset = {"flaw": key[0], "package": key[1], "version": version, "fixed": fixed, "state": state}
+            made.append({**asset, "opened": opened, "closed": None, "how": "", "hosts": some})
+        return made
 
     def _case(
         self,
@@ -260,8 +285,9 @@ class _Changes:
             return {**kept, "hosts": 0, "closed": closed, "how": how, "anew": False}
         opened = known["opened"] if is_open and known is not None else self.now
         count = len(one.by_host) + stays
-        images = sum(not is_host(asset) for asset in one.by_host)
-        facts = case_facts(one.by_host.values(), count, images, self._listening(one), opened.date())
+        images = len(self.others & one.by_host.keys())
+        listening = self._listening(key[1], one)
+        facts = case_facts(one.matches, len(one.by_host), count, images, listening, opened.date())
         if is_open and known is not None and all(known[name] == value for name, value in facts.items()):
             return None
         if not is_open:
@@ -269,100 +295,20 @@ class _Changes:
         made = {"flaw": key[0], "package": key[1], **facts, "opened": opened, "closed": None, "how": ""}
         return {**made, "anew": not is_open}
 
-    def _listening(self, one: _Found) -> Listening:
+    def _listening(self, package: str, one: _Found) -> Listening:
         """Host → ports that the package holds there with whom the filter lets in; and of how many hosts that is not known."""
-        told, unknown = {}, 0
-        for host, match in sorted(one.by_host.items()):
-            exposed = self.looks[host].exposed
-            if exposed is None:
-                unknown += 1
-            elif ports := exposed.get(match.component.name):
-                # A look of an older version told the ports alone.
-                told[host] = {ports: UNKNOWN} if isinstance(ports, str) else ports
-        return told, unknown
+        held = self.listens.get(package, {})
+        told = {host: held[host] for host in sorted(held.keys() & one.by_host.keys())}
+        return told, len(self.unheard & one.by_host.keys())
+
+
+def _differing(one: _Found, had: Mapping[str, tuple[str, str, str]]) -> list[str]:
+    """The hosts of which something else is true than is kept, or nothing is kept yet."""
+    if not had:
+        return sorted(one.by_host)
+    facts = {id(match): _facts(match) for match in one.matches}
+    return [host for host in sorted(one.by_host) if had.get(host) != facts[id(one.by_host[host])]]
 
 
 def _facts(match: Match) -> tuple[str, str, str]:
     return match.component.version, match.fixed, match.state.value
-
-
-def case_facts(
-    matches: Iterable[Match], count: int, images: int, listening: Listening, opened: date
-) -> dict[str, Any]:
-    """What is kept of a case: the most pressing of its matches speaks for it.
-
-    Its clock starts when the fix was published; without a released fix, on the day it first concerned the fleet: then it is
-    the time to decide how to live with it.
-    """
-    some = sorted(matches, key=lambda one: (WORST.index(one.state), -one.risk.value, one.component.version))
-    first = some[0]
-    risk = risk_of(
-        first.severity,
-        first.score if first.score is not None else -1.0,
-        kev=bool(first.kev),
-        epss=first.epss if first.epss is not None else -1.0,
-        ssvc=first.ssvc,
-        has_fix=first.state is State.FIX_AVAILABLE,
-        more=_exposure(listening, len(some), images),
-    )
-    told = {
-        "aliases": list(first.aliases),
-        "summary": first.summary,
-        "advisory": first.advisory,
-        "published": first.published,
-        "severity_source": first.severity_source,
-        "score": first.score,
-        "epss": first.epss,
-        "ssvc": first.ssvc,
-        "because": risk.because,
-        "why": first.why,
-        "fixed": sorted({one.fixed for one in some if one.fixed}),
-        "ecosystems": sorted({one.component.ecosystem for one in some}),
-        # As JSON gives it back: pairs would differ from what is stored, and every case be written at every change of any.
-        "places": sorted(
-            [*one] for one in {(one.component.ecosystem, one.component.version) for one in some}
-        ),
-        "listens": {host: _ports(ports) for host, ports in listening[0].items()},
-        "images": images,
-    }
-    return {
-        "state": first.state.value,
-        "severity": first.severity,
-        "exploited": first.kev,
-        "risk": risk.value,
-        "since": (
-            min(one.since for one in some if one.state is first.state)
-            if first.state is State.FIX_AVAILABLE
-            else opened
-        ).isoformat(),
-        "hosts": count,
-        "told": dict(
-            sorted(told.items())
-        ),  # the ledger's order: what is written now and what is told again are alike
-    }
-
-
-def _exposure(listening: Listening, of: int, images: int) -> list[tuple[str, float]]:
-    """The widest of what its hosts' filters let in speaks for it; a filter that is not known counts as open."""
-    told, unknown = listening
-    where = "hosts and images" if images else "hosts"
-    by_reach: dict[str, list[Mapping[str, str]]] = {}
-    for ports in told.values():
-        by_reach.setdefault(widest(ports.values()), []).append(ports)
-    if by_reach and (not unknown or widest(by_reach) in (OPEN, UNKNOWN)):
-        reach = widest(by_reach)
-        some = by_reach[reach]
-        shown = sorted({port for ports in some for port, one in ports.items() if one == reach})
-        more = f"; {FILTERED[reach]}" if reach != OPEN else ""
-        text = f"listens to the network on {len(some)} of {of} {where} ({', '.join(shown[:3])}{more})"
-        return [(text, {INSIDE: LISTENS_INSIDE, CLOSED: 0.0}.get(reach, LISTENS))]
-    if unknown:
-        return [(f"whether it listens is not known on {unknown} of {of} {where}", LISTENS_UNKNOWN)]
-    return []
-
-
-def _ports(ports: Mapping[str, str]) -> str:
-    """`443/tcp, 8080/tcp (the packet filter lets nobody in)`."""
-    return ", ".join(
-        port if reach == OPEN else f"{port} ({FILTERED[reach]})" for port, reach in ports.items()
-    )
