@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import resource
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.advisories.small_feeds import LIST, TRACKER, write_feeds
 from tests.engine.flaws_world import AT, NEW, OLD, add_hosts, give_feeds, look, seen
 from tests.engine.test_flaw_review import cases
 from tests.engine.test_flaw_review_command import Run, place, run
 
+from wardkeep.advisories.updating import update_from_folder
 from wardkeep.advisories.vex import FORMS, Document, Product, Statement, read_vex, write_vex
 from wardkeep.engine.flaw_review import acts
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.flaw_review.vex import export_vex, import_vex
+from wardkeep.engine.folder import ADVISORIES
 from wardkeep.engine.platform import Platform
 
 __all__ = ["place", "run"]
@@ -83,6 +88,30 @@ def test_only_what_decides_is_taken(fleet: Platform) -> None:
     assert decided == {"CVE-2026-0001": "accepted", "CVE-2026-0005": "not_affected"}
 
 
+def test_an_advisory_about_several_flaws_is_no_other_name_of_one_of_them(
+    fleet: Platform, tmp_path: Path
+) -> None:
+    """As the trackers have it: one DSA mends two flaws, and each flaw's data name it."""
+    both = {flaw: TRACKER["openssl"]["CVE-2026-0001"] for flaw in ("CVE-2026-0001", "CVE-2026-0010")}
+    feeds = write_feeds(tmp_path / "both")
+    (feeds / "debian-tracker.json").write_text(json.dumps({**TRACKER, "openssl": both}))
+    (feeds / "DSA.list").write_text(LIST.replace("{CVE-2026-0001}", "{CVE-2026-0001 CVE-2026-0010}"))
+    update_from_folder(feeds, fleet.folder / ADVISORIES, AT, accept_shrunken=True)
+    renew(fleet, AT)
+    found = cases(fleet)
+    assert all("DSA-9001-1" in found[flaw].told["aliases"] for flaw in both)
+    for form in FORMS:
+        one = replace(says("CVE-2026-0010"), names=("CVE-2026-0010", "DSA-9001-1"))
+        done = import_vex(fleet, document(one, form=form), "x", by="operator:a", dry_run=True, now=AT)
+        assert [(one.flaw, one.taken) for one in done.cases] == [("CVE-2026-0010", True)], form
+        # An advisory alone stands for all that it is about.
+        whole = document(says("DSA-9001-1"), form=form)
+        done = import_vex(fleet, whole, "x", by="operator:a", dry_run=True, now=AT)
+        assert {one.flaw for one in done.cases if one.taken} == set(both), form
+    told = export_vex(fleet, AT, "a").statements
+    assert not any(name.startswith("DSA-") for one in told for name in one.names)
+
+
 def test_a_dry_run_changes_nothing(fleet: Platform) -> None:
     size = fleet.ledger.size
     done = import_vex(fleet, document(says("CVE-2026-0005")), "x", by="operator:a", dry_run=True, now=AT)
@@ -143,6 +172,12 @@ def test_wrong_files_are_one_line(run: Run, tmp_path: Path) -> None:
     ):
         run(*words)
         assert (run.status, len(run.err.strip().splitlines())) == (2, 1)
+    with open(tmp_path / "large.json", "wb") as file:
+        file.truncate(3 << 30)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run("vex", "import", tmp_path / "large.json")
+    assert (run.status, "is larger than 64 MB" in run.err) == (2, True)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 1 << 20  # KiB
     half = json.dumps({"@context": "https://openvex.dev/ns", "statements": ["?"]})
     (tmp_path / "half.json").write_text(half)
     run("vex", "import", tmp_path / "half.json")

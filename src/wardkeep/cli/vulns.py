@@ -45,7 +45,7 @@ def scan(
     A target is this machine, a host of the inventory, a container image (archive of docker or podman save, OCI layout), the
     root folder of a system, a project's folder, a bill of materials (CycloneDX, SPDX), a lock file, a jar or a
     program. Example: wardkeep vulns scan image.tar --json. Exit status: 0 nothing is affected, 1 something is, 2 the target
-    cannot be read, 3 something is unknown: no database, one too old to trust, or a part that could not be read.
+    cannot be read, 3 nothing is, but something is unknown: no database, one too old to trust, or a part that could not be read.
     """
     from wardkeep.advisories.coverage import unasked
     from wardkeep.advisories.matching import Matcher, foreign_notices
@@ -93,11 +93,10 @@ def scan(
     failing = states.intersection(FAILING) or any(
         one.kind == "unsupported_release" and not one.is_unknown for one in inventory.notices
     )
-    if unknown:
-        raise typer.Exit(3)
     if failing:
         raise typer.Exit(1)
-    raise typer.Exit(3 if "unknown" in states or any(one.is_unknown for one in inventory.notices) else 0)
+    is_unknown = unknown or "unknown" in states or any(one.is_unknown for one in inventory.notices)
+    raise typer.Exit(3 if is_unknown else 0)
 
 
 @app.command()
@@ -147,7 +146,10 @@ def update(
         for line in told_once(done.problems):
             note(line)
         if done.unread:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(done.unread.items()))
+            kinds = ", ".join(
+                f"{count} {'without an ending' if kind == 'none' else kind}"
+                for kind, count in sorted(done.unread.items())
+            )
             note(f"not a feed, left out: {kinds}")
         size = db.path.stat().st_size / 1e6
         typer.echo(

@@ -28,6 +28,7 @@ def import_(
     Example: wardkeep vulns vex import vendor.openvex.json --dry-run. Exit status: 0; 1 when some statement could not be read;
     2 when the file is no VEX document.
     """
+    from wardkeep.advisories.vex.reading import LARGEST
     from wardkeep.cli.terminal import console, note, print_json
     from wardkeep.engine.flaw_review.follow import look_at_row
     from wardkeep.engine.flaw_review.vex import import_vex
@@ -35,7 +36,8 @@ def import_(
     from wardkeep.engine.platform import open_platform, operator
 
     try:
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
     except OSError as e:
         raise BadInput(f"cannot be read ({e.strerror})", where=str(file)) from None
     with open_platform(find_folder(state)) as platform:

@@ -16,6 +16,7 @@ from wardkeep.advisories.ecosystems import family, is_vendor
 from wardkeep.advisories.inventories.sbom import Purl, package_of, read_purl
 from wardkeep.advisories.inventories.sbom_out import KINDS
 from wardkeep.advisories.inventories.sbom_out import purl as language_purl
+from wardkeep.advisories.matching import OTHER_VENDORS
 from wardkeep.advisories.vex import Document, Product, Statement, read_vex
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.flaw_review import KIND, ROW, acts
@@ -106,8 +107,12 @@ def _speaks_of_images(document: Document) -> bool:
 
 
 def _speaks_of(statement: Statement, case: Case, assets: Sequence[CaseAsset], digests: Digests) -> bool:
-    """Whether it names the flaw, and its package or an image that the case is open in."""
-    if not {case.flaw, *case.told.get("aliases", ())} & set(statement.names):
+    """Whether it names the flaw, and its package or an image that the case is open in.
+
+    An advisory of a vendor mends several flaws: beside a flaw's own name it stands for nothing, and alone for all of them.
+    """
+    own = {name for name in statement.names if not name.startswith(OTHER_VENDORS)}
+    if not {case.flaw, *case.told.get("aliases", ())} & (own or set(statement.names)):
         return False
     whole = {digest_in(product.purl) for product in statement.products} - {""}
     packages = (read_purl(product.purl) for product in statement.products)
@@ -196,7 +201,9 @@ def export_vex(platform: Platform, now: datetime, author: str) -> Document:
 
 
 def _statement(case: Case, assets: list[CaseAsset], digests: Digests) -> Statement | None:
-    names = (case.flaw, *case.told.get("aliases", ()))
+    # An alias is another name of the same flaw (OpenVEX, CycloneDX): an advisory about several flaws is none.
+    aliases = (name for name in case.told.get("aliases", ()) if not name.startswith(OTHER_VENDORS))
+    names = (case.flaw, *aliases)
     if case.closed is not None:
         # The version that mends it is what is stated; where no feed names one, there is nothing to state.
         versions = {one.fixed for one in assets if one.how == FIXED and one.fixed}
