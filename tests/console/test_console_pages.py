@@ -17,6 +17,7 @@ from wardkeep.console.app import PAGES as PARTS
 from wardkeep.engine.accounts import Accounts
 from wardkeep.engine.finding_views import Filters, list_findings
 from wardkeep.engine.platform import Platform
+from wardkeep.engine.policy_record import record_policy
 
 SignIn = Callable[[str, str], str]
 ALL, READERS = "operator developer auditor", "operator auditor"
@@ -344,6 +345,18 @@ async def test_an_auditor_takes_a_pack_away_that_verifies(
     assert refused.status_code == 422
     token = sign_in("devon", "developer")
     assert (await client.post("/ledger/pack", data={"csrf": token})).status_code == 403
+
+
+async def test_settings_say_since_when_they_are_in_force_and_lead_to_the_entry(
+    client: httpx.AsyncClient, sign_in: SignIn, platform: Platform
+) -> None:
+    index = record_policy(platform, "operator:test")
+    assert index is not None
+    sign_in("first", "operator")
+    page = (await client.get("/settings")).text
+    assert f'on record as entry <a href="/ledger/{index}">' in page
+    assert "the profile hipaa" in (await client.get("/ledger?kind=policy")).text
+    assert (await client.get("/settings.json")).json()["on_record"]["current"] is True
 
 
 async def test_settings_mask_addresses_and_show_what_was_not_delivered(

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from wardkeep.engine.cycle import check
 from wardkeep.engine.index import catch_up, rebuild_index
 from wardkeep.engine.platform import Platform, open_platform
-from wardkeep.engine.policy_record import record_policy
+from wardkeep.engine.policy_record import policy_on_record, record_policy
 from wardkeep.engine.start import take_this_machine
 from wardkeep.ledger import Ledger
 from wardkeep.ledger.pack import export
@@ -103,6 +103,20 @@ def test_settings_that_decide_no_verdict_and_secrets_are_not_in_it(folder: Path)
     with open_platform(folder) as platform:
         assert record_policy(platform, "operator:test") is None
         assert b"hush" not in platform.config.document()
+
+
+def test_what_is_in_force_and_what_is_on_record_are_told_apart(folder: Path) -> None:
+    with open_platform(folder) as platform:
+        assert policy_on_record(platform) is None, "nothing was looked at yet"
+        index = record_policy(platform, "operator:test")
+        known = policy_on_record(platform)
+        assert known
+        assert (known.entry, known.digest, known.current) == (index, platform.config.digest(), True)
+    (folder / "wardkeep.toml").write_text('[numbers]\npatch_critical = "7 d"\n')
+    with open_platform(folder) as platform:
+        known = policy_on_record(platform)
+        assert known
+        assert (known.entry, known.current) == (index, False)
 
 
 def test_a_long_value_is_told_short_and_is_whole_beside(folder: Path) -> None:

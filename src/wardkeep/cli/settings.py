@@ -15,6 +15,7 @@ def command(state: State = None, json: Json = False) -> None:
     from wardkeep.cli.terminal import console, print_json, table
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform
+    from wardkeep.engine.policy_record import policy_on_record
     from wardkeep.engine.settings import settings_in_force
 
     with open_platform(find_folder(state)) as platform:
@@ -24,6 +25,13 @@ def command(state: State = None, json: Json = False) -> None:
             return
         out = console()
         out.print(f"File: {platform.config.path}    Profile: {platform.config.profile.title}")
+        if known := policy_on_record(platform):
+            word = (
+                "In force since"
+                if known.current
+                else "Not on record before the next look; the one before since"
+            )
+            out.print(f"{word} {known.at:%Y-%m-%d %H:%M} UTC, entry {known.entry} of the ledger")
         made = table(("key", {"no_wrap": True}), ("value", {"overflow": "fold"}), ("from", {"no_wrap": True}))
         for one in told:
             made.add_row(one.key, _show(one.value), one.source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,26 @@ TOLD = 100  # changes that an entry names one by one; its blob has them all
 SHORT = 160  # characters of a value; a list of addresses may be long
 _KEY = "policy"
 Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OnRecord:
+    """The last policy that the ledger has: its entry's index and time. `current` when it is the one in force."""
+
+    entry: int
+    at: datetime
+    digest: str
+    current: bool
+
+
+def policy_on_record(platform: Platform) -> OnRecord | None:
+    """None before the first look."""
+    with platform.store.read() as connection:
+        told = _on_record(connection)
+    if not told:
+        return None
+    current = told["digest"] == platform.config.digest()
+    return OnRecord(int(told["entry"]), datetime.fromisoformat(told["at"]), str(told["digest"]), current)
 
 
 def policy_blob(platform: Platform) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from wardkeep.core.errors import BadInput
 from wardkeep.engine.accounts import SCOPES, Role
 from wardkeep.engine.accounts.opening import link_for
 from wardkeep.engine.channel_views import deliveries_by_channel
+from wardkeep.engine.policy_record import policy_on_record
 from wardkeep.engine.settings import settings_in_force
 
 router = APIRouter(dependencies=[Depends(read_form)], include_in_schema=False)
@@ -22,8 +23,13 @@ def settings(request: Request, visitor: Reader) -> Response:
     platform = console(request).platform
     told = settings_in_force(platform.config, platform.controls)
     known = deliveries_by_channel(platform)
-    data = {"profile": platform.config.profile.title, "file": platform.config.path.name, "settings": told}
+    data: dict[str, object] = {
+        "profile": platform.config.profile.title,
+        "file": platform.config.path.name,
+        "settings": told,
+    }
     data["channels"] = known
+    data["on_record"] = policy_on_record(platform)
     groups = {
         "Numbers of the profile": [s for s in told if s.key == "profile" or s.key.startswith("numbers.")],
         "Policy of each row": [s for s in told if "policy." in s.key],
