@@ -37,7 +37,13 @@ class Others:
 
     def ask(self, tool: str, servers: Sequence[Sshd]) -> None:
         """Every question of every host, each host's answers brought back. Raises CalledProcessError."""
-        command = self._pyinfra(servers) if tool == "pyinfra" else self._ansible(servers)
+        self._run(self._pyinfra(servers) if tool == "pyinfra" else self._ansible(servers))
+
+    def start(self, tool: str) -> None:
+        """The program started and ended, with nobody asked."""
+        self._run([str(self._bin / ("pyinfra" if tool == "pyinfra" else "ansible-playbook")), "--version"])
+
+    def _run(self, command: list[str]) -> None:
         env = {
             "PATH": f"{self._bin}:{os.environ['PATH']}",
             "HOME": str(self._folder),

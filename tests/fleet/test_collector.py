@@ -314,3 +314,25 @@ async def test_questions_that_share_find_what_the_one_before_made_and_nothing_is
             break
         await asyncio.sleep(0.1)
     assert not folder.parent.exists()
+
+
+async def test_a_look_that_is_cancelled_twice_leaves_no_collector_behind(tmp_path: Path) -> None:
+    """A person presses Ctrl-C again while the collector is being ended. The question itself ends by its own limit."""
+    told = tmp_path / "session"
+    script = (
+        f"read -r pid name state parent group session rest </proc/self/stat; echo $session >{told}; sleep 60"
+    )
+    asking = asyncio.create_task(LocalConnector("me").ask([Question("a", script, timeout=15)]))
+    while not told.exists() or not told.read_text():
+        await asyncio.sleep(0.05)
+    for _ in range(2):
+        asking.cancel()
+        await asyncio.sleep(0.1)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    collector = Path(f"/proc/{told.read_text().strip()}")
+    for _ in range(60):
+        if not collector.exists():
+            break
+        await asyncio.sleep(0.1)
+    assert not collector.exists()

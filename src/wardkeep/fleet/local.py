@@ -67,7 +67,13 @@ class LocalConnector:
             sending.cancel()
             with suppress(asyncio.CancelledError):
                 await sending
-            await _end(process)
+            try:
+                await _end(process)
+            finally:
+                # Whoever is cancelled once more while it waits leaves nothing running, either.
+                if process.returncode is None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _send(pipe: asyncio.StreamWriter, script: bytes) -> None:
