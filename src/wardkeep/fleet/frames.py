@@ -30,14 +30,17 @@ from wardkeep.fleet.collector import STDERR_LIMIT, VERSION
 _LINE_LIMIT = 4096  # bytes; no line of the protocol is longer
 _MARK_LIMIT = 512  # bytes; no mark is longer
 _GREETING_LIMIT = 1 << 20  # bytes a host may say before the run's header
-_META = re.compile(
-    rb"id=([A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}) exit=(-|\d{1,3}) ended=(\d{1,3}) "
-    rb"from=(-|[\d.]{1,20}) to=(-|[\d.]{1,20}) out=(\d{1,12}) err=(\d{1,12})"
-)
 _DIGEST = rb"([0-9a-f]{64})"
+_NOTHING = hashlib.sha256().hexdigest()
 _MARK = re.compile(
     rb"(wardkeep|answer|done|missing|begun|full) ([0-9a-f]{32})"
     rb"(?: %s(?: %s)?| (\d{1,6})| ([a-z0-9 ]{1,200}))?\n" % (_DIGEST, _DIGEST)
+)
+# A whole head at once: mark, line, and the line again.
+_HEAD = re.compile(
+    rb"answer ([0-9a-f]{32}) %s %s\n"
+    rb"(id=([A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}) exit=(-|\d{1,3}) ended=(\d{1,3}) "
+    rb"from=(-|[\d.]{1,20}) to=(-|[\d.]{1,20}) out=(\d{1,12}) err=(\d{1,12})\n)\4" % (_DIGEST, _DIGEST)
 )
 
 
@@ -48,7 +51,7 @@ def _seconds(start: bytes, end: bytes) -> float:
         return 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Head:
     """An answer's head, checked: what must follow it."""
 
@@ -117,6 +120,8 @@ class FrameReader:
 
     def _mark(self) -> bool:
         """Find the next mark and its line. True if something was taken from the buffer."""
+        if self._take_head(0):
+            return True
         found = _MARK.search(self._buffer)
         while found and found[2] != self._mark_nonce:  # another run's, or a forger's
             found = _MARK.search(self._buffer, found.start() + 1)
@@ -140,11 +145,12 @@ class FrameReader:
             self.full = self.full or kind == b"full"
             del self._buffer[: start[1]]
             return True
+        if kind == b"answer" and self._take_head(start[0]):
+            return True
         newline = self._buffer.find(b"\n", start[1])
-        again = (
-            2 * newline - start[1] + 1 if kind == b"answer" else newline
-        )  # where the line's second copy ends
-        if newline < 0 or again >= len(self._buffer):
+        if kind == b"answer" and newline >= 0:
+            newline = self._buffer.find(b"\n", newline + 1)
+        if newline < 0:
             if len(self._buffer) - start[1] > 2 * _LINE_LIMIT:
                 del self._buffer[: start[1]]
                 return True
@@ -157,32 +163,29 @@ class FrameReader:
                 part.split("=", 1) for part in line.decode("ascii", "replace").split() if "=" in part
             )
             del self._buffer[: newline + 1]
-        elif (
-            kind == b"answer"
-            and digests[1]
-            and self._buffer[newline + 1 : again + 1] == line
-            and self.run
-            and (head := self._read_head(line, digests))
-        ):
-            self._head = head
-            del self._buffer[: again + 1]
         else:
             del self._buffer[: start[1]]
         return True
 
-    def _read_head(self, line: bytes, digests: Sequence[bytes]) -> _Head | None:
-        found = _META.fullmatch(line.rstrip(b"\n"))
-        question = self._asked.get(found[1].decode()) if found else None
-        if found is None or question is None or question.id in self._got:
-            return None
-        out, err = int(found[6]), int(found[7])
+    def _take_head(self, start: int) -> bool:
+        """Take an answer's head from the buffer, if a whole one that can be believed is there."""
+        found = _HEAD.match(self._buffer, start) if self.run else None
+        if found is None or found[1] != self._mark_nonce:
+            return False
+        name = found[5].decode()
+        question = self._asked.get(name)
+        if question is None or name in self._got:
+            return False
+        out, err = int(found[10]), int(found[11])
         if out > question.limit + 1 or err > STDERR_LIMIT + 1:
-            return None  # the collector cannot say so: not to be believed, and not to be waited for
-        exit_status = None if found[2] == b"-" else int(found[2])
-        return _Head(
-            question, exit_status, int(found[3]), _seconds(found[4], found[5]), out, err,
-            digests[0].decode(), digests[1].decode(),
+            return False  # the collector cannot say so: not to be believed, and not to be waited for
+        exit_status = None if found[6] == b"-" else int(found[6])
+        self._head = _Head(
+            question, exit_status, int(found[7]), _seconds(found[8], found[9]), out, err,
+            found[2].decode(), found[3].decode(),
         )  # fmt: skip
+        del self._buffer[: found.end()]
+        return True
 
     def _content(self) -> bool:
         """Take the content of the answer whose head was read, once all of it is here."""
@@ -207,7 +210,7 @@ class FrameReader:
         """Why the answer is not whole, or ""."""
         if hashlib.sha256(stdout).hexdigest() != head.out_digest:
             return "garbled on the way: the digest of stdout does not agree"
-        if hashlib.sha256(stderr).hexdigest() != head.err_digest:
+        if (hashlib.sha256(stderr).hexdigest() if stderr else _NOTHING) != head.err_digest:
             return "garbled on the way: the digest of stderr does not agree"
         if end != self._end:
             return "garbled on the way: the end mark is missing"
