@@ -15,12 +15,13 @@ import pytest
 from tests.engine.frozen import until
 
 from wardkeep.core.findings import Finding, Verdict
+from wardkeep.engine import in_force
 from wardkeep.engine.cycle import check
 from wardkeep.engine.doctor import examine
 from wardkeep.engine.durable import Durable
 from wardkeep.engine.folder import SERVING, hold
 from wardkeep.engine.hosts import add_host
-from wardkeep.engine.in_force import SEEN_WITHIN, in_force_finding, serving, take_up, tell
+from wardkeep.engine.in_force import SEEN_WITHIN, in_force_finding, serving, tell
 from wardkeep.engine.logs import JsonLines, learn_secrets
 from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.engine.policy_record import record_policy
@@ -39,8 +40,20 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield made
 
 
+def take_up(platform: Platform) -> int | None:
+    """Without waiting for an editor that may still write."""
+    return in_force.take_up(platform, wait=False)
+
+
 def write(platform: Platform, text: str, name: str = "wardkeep.toml") -> None:
     (platform.folder / name).write_text(text)
+
+
+def age(platform: Platform, seconds: float) -> None:
+    """As if the file had been written so long ago."""
+    path = platform.folder / "wardkeep.toml"
+    old = path.stat().st_mtime - seconds
+    os.utime(path, (old, old))
 
 
 def finding(platform: Platform) -> Finding:
@@ -146,6 +159,8 @@ def test_the_server_takes_it_up_by_itself_and_looks_at_every_row_anew(platform: 
         until(lambda: not durable.unfinished())
         write(platform, STRICTER)
         running.turn(now + timedelta(seconds=5))
+        assert platform.config.numbers.patch_critical == timedelta(days=15)
+        running.turn(now + timedelta(seconds=10))
         until(lambda: not durable.unfinished())
     entries = list(platform.ledger.read())
     policy = max(e["index"] for e in entries if e["kind"] == "policy")
@@ -190,10 +205,8 @@ def test_the_word_of_a_server_that_is_gone_counts_no_more(platform: Platform) ->
 
 def test_the_doctor_tells_of_a_server_that_does_not_take_a_file_up(platform: Platform) -> None:
     write(platform, STRICTER)
-    path = platform.folder / "wardkeep.toml"
     assert server(platform)[0] is Verdict.PASS, "it has a few seconds for that"
-    old = path.stat().st_mtime - 2 * SEEN_WITHIN
-    os.utime(path, (old, old))
+    age(platform, 2 * SEEN_WITHIN)
     verdict, seen = server(platform)
     assert verdict is Verdict.FAIL
     assert "by an older wardkeep.toml" in seen
@@ -212,3 +225,37 @@ def test_secrets_of_a_file_that_was_taken_up_stay_out_of_the_log(platform: Platf
     assert "tokenAlpha77" not in form.clean("sent to tokenAlpha77")
     learn_secrets(platform.config)
     assert "tokenBeta888" not in form.clean("and tokenBeta888")
+
+
+def test_what_an_editor_may_still_be_writing_is_left_until_it_stays_as_it_is(platform: Platform) -> None:
+    write(platform, STRICTER)
+    take_up(platform)
+    write(platform, "")  # cut to nothing before it is written: a valid policy, and not what is meant
+    assert in_force.take_up(platform) is None
+    (platform.folder / "wardkeep.toml").unlink()  # replaced: gone for a moment
+    assert in_force.take_up(platform) is None
+    write(platform, '[numbers]\npatch_critical = "3 d"\n')
+    assert in_force.take_up(platform) is None
+    assert platform.config.numbers.patch_critical == timedelta(days=7)
+    assert in_force.take_up(platform) is not None
+    assert platform.config.numbers.patch_critical == timedelta(days=3)
+
+
+@pytest.mark.parametrize("spoil", ["folder", "binary", "circle", "dangling", "secret"])
+def test_what_is_no_file_to_read_is_a_fault_and_no_policy(platform: Platform, spoil: str) -> None:
+    write(platform, STRICTER)
+    take_up(platform)
+    path = platform.folder / "wardkeep.toml"
+    path.unlink()
+    if spoil == "folder":
+        path.mkdir()
+    elif spoil in ("circle", "dangling"):
+        path.symlink_to(path if spoil == "circle" else path.with_name("elsewhere.toml"))
+    else:
+        path.write_bytes(b"\xff\xfe\0" if spoil == "binary" else b'password = "hunter2hunter2"')
+    assert take_up(platform) is None
+    assert platform.config.numbers.patch_critical == timedelta(days=7)
+    found = finding(platform)
+    assert found.verdict is Verdict.FAIL
+    assert "wardkeep.toml" in found.seen
+    assert "hunter2" not in found.seen + (platform.folder / SERVING).read_text()

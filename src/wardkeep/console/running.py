@@ -124,7 +124,7 @@ def check_work(platform: Platform, actor: str, controls: list[str], hosts: list[
     asked = [find_host(platform, name) for name in hosts] if hosts else None
 
     def work(progress: Callable[[str, int, int], None]) -> str:
-        take_up(platform)  # who edits a file and presses the button means the file as it is now
+        take_up(platform, wait=False)  # who edits a file and presses the button means the file as it is now
         cycle = check(platform, actor, asked, chosen, progress)
         n = {v: sum(f.verdict == v for f in cycle.findings) for v in ("fail", "unknown", "pass")}
         return f"Looked at {len(cycle.checked)}: {n['fail']} fail, {n['unknown']} unknown, {n['pass']} pass."

@@ -24,6 +24,8 @@ def read_text_file(path: Path, *, absent: str | None = None, largest: int = LARG
         with path.open("rb") as file:
             data = file.read(largest + 1)
     except FileNotFoundError:
+        if path.is_symlink():  # its author wanted a file there: that is not the same as none
+            raise BadInput("is a link to nothing", where=where, todo="Mend the link, or remove it.") from None
         if absent is not None:
             return absent
         raise BadInput("there is no such file", where=where, todo="Check its name.") from None

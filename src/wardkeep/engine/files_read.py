@@ -27,7 +27,11 @@ class Files:
     @property
     def changed(self) -> tuple[str, ...]:
         """The paths whose file is not the one that was read."""
-        return tuple(path for path, stamp in self.stamps if _stamp(Path(path)) != stamp)
+        return tuple(path for path, stamp in self.now().stamps if (path, stamp) not in self.stamps)
+
+    def now(self) -> Files:
+        """The same files as they are now."""
+        return Files(_stamps(Path(path) for path, _ in self.stamps))
 
 
 def read_files(folder: Path, controls: Sequence[Control], store: Store) -> tuple[Config, Files]:

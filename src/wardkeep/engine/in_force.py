@@ -49,15 +49,20 @@ class Serving:
     waits: tuple[str, ...] = ()
 
 
-def take_up(platform: Platform, actor: str = "engine") -> int | None:
+def take_up(platform: Platform, actor: str = "engine", wait: bool = True) -> int | None:
     """Go by the files as they are now, if one changed; the ledger's index of the change of policy, None when there is none.
 
-    Raises only for faults of our own state: a fault of the files is kept in `serving.json` and logged.
+    With `wait`, not before it was seen twice as it is: it may be half of what its editor is writing, and an empty or a missing
+    file is a valid policy. Raises only for faults of our own state: a fault of the files is kept in `serving.json` and logged.
     """
     with _turn:
         before = serving(platform.folder)
         changed = platform.files.changed
         if not changed and not (before and before.problem):
+            return None
+        now = platform.files.now()
+        if wait and now != platform.seen:
+            platform.seen = now
             return None
         try:
             config, files = read_files(platform.folder, platform.controls, platform.store)

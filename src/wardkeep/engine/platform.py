@@ -31,6 +31,7 @@ class Platform:
     ledger: Ledger
     controls: tuple[Control, ...]
     files: Files = field(default_factory=Files)
+    seen: Files = field(default_factory=Files)  # by a server, not taken up yet
 
     def held(self) -> Platform:
         """The same platform with the policy of this moment, for the length of one act: a server takes up changed files
