@@ -45,7 +45,8 @@ class RuleAnswer:
 
     `verdict`: live (`witness` is a packet that comes to it and matches), removable (live, but without it no packet's fate would
     change), dead (no packet comes to it: `hidden_by` are all rules that take packets from it, `cover` some of them that hide it
-    together, none of which can be left out if `cover_is_minimal`), never-called (its chain is not reached from any base chain),
+    together, none of which can be left out if `cover_is_minimal`; where `why` tells of a spent budget there may be more, and no
+    cover), never-called (its chain is not reached from any base chain),
     undecided (the budget was spent). `contradictory`: dead, and a rule of the cover does the opposite. `why`: one phrase for
     dead rules that no rule hides. `unknown`: its conditions that are not modelled.
     """
@@ -252,20 +253,26 @@ def _answer(
     if number in facts.doubtful:
         return RuleAnswer(rule.id, chain.id, "undecided", why="the budget of work was spent", unknown=unknown)
     reason = facts.reasons.get(number, Reason())
-    cover = sorted(reason.cover)
+    cover = [] if reason.partial else sorted(reason.cover)
     opposite = {"accept": "deny", "deny": "accept"}.get(decisions[number])
     return RuleAnswer(
         rule.id,
         chain.id,
         "dead",
         None,
-        tuple(owners.names[n] for n in sorted(reason.hidden_by)),
-        tuple(owners.names[n] for n in cover),
-        reason.minimal,
+        tuple(map(owners.names.__getitem__, reason.hiding())),
+        tuple(map(owners.names.__getitem__, cover)),
+        reason.minimal and not reason.partial,
         opposite is not None and any(decisions[n] == opposite for n in cover),
-        "" if cover else impossible(rule) or "no packet that comes to its place can match it",
+        "" if cover else impossible(rule) or _why(reason),
         unknown,
     )
+
+
+def _why(reason: Reason) -> str:
+    if reason.partial:
+        return "the budget of work was spent before it was worked out what hides it"
+    return "no packet that comes to its place can match it"
 
 
 def impossible(rule: Rule) -> str:

@@ -2,79 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from wardkeep.packets.flat import NOBODY, Flat, Ints
-from wardkeep.packets.leaf import STEP, Budget, Leaf, Spent
-from wardkeep.packets.search import Search, preferred
-from wardkeep.packets.walks import Bools
+from wardkeep.packets.leaf import CALLS, Budget, Leaf, Spent
+from wardkeep.packets.search import preferred
+from wardkeep.packets.walks import MOST_PAIRS, Bools
 
 MOST_TRIED: Final = 24  # rules of a cover that are tried one by one for being needed
+MOST_TOLD: Final = 20_000_000  # pairs of a dead rule and one that hides it, of one world: 250 MB
+PAIR: Final = 16  # work for each of them
 
 
 @dataclass
 class Reason:
     """Owners. `hidden_by`: all that take a packet the rule would match; `cover`: enough of them to hide it; `minimal`: none of
-    the cover can be left out (not known where it is False)."""
+    the cover can be left out (not known where it is False). `partial`: the work was spent before all that hide it were found, and
+    what was found need not be a cover."""
 
-    hidden_by: set[int] = field(default_factory=set)
+    hidden_by: list[Ints] = field(default_factory=list)
     cover: set[int] = field(default_factory=set)
     minimal: bool = True
+    partial: bool = False
 
-
-class Overlaps(Search):
-    """Collects, for entries of dead owners, the entries before them that turn some of their packets away."""
-
-    def __init__(self, flat: Flat, dead: Bools, budget: Budget) -> None:
-        super().__init__(flat, flat.owner, dead, budget)
-        self.near: dict[int, set[int]] = {}
-
-    def cut(self, index: Ints, lo: Ints, hi: Ints) -> Ints:
-        open_ = np.flatnonzero(self.wanted(index))
-        return index[: open_[-1] + 1] if len(open_) else index[:0]
-
-    def leaf(self, index: Ints, lo: Ints, hi: Ints) -> None:
-        flat = self.flat
-        open_ = np.flatnonzero(self.wanted(index))
-        turning = np.flatnonzero(flat.target[index] > index + 1)
-        llo, lhi = flat.lo[index[turning]], flat.hi[index[turning]]
-        for n in open_:
-            entry = int(index[n])
-            self.budget.spend(STEP + len(turning))
-            count = int(np.searchsorted(turning, n))
-            clo, chi = np.maximum(flat.lo[entry], lo), np.minimum(flat.hi[entry], hi)
-            meets = ((llo[:count] <= chi) & (lhi[:count] >= clo)).all(axis=1)
-            self.near.setdefault(entry, set()).update(index[turning[:count][meets]].tolist())
+    def hiding(self) -> list[int]:
+        """`hidden_by` in order, each once."""
+        if not self.hidden_by:
+            return []
+        found = np.sort(np.concatenate(self.hidden_by))
+        return found[np.diff(found, prepend=-1) > 0].tolist()  # type: ignore[no-any-return]
 
 
 def explain(flat: Flat, dead: Bools, budget: Budget, reasons: dict[int, Reason]) -> None:
     """Add to `reasons` what hides the dead owners in this world."""
-    overlaps = Overlaps(flat, dead, budget)
-    overlaps.run()
     prefer = preferred(flat)
-    cases: dict[int, list[tuple[Leaf, int, Ints]]] = {}
-    for entry, near in overlaps.near.items():
+    cases: list[tuple[Leaf, int, Ints]] = []
+    before, told = NOBODY, 0
+    for entry, near in _before(flat, dead, budget):
         owner = int(flat.owner[entry])
-        reason = reasons.setdefault(owner, Reason())
-        index = np.array([*sorted(n for n in near if flat.owner[n] != owner), entry], dtype=np.int32)
-        lo, hi = flat.lo[entry], flat.hi[entry]
+        if owner != before and cases:
+            _cover(reasons[before], cases, budget)
+            cases = []
+        before, reason = owner, reasons.setdefault(owner, Reason())
+        told += 0 if near is None else len(near)
+        if near is None or told > MOST_TOLD or reason.partial:
+            reason.partial = True
+            continue
+        near = near[flat.owner[near] != owner]
+        index = np.append(near, entry)
+        owners, certain = flat.owner[index], flat.certain[index]
         target = np.searchsorted(index, flat.target[index]).astype(np.int32)
-        leaf = Leaf(
-            np.maximum(flat.lo[index], lo),
-            np.minimum(flat.hi[index], hi),
-            target,
-            flat.certain[index],
-            prefer,
-        )
-        takes = (target > len(index) - 1) & flat.certain[index] & (flat.owner[index] != NOBODY)
+        takes = (target > len(near)) & certain & (owners != NOBODY)
         takes[-1] = False  # the entry itself
-        reason.hidden_by.update(flat.owner[index[takes]].tolist())
-        cases.setdefault(owner, []).append((leaf, len(index) - 1, flat.owner[index]))
-    for owner, found in cases.items():
-        _cover(reasons[owner], found, budget)
+        reason.hidden_by.append(owners[takes])
+        lo, hi = flat.lo[entry], flat.hi[entry]
+        leaf = Leaf(np.maximum(flat.lo[index], lo), np.minimum(flat.hi[index], hi), target, certain, prefer)
+        cases.append((leaf, len(near), owners))
+    if cases:
+        _cover(reasons[before], cases, budget)
+
+
+def _before(flat: Flat, dead: Bools, budget: Budget) -> Iterator[tuple[int, Ints | None]]:
+    """Each entry of a dead owner, those of one owner in a row, with the entries before it that turn some of its packets away; None:
+    the work was spent."""
+    lo, hi = flat.space
+    entries = np.flatnonzero(
+        ((flat.lo <= hi) & (flat.hi >= lo)).all(axis=1) & np.append(dead, False)[flat.owner]
+    )
+    entries = entries[np.argsort(flat.owner[entries], kind="stable")]
+    turning = np.flatnonzero(flat.target > np.arange(1, len(flat) + 1))
+    columns = np.flatnonzero((flat.lo[turning] > lo).any(axis=0) | (flat.hi[turning] < hi).any(axis=0))
+    llo, lhi = (np.ascontiguousarray(side[turning][:, columns].T) for side in (flat.lo, flat.hi))
+    chunk = max(1, MOST_PAIRS // max(1, len(turning)))
+    for start in range(0, len(entries), chunk):
+        some = entries[start : start + chunk]
+        count = int(np.searchsorted(turning, some.max()))
+        try:
+            budget.spend(CALLS + len(some) * count / 4)
+            clo, chi = np.maximum(flat.lo[some], lo)[:, columns], np.minimum(flat.hi[some], hi)[:, columns]
+            meets = turning[:count] < some[:, None]
+            for n in range(len(columns)):
+                meets &= llo[n, :count] <= chi[:, n, None]
+                meets &= lhi[n, :count] >= clo[:, n, None]
+            budget.spend(PAIR * int(meets.sum()))
+        except Spent:
+            yield from ((entry, None) for entry in entries[start:].tolist())
+            return
+        for entry, row in zip(some.tolist(), meets, strict=True):
+            yield entry, turning[:count][row]
 
 
 def _cover(reason: Reason, cases: list[tuple[Leaf, int, Ints]], budget: Budget) -> None:
@@ -95,6 +114,10 @@ def _cover(reason: Reason, cases: list[tuple[Leaf, int, Ints]], budget: Budget) 
             if leaf.hole(entry, budget, used) is not None:
                 continue  # hidden only together with the rule's own other boxes
             needed |= {int(owners[n]) for n in used if owners[n] != NOBODY}
+    except Spent:
+        reason.partial = True
+        return
+    try:
         if len(needed) > MOST_TRIED:
             reason.minimal = False
         elif len(needed) > 1:

@@ -15,11 +15,14 @@ import numpy as np
 
 from wardkeep.packets.audit import decision_of
 from wardkeep.packets.flat import Act, Flat, Ints
+from wardkeep.packets.overlaps import Overlapping
 from wardkeep.packets.program import Program
 from wardkeep.packets.witness import Witness
 from wardkeep.packets.worlds import Owners, checked, worlds
 
 MOST: Final = 1000
+FIRST: Final = 16  # rules whose pairs are looked for in one go: at first, and at most
+LARGEST: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,26 @@ def _pairs(
     index = index[wanted[flat.owner[index]]]
     single = np.bincount(flat.owner[index], minlength=1) == 1 if len(index) else np.zeros(1, dtype=bool)
     index = index[single[flat.owner[index]]]
-    lo, hi, yes = flat.lo[index], flat.hi[index], accepts[flat.owner[index]]
-    for n in range(len(index) - 1):
-        later = slice(n + 1, None)
-        meets = ((lo[later] <= hi[n]) & (hi[later] >= lo[n])).all(axis=1) & (yes[later] != yes[n])
-        for offset in np.flatnonzero(meets).tolist():
-            m = n + 1 + offset
-            if bool(((lo[n] <= lo[m]) & (hi[n] >= hi[m])).all()):
-                continue  # the earlier one hides it: the audit says so
-            wider = bool(((lo[m] <= lo[n]) & (hi[m] >= hi[n])).all())
-            yield ("generalisation" if wider else "correlation"), int(index[n]), int(index[m])
+    lo, hi, yes = flat.lo[index], flat.hi[index], accepts[flat.owner[index]].astype(bool)
+    sides = [np.flatnonzero(yes == side) for side in (False, True)]
+    opposite = [Overlapping(lo[one], hi[one]) for one in reversed(sides)]
+    start, size = (
+        0,
+        FIRST,
+    )  # the first pairs are wanted soon; where they are rare, many are looked at in one go
+    while start < len(index):
+        block = np.arange(start, min(start + size, len(index)))
+        start, size, found = start + size, min(2 * size, LARGEST), []
+        for side in (False, True):
+            asked, others = block[yes[block] == side], sides[not side]
+            for ones, met in opposite[side].pairs(lo[asked], hi[asked]):
+                pair = np.stack([asked[ones], others[met]])
+                found.append(pair[:, pair[0] < pair[1]])
+        first, second = np.concatenate(found, axis=1) if found else np.zeros((2, 0), dtype=np.intp)
+        order = np.lexsort((second, first))
+        first, second = first[order], second[order]
+        hides = ((lo[first] <= lo[second]) & (hi[first] >= hi[second])).all(axis=1)  # the audit says so
+        wider = ((lo[second] <= lo[first]) & (hi[second] >= hi[first])).all(axis=1)
+        for at in np.flatnonzero(~hides).tolist():
+            kind: Literal["generalisation", "correlation"] = "generalisation" if wider[at] else "correlation"
+            yield kind, int(index[first[at]]), int(index[second[at]])
