@@ -242,21 +242,41 @@ async def test_a_host_with_one_writable_folder_is_asked() -> None:
     assert snapshot.answers["a"].stdout == b"a\n"
 
 
-@pytest.mark.parametrize("shell", SHELLS, ids=NAMES)
-def test_many_answers_are_sent_in_few_pieces(shell: tuple[str, ...]) -> None:
-    questions = [Question(f"q{n}", f"echo {n}") for n in range(40)]
+def pieces_of(shell: tuple[str, ...], questions: list[Question]) -> list[bytes]:
+    """What the collector writes, write by write."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps every write apart
     ours.settimeout(60)
+    pieces = []
     with ours, subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=theirs) as process:
         theirs.close()
         assert process.stdin is not None
         process.stdin.write(compose(questions, "0" * 32))
         process.stdin.close()
-        pieces = []
         while piece := ours.recv(1 << 18):
             pieces.append(piece)
+    return pieces
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=NAMES)
+def test_many_answers_are_sent_in_few_pieces(shell: tuple[str, ...]) -> None:
+    pieces = pieces_of(shell, [Question(f"q{n}", f"echo {n}") for n in range(40)])
     assert b"".join(pieces).endswith(b"done " + b"0" * 32 + b" 40\n")
     assert len(pieces) < 10  # one for each file were two hundred
+
+
+def test_a_slow_question_that_ends_at_once_is_sent_with_the_quick_ones_and_waits_for_no_slow_one() -> None:
+    quick, soon = Question("quick", "sleep 0.3"), Question("soon", "echo", timeout=60)
+    for _ in range(20):  # a busy machine may take longer than a second for both
+        begun = time.monotonic()
+        pieces = pieces_of(("/bin/sh", "-s"), [quick, soon])
+        if time.monotonic() - begun < 1:
+            break
+    assert sum(b"answer " in piece for piece in pieces) == 1
+    long = Question("long", "sleep 2", timeout=60)
+    heads = [piece for piece in pieces_of(("/bin/sh", "-s"), [quick, soon, long]) if b"answer " in piece]
+    assert b"id=long" in heads[-1]
+    assert b"id=quick" not in heads[-1]
+    assert b"id=soon" not in heads[-1]
 
 
 async def test_a_full_folder_cuts_the_answers_that_do_not_fit() -> None:
