@@ -222,6 +222,8 @@ def test_a_claimed_size_beyond_the_limit_is_not_waited_for() -> None:
         (b"\nmissing " + NONCE.encode() + b" timeout sha256sum\n", "timeout sha256sum missing"),
         (b"This account is not available.\n", "it said: This account is not available."),
         (b"", "did not start"),
+        (b"\x1b[2Jhello\xff\0there\n", "it said: [2Jhello there"),
+        (b"\x9b\0\n\xff", "it said nothing that is text"),
     ],
 )
 def test_a_run_that_did_not_start_says_why(header: bytes, says: str) -> None:

@@ -31,6 +31,7 @@ _LINE_LIMIT = 4096  # bytes; no line of the protocol is longer
 _MARK_LIMIT = 512  # bytes; no mark is longer
 _GREETING_LIMIT = 1 << 20  # bytes a host may say before the run's header
 _DIGEST = rb"([0-9a-f]{64})"
+_UNREADABLE = re.compile(rb"[^ -~]+")
 _NOTHING = hashlib.sha256().hexdigest()
 _MARK = re.compile(
     rb"(wardkeep|answer|done|missing|begun|full) ([0-9a-f]{32})"
@@ -240,8 +241,9 @@ class FrameReader:
         elif not self.run and self.begun and not self.problem:
             self.problem = f"the collector there did not get to its first answer{': ' + cut if cut else ''}"
         elif not self.run and not self.problem:
-            noise = " ".join(self._first.decode("ascii", "replace").split())[:120]
-            said = f"; it said: {noise}" if noise else ""
+            # What a person can read of it: a hostile host has no say in what a terminal does.
+            noise = " ".join(_UNREADABLE.sub(b" ", self._first).decode().split())[:120]
+            said = f"; it said: {noise}" if noise else "; it said nothing that is text" if self._first else ""
             self.problem = f"the collector did not start there{': ' + cut if cut else ''}{said}"
         full = f"could not be kept there: {self.run.get('folder', 'the folder')} is full" if self.full else ""
         why = (
