@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from recorded_rows import told
+from recorded_rows import held as findings
+from recorded_rows import snapshot, told
 
 from wardkeep.controls.firewall.invariants import for_strangers
 from wardkeep.packets.dimensions import states
@@ -89,6 +90,13 @@ def test_the_old_kernel_tables_are_followed() -> None:
     found = told("firewall", "nftables-nothing", "iptables-legacy", policy=policy)
     assert found["invariants_hold must_deny:5432/tcp"] == "pass: no packet of it gets in"
     assert found["invariants_hold must_deny:53/udp"].startswith("fail: ")
+
+
+def test_rules_that_cannot_be_followed_are_told_of_once() -> None:
+    """A table that the old code and nftables both hold; nothing is named, and still that is no pass."""
+    found = findings("firewall", snapshot("firewall", "nftables-iptables-nft", "iptables-legacy"))
+    seen = [(f.subject, str(f.verdict)) for f in found if f.rule == "firewall.invariants_hold"]
+    assert seen == [("invariants", "unknown")]
 
 
 def test_rules_about_own_interfaces_are_no_way_for_strangers() -> None:

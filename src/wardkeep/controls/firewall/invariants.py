@@ -59,8 +59,6 @@ NEEDED: Final[tuple[tuple[str, str, Row, str, str], ...]] = (
 )
 def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iterator[Seen]:
     wanted = dict.fromkeys(policy.must_allow), dict.fromkeys(policy.must_deny)
-    if not any(wanted):
-        yield passes("invariants", "the policy names nothing that must stay open or closed")
     try:
         whole = rule_set_of(rules, iptables.in_words()).program
         program = noted(decided(for_strangers(whole, policy.permit.interfaces)))
@@ -68,7 +66,10 @@ def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iter
             yield _open(program, sentence, openings((sentence,), policy.zones))
         for sentence in wanted[1]:
             yield _closed(program, sentence, openings((sentence,), policy.zones))
-        yield from _needed(program)
+        yield from tuple(_needed(program))
+        # Last: rules that cannot be followed are told of the same subject.
+        if not any(wanted):
+            yield passes("invariants", "the policy names nothing that must stay open or closed")
     except WardkeepError as e:
         yield unsure("invariants", e.line(), LOOK)
 
