@@ -16,7 +16,7 @@ E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archi
 # gcc and libdpkg-dev: the yardstick of versions is libdpkg itself.
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libdpkg-dev
 
-.PHONY: help up test lint e2e scenarios bench record lock wheel docs screenshots clean
+.PHONY: help up test search lint e2e scenarios bench record lock wheel docs screenshots clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -26,6 +26,10 @@ up: .venv/.run ## bring Wardkeep up here (read-only look at this machine) and se
 test: .venv/.dev ## run the tests
 	@scripts/packages.sh $(TEST_PACKAGES)
 	$(PY) -m pytest -m "not e2e" --durations=15
+
+search: .venv/.dev ## the laws and other generated tests on examples never tried before, 25 times as many worlds (5 minutes)
+	@scripts/packages.sh $(TEST_PACKAGES)
+	WARDKEEP_SEARCH=25 $(PY) -m pytest tests/laws tests/ledger tests/allowlists tests/facts tests/controls
 
 lint: .venv/.dev ## ruff and mypy --strict
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import law_book as laws
@@ -16,7 +17,8 @@ from wardkeep.core.facts import PLATFORM, Answer, Snapshot
 
 WITH_RULES = [c for c in all_controls() if c.rules]
 each_control = pytest.mark.parametrize("control", WITH_RULES, ids=lambda c: c.id)
-some = settings(max_examples=12, suppress_health_check=list(HealthCheck), database=None)
+SEARCH = int(os.environ.get("WARDKEEP_SEARCH", "1"))  # times as many worlds
+some = settings(max_examples=12 * SEARCH, suppress_health_check=list(HealthCheck), database=None)
 
 
 @each_control
