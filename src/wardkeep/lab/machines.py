@@ -16,7 +16,7 @@ from wardkeep.lab import cables, processes
 from wardkeep.lab.cables import Network
 from wardkeep.lab.golden import CARDS, MEMORY, golden, memory_of, new_disk, qemu, start_tpm
 from wardkeep.lab.host import OUTSIDE, Host
-from wardkeep.lab.monitor import execute, monitor
+from wardkeep.lab.monitor import execute, listens, monitor
 from wardkeep.lab.podman import Ran
 from wardkeep.lab.recipes import SUITES
 
@@ -75,15 +75,21 @@ class VmHost(Host):
         finally:
             for fd in taps:
                 os.close(fd)
-        if not processes.wait_until(
-            lambda: self._qmp.exists() or not self.lab.running(self.name)[0], 60, 0.01
-        ):
+        if not processes.wait_until(self._hears, 60, 0.01):
             raise Unavailable("QEMU does not start", where=self.name)
         if is_new:
             self._restore(kept)
         else:
             self._wait_boot("")
             self._rewire()
+
+    def _must_run(self) -> None:
+        if not self.lab.running(self.name)[0]:
+            raise Unavailable(f"QEMU ended: {self._log()}", where=self.name)
+
+    def _hears(self) -> bool:
+        self._must_run()
+        return listens(self._qmp)
 
     @property
     def _qmp(self) -> Path:
@@ -95,10 +101,11 @@ class VmHost(Host):
         monitor(self._qmp, ("migrate-set-capabilities", share), ("migrate-incoming", load))
 
         def restored() -> bool:
-            if not self.lab.running(self.name)[0]:
-                raise Unavailable(f"QEMU ended: {self._log()}", where=self.name)
-            return bool(
-                monitor(self._qmp, ("query-status", {}))["status"] in ("paused", "postmigrate", "prelaunch")
+            self._must_run()
+            return monitor(self._qmp, ("query-status", {}))["status"] in (
+                "paused",
+                "postmigrate",
+                "prelaunch",
             )
 
         if not processes.wait_until(restored, 60, 0.02):

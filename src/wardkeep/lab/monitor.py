@@ -69,6 +69,15 @@ def _alone(path: Path, timeout: float) -> Iterator[Line]:
             line.socket.close()
 
 
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections: a socket's file is there a moment earlier."""
+    try:
+        with _alone(path, 10):
+            return True
+    except OSError:
+        return False
+
+
 def monitor(path: Path, *commands: tuple[str, dict[str, Any]], timeout: float = 60) -> Any:
     """Tell a machine's monitor these commands; returns what it said to the last. Raises Unavailable."""
     said: Any = None
