@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from wardkeep.controls import all_controls
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
-from wardkeep.engine.config import Config, read_config, read_listen
+from wardkeep.engine.config import Config, read_config
+from wardkeep.engine.setting_values import read_listen
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,14 @@ def test_the_digest_follows_what_decides_a_verdict(tmp_path: Path) -> None:
         ("[policy.door]\nstrict = true\nalow = []", 3, "alow", "`allow`"),
         ("[policy.door]\nallow = [\n  'a', # x = 1\n]\nstrict = 'yes'", 5, "strict", "true or false"),
         ("[policy.door]\nallow = [1]", 2, "allow", "list of texts"),
+        ('[console]\nurl = "javascript:alert(1)"', 2, "no address of a console", "https://"),
+        ('[console]\nurl = "https://"', 2, "no address of a console", "https://"),
+        ('[console]\nurl = "https://a b"', 2, "no address of a console", "https://"),
+        ('[console]\nurl = "https://x.example:99999"', 2, "no address of a console", "https://"),
+        ('[console]\nurl = "https://x.example/path"', 2, "no address of a console", "https://"),
+        ('[console]\nurl = "http://console.example"', 2, "unencrypted", "https://"),
+        ('[database]\nurl = "mysql://u:hush@x/y"', 2, "no database", "postgresql://user@host/name"),
+        ('[alerts]\nurls = ["json://a.example", "hush"]', 2, "number 2 is no address", "mailto://"),
         ("[policy.door]\ndormant_days = true", 2, "dormant_days", "whole number"),
         ("policy.door.keep = 7", 1, "keep", "15 d"),
         ("policy = 3", 1, "policy", "[policy]"),
@@ -133,3 +143,28 @@ def test_an_address_to_listen_on_has_one_reading() -> None:
     ):
         with pytest.raises(BadInput, match="is no address and port"):
             read_listen(text)
+
+
+@pytest.mark.parametrize(
+    "value", ["https://console.example", "https://[2001:db8::1]:8443/", "http://localhost:9"]
+)
+def test_an_address_of_the_console_is_taken_as_it_is(tmp_path: Path, value: str) -> None:
+    assert read(tmp_path, f'[console]\nurl = "{value}"').settings.console_url == value
+
+
+def test_a_value_that_may_be_a_secret_is_not_in_its_refusal(tmp_path: Path) -> None:
+    for text in ('[database]\nurl = "mysql://u:hush@x/y"', '[alerts]\nurls = ["hush"]'):
+        with pytest.raises(BadInput) as refused:
+            read(tmp_path, text)
+        assert "hush" not in refused.value.line()
+
+
+def test_brackets_without_end_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="too deep"):
+        read(tmp_path, "a = " + "[" * 100_000)
+
+
+def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "wardkeep.toml")
+    with pytest.raises(BadInput, match="is no regular file"):
+        read_config(tmp_path / "wardkeep.toml", CONTROLS)

@@ -174,3 +174,22 @@ def test_check_in_brief_counts_a_rule_by_its_worst_subject() -> None:
         "unknown  firewall.b on app-1: eth1",
         "rules: 1 fail, 0 unknown, 1 pass",
     ]
+
+
+@pytest.mark.parametrize(
+    ("option", "typed", "said"),
+    [("--control", "firewal", "Did you mean `firewall`?"), ("--host", "ap-1", "no host is called `ap-1`")],
+)
+def test_a_mistyped_filter_is_no_host_or_row_of_which_nothing_is_wrong(
+    folder: Path, option: str, typed: str, said: str
+) -> None:
+    ran = wardkeep(folder, "findings", option, typed, "--json")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert said in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_row_and_a_host_without_open_findings_are_listed_as_such(folder: Path) -> None:
+    # `platform` is a subject like a host; no word of any finding is this one.
+    ran = wardkeep(folder, "findings", "--host", "platform", "--search", "zzzz", "--json")
+    assert (ran.returncode, json.loads(ran.stdout)["count"]) == (0, 0), ran.stderr

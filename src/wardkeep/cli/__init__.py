@@ -9,11 +9,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
 from wardkeep import __version__
-from wardkeep.core.errors import WardkeepError
+from wardkeep.core.errors import BadInput, WardkeepError
 
 # name → (module in this folder, one line of help). A module holds either a function `command` or, for a group of
 # commands, a Typer object `app`. Only the command in use is imported: `--help` and `evidence verify` stay quick.
@@ -48,6 +49,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "A small clinic on this machine, from red to green: hosts, attack, patches, evidence."),
     "install": ("install", "Run Wardkeep as a hardened service of this machine."),
 }
+
+# What typer raises for words it cannot use; the class that all of these share has no public name there.
+WrongUse: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def build(wanted: str) -> typer.Typer:
@@ -89,16 +93,40 @@ def _not_loaded() -> None:
     """Stands in the help for a command that this run does not use."""
 
 
+def _known(name: str) -> str:
+    if not name or name in COMMANDS:
+        return name
+    from wardkeep.core.profiles import did_you_mean
+
+    raise BadInput(f"no command is called `{name}`", todo=did_you_mean(name, COMMANDS))
+
+
+def _say_wrong_use(error: Any) -> None:
+    """One line: which command, what is wrong, and where its help is. A group named without a command shows its help."""
+    said = error.format_message()
+    if "\n" in said:
+        error.show()
+        return
+    command = error.ctx.command_path if error.ctx else "wardkeep"
+    sys.stderr.write(f"{WardkeepError(said, where=command, todo=f'See `{command} --help`.').line()}\n")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command. Errors meant for people become one line on stderr and their exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        build(next((word for word in words if not word.startswith("-")), ""))(
-            args=words, prog_name="wardkeep"
-        )
+        program = build(_known(next((word for word in words if not word.startswith("-")), "")))
+        status = program(args=words, prog_name="wardkeep", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
     except WardkeepError as e:
         sys.stderr.write(f"wardkeep: {e.line()}\n")
         sys.exit(e.exit_status)
+    except WrongUse as e:
+        _say_wrong_use(e)
+        sys.exit(2)
+    except typer.Abort:
+        sys.stderr.write("wardkeep: stopped at the question, without an answer\n")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("wardkeep: stopped by the keyboard\n")
         sys.exit(130)

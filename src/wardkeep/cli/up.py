@@ -28,11 +28,11 @@ def command(
     from wardkeep.cli.matrix import show_matrix
     from wardkeep.cli.pressing import show_pressing
     from wardkeep.cli.terminal import console, exit_status, progress
-    from wardkeep.engine.config import read_listen
     from wardkeep.engine.cycle import check
     from wardkeep.engine.folder import find_folder, hold
     from wardkeep.engine.host_views import page_hosts
     from wardkeep.engine.platform import open_platform, operator
+    from wardkeep.engine.setting_values import read_listen
     from wardkeep.engine.start import take_this_machine
     from wardkeep.engine.views import matrix, pressing
 

@@ -21,6 +21,8 @@ def read_text_file(path: Path, *, absent: str | None = None, largest: int = LARG
     try:
         if path.is_dir():
             raise BadInput("is a folder, not a file", where=where, todo="Name the file.")
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise BadInput("is no regular file", where=where, todo="Name a file.")
         with path.open("rb") as file:
             data = file.read(largest + 1)
     except FileNotFoundError:
@@ -51,3 +53,5 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
         found = re.match(r"line (\d+)", at)
         line = int(found[1]) if found else len(text.splitlines())
         raise BadInput(f"no valid TOML: {why}", where=f"{name}:{line}", todo="Mend that line.") from None
+    except RecursionError:
+        raise BadInput("no valid TOML: brackets stand too deep in each other", where=name) from None

@@ -31,6 +31,7 @@ from wardkeep.core.profiles import (
 )
 from wardkeep.core.text_files import parse_toml, read_text_file
 from wardkeep.engine.folder import ALLOWLIST
+from wardkeep.engine.setting_values import CHECKED
 from wardkeep.engine.toml_lines import Lines
 
 TOP = ("profile", "numbers", "cadence", "policy", "host", "database", "console", "alerts", "allowlist")
@@ -121,18 +122,6 @@ class Config:
     def digest(self) -> str:
         """sha256 of `document`: each assessment in the ledger names the policy it was made by."""
         return "sha256:" + hashlib.sha256(self.document()).hexdigest()
-
-
-def read_listen(text: str) -> tuple[str, int]:
-    """Address (IPv6 without its brackets) and port of `127.0.0.1:8420` or `[::1]:8420`. Raises BadInput."""
-    address, _, port = text.rpartition(":")
-    if not address or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-        raise BadInput(
-            f"`{text[:80]}` is no address and port",
-            where="--listen",
-            todo='Write for example "127.0.0.1:8420".',
-        )
-    return address.removeprefix("[").removesuffix("]"), int(port)
 
 
 def plain(value: Any) -> Any:
@@ -277,10 +266,11 @@ class _Reader:
             raise self._wrong(
                 ("alerts", "least_severity"), "is no severity", "Write critical, high, medium or low."
             )
-        try:
-            read_listen(made.console_listen)
-        except BadInput as e:
-            raise self._wrong(("console", "listen"), e.what, e.todo) from None
+        for section, key, check in CHECKED:
+            try:
+                check(getattr(made, f"{section}_{key}"))
+            except BadInput as e:
+                raise self._wrong((section, key), e.what, e.todo) from None
         return made
 
     def _value(self, kind: Any, value: Any, place: tuple[str, ...]) -> Any:

@@ -12,12 +12,14 @@ from sqlalchemy import Connection, select
 from wardkeep.controls.matrix import BY_ID
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
+from wardkeep.core.facts import PLATFORM
 from wardkeep.core.findings import Citation, Severity, Verdict
+from wardkeep.core.profiles import did_you_mean
 from wardkeep.engine.finding_history import Change, history_of
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.waivers import Waiver, list_waivers
 from wardkeep.store import browse
-from wardkeep.store.schema import waivers
+from wardkeep.store.schema import hosts, tallies, waivers
 
 PAGE = 50
 STATES = ("open", "waived", "overdue", "gone", "all")
@@ -87,10 +89,13 @@ def list_findings(
 ) -> FindingPage:
     """A page of findings, what needs somebody first. Raises BadInput for a filter or a place that is none."""
     now, wanted = now or datetime.now(UTC), _wanted(filters)
+    _check_rule(platform, filters)
     with platform.store.read() as read:
         listing = browse.Listing(read, wanted, now)
         page = listing.page(after=after, limit=max(1, min(limit, 500)))
         count = listing.count()
+        if not page.rows and filters.host:
+            _check_host(read, filters.host)
         accepted = _waived(read, [row.fingerprint for row in page.rows], now)
     shown = tuple(_view(row, now, accepted.get(row.fingerprint)) for row in page.rows)
     return FindingPage(shown, count.n, count.more, page.after)
@@ -145,6 +150,35 @@ def _wanted(filters: Filters) -> browse.Wanted:
         overdue=True if state == "overdue" else None,
         gone=state == "gone",
     )
+
+
+# A mistyped name must not look like a host, row or rule of which nothing is wrong.
+def _check_rule(platform: Platform, filters: Filters) -> None:
+    if filters.control and filters.control not in BY_ID:
+        raise BadInput(
+            f"no control is called `{filters.control[:80]}`",
+            where="control",
+            todo=did_you_mean(filters.control, BY_ID),
+        )
+    rules = {rule.id for control in platform.controls for rule in control.rules}
+    # The engine's own rules (a row's gaps, its duties) are named after the row too.
+    if filters.rule and filters.rule not in rules and filters.rule.partition(".")[0] not in BY_ID:
+        raise BadInput(
+            f"no rule is called `{filters.rule[:80]}`",
+            where="rule",
+            todo=did_you_mean(filters.rule, rules),
+        )
+
+
+def _check_host(read: Connection, name: str) -> None:
+    """Raises BadInput unless a host of that name is there, or has been and left findings."""
+    known = {
+        PLATFORM,
+        *read.execute(select(hosts.c.name)).scalars(),
+        *read.execute(select(tallies.c.host).distinct()).scalars(),
+    }
+    if name not in known:
+        raise BadInput(f"no host is called `{name[:80]}`", where="host", todo=did_you_mean(name, known))
 
 
 def _words(text: str, kind: type[Verdict] | type[Severity], name: str) -> frozenset[Any]:
