@@ -93,8 +93,37 @@ def test_composer_holds_ranges_against_four_numbers() -> None:
     assert normal("v1.0") == "1.0.0.0"
     assert normal("1.0-b2") == "1.0.0.0-beta2"
     assert normal("2.1.0-stable") == "2.1.0.0"
-    assert normal("dev-main") == "dev-main"
+    assert normal("2.x-dev") == "2.9999999.9999999.9999999-dev"
     assert compare("composer", normal("1.0"), normal("1.0.0")) == 0
+    assert compare("composer", normal("2.1.x-dev"), normal("2.1.30")) == 1
+    assert compare("composer", normal("v2.1.x-dev"), normal("2.2.0-dev")) == -1
+    with pytest.raises(NotAVersion, match="branch"):
+        normal("dev-main")
+    assert compare("composer", "dev-main", "1.0") == -1  # which is PHP's order, and no answer about a range
+
+
+def test_releases_of_go_itself_are_read_as_their_advisories_write_them() -> None:
+    normal = scheme("go").normal
+    assert [
+        normal(one) for one in ("go1.22rc2", "1.22beta1", "go1.20", "go1.21.3 X:boringcrypto", "v1.2.3-rc1")
+    ] == [
+        "1.22.0-rc.2",
+        "1.22.0-beta.1",
+        "1.20.0",
+        "1.21.3",
+        "v1.2.3-rc1",
+    ]
+
+
+def test_a_word_right_after_the_numbers_is_no_shorter_version() -> None:
+    assert compare("npm", "1.2.3rc1", "1.2.3-rc1") == 0
+    assert compare("npm", "1.2.3.4", "1.2.3") == 0
+    with pytest.raises(NotAVersion):
+        key("npm", "1.22rc1")
+
+
+def test_an_epoch_that_rpm_prints_as_none_is_none() -> None:
+    assert compare("rpm", "(none):1.0-1", "1.0-1") == 0
 
 
 @pytest.mark.parametrize(

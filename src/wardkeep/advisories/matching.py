@@ -150,12 +150,18 @@ class Matcher:
             verb = (
                 "is above the last version with it,"
                 if row.fixed.startswith(UP_TO)
+                else "is at or above the limit of what was looked at,"
+                if row.says is Says.OPEN
                 else "is at or above its fix"
             )
             return State.NOT_AFFECTED, f"{said}; {version} {verb} {bound} ({kind})"
         state = STATES[row.says]
         if row.fixed.startswith(UP_TO):
             text = f"{version} {row.fixed} ({kind}); no fixed version is named"
+        elif row.fixed and row.says is Says.OPEN:
+            text = (
+                f"{version} < {row.fixed}, below which it was looked for ({kind}); no fixed version is named"
+            )
         elif row.fixed:
             text = f"{version} < {row.fixed} ({kind})"
             if row.says is Says.FIX_NOT_RELEASED:
@@ -187,7 +193,7 @@ class Matcher:
         )
         if flaw.kev:
             why += f"; known to be exploited since {flaw.kev} (CISA)"
-        fixed = row.fixed if row.fixed and not row.fixed.startswith(UP_TO) else ""
+        fixed = "" if row.fixed.startswith(UP_TO) or row.says is Says.OPEN else row.fixed
         return Match(
             flaw.id,
             self._aliases(number, row),

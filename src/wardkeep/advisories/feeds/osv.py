@@ -1,12 +1,14 @@
 """OSV records (ossf.github.io/osv-schema): language ecosystems, and the vendors that publish in that form.
 
-A range's events are taken in the ecosystem's own order. For language packages a listed version outside of every range is affected
+A range's events are taken in the ecosystem's own order; beyond its limit, or the last version that GitHub looked at where it names
+no fix, nothing is claimed. For language packages a listed version outside of every range is affected
 too, as the schema says; for a vendor's packages the ranges decide. A range that cannot be read makes the claim undetermined.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -37,6 +39,8 @@ SOURCES |= {
     "RLSA": "Rocky",
 }
 # Advisories of distributions that are about something other than security.
+LAST_KNOWN = "last_known_affected_version_range"  # GitHub's
+PLACE = {"fixed": 0, "introduced": 1, "last_affected": 2}
 NOT_SECURITY = ("ALBA-", "ALEA-", "RLBA-", "RLEA-")
 
 
@@ -55,6 +59,7 @@ class Affected(msgspec.Struct):
     ranges: list[Range] = []
     versions: list[str] = []
     ecosystem_specific: dict[str, Any] | None = None
+    database_specific: dict[str, Any] | None = None
     severity: list[dict[str, str]] | None = None
 
 
@@ -76,6 +81,7 @@ class Entry(msgspec.Struct):
 ONE = msgspec.json.Decoder(Entry)
 MANY = msgspec.json.Decoder(list[Entry])
 SPAN = tuple[str, str, str]  # introduced, fixed, last
+LOOKED_AT = re.compile(r"(<=?)\s*(\S+)")
 
 
 def read(data: bytes, name: str) -> Iterator[Record]:
@@ -166,16 +172,30 @@ def _spans(ecosystem: str, affected: Affected, urgency: str) -> Iterator[tuple[S
         else Says.OPEN
     )
     found: list[SPAN] = []
+    limits: set[SPAN] = set()
     usable = [one for one in affected.ranges if one.type in ("ECOSYSTEM", "SEMVER")]
     for one in usable:
         try:
-            found += _intervals(one, order)
+            for span in _intervals(one, order):
+                cut = _limited(span, one, order)
+                if cut is not None:
+                    found.append(cut)
+                    if cut != span:
+                        limits.add(cut)
         except NotAVersion as e:
             yield Says.UNDETERMINED, ("", "", ""), f"the range cannot be read: {e.what}"
+    is_shortened = False
+    if len(found) == 1 and not any(found[0][1:]):
+        seen = LOOKED_AT.fullmatch(str((affected.database_specific or {}).get(LAST_KNOWN, "")).strip())
+        if seen:
+            found = [(found[0][0], "", seen[2]) if seen[1] == "<=" else (found[0][0], seen[2], "")]
+            limits.update(found)
+            is_shortened = True
     for span in found:
-        says = Says.FIXED if span[1] else Says.OPEN if span[2] else open_says
+        says = Says.FIXED if span[1] and span not in limits else Says.OPEN if any(span[1:]) else open_says
         yield says, span, note
-    if usable and is_vendor(ecosystem):
+    # The list beside a range that GitHub's word shortened is made from the range as it was.
+    if usable and (is_vendor(ecosystem) or is_shortened):
         return
     for version in affected.versions:
         try:
@@ -192,13 +212,16 @@ def _intervals(one: Range, order: Scheme) -> list[SPAN]:
     compare = functools.cmp_to_key(_event_order(order))
     made: list[SPAN] = []
     begun: str | None = None
+    ended: str | None = None  # a fix of nothing that began: what begins with the same version is mended in it
     for kind, version in sorted((e for e in events if e[0] != "limit"), key=compare):
         if kind == "introduced":
-            begun = version if begun is None else begun
+            begun = version if begun is None and version != ended else begun
         elif begun is not None:
             low = "" if begun == "0" else begun
             made.append((low, version, "") if kind == "fixed" else (low, "", version))
             begun = None
+        else:
+            ended = version if kind == "fixed" else ended
     if begun is not None:
         made.append(("" if begun == "0" else begun, "", ""))
     return made
@@ -206,13 +229,30 @@ def _intervals(one: Range, order: Scheme) -> list[SPAN]:
 
 def _event_order(order: Scheme) -> Callable[[tuple[str, str], tuple[str, str]], int]:
     def compare(one: tuple[str, str], two: tuple[str, str]) -> int:
-        if one[1] == two[1]:  # what ends at a version ends before what begins there
-            return (one[0] == "introduced") - (two[0] == "introduced")
+        if (
+            one[1] == two[1]
+        ):  # a fix ends before what begins with it; the last version with a flaw may be its first
+            return PLACE.get(one[0], 3) - PLACE.get(two[0], 3)
         if "0" in (one[1], two[1]):
             return -1 if one[1] == "0" else 1
         return order.compare(order.normal(one[1]), order.normal(two[1]))
 
     return compare
+
+
+def _limited(span: SPAN, one: Range, order: Scheme) -> SPAN | None:
+    """The part of a span below the highest limit of its range; None when it begins at or above."""
+    said = [event["limit"] for event in one.events if "limit" in event]
+    if not said or "*" in said:
+        return span
+    highest = max(map(order.normal, said), key=functools.cmp_to_key(order.compare))
+    low, fixed, last = span
+    if low and order.compare(order.normal(low), highest) >= 0:
+        return None
+    end = fixed or last
+    # At the limit itself a last version is beyond it, and a fix is a fix.
+    is_within = end and order.compare(order.normal(end), highest) <= (0 if fixed else -1)
+    return span if is_within else (low, highest, "")
 
 
 def _covers(span: SPAN, version: str, order: Scheme) -> bool:

@@ -44,7 +44,7 @@ SCHEMES: Mapping[str, Scheme] = {
         Scheme("pypi", pep440.key),
         Scheme("npm", semver.key),
         Scheme("semver", semver.key),
-        Scheme("go", semver.key),
+        Scheme("go", semver.key, normal=semver.go_normal),
         Scheme("cargo", semver.key),
         Scheme("pub", semver.pub_key),
         Scheme("nuget", semver.nuget_key),

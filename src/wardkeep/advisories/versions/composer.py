@@ -17,6 +17,8 @@ STABILITY = re.compile(
     r"(?P<dev>[.-]?dev)?(?:\+\S*)?",
     re.I,
 )
+BRANCH = re.compile(r"(?P<numbers>(?:[0-9]+\.){1,3})[x*](?:\.[x*])*[.-]?dev", re.I)
+ANY = "9999999"  # what Composer writes for the `x`
 
 
 def key(text: str) -> bytes:
@@ -29,8 +31,17 @@ def key(text: str) -> bytes:
 
 
 def normal(text: str) -> str:
-    """As Composer writes it before it compares: four numbers, one name for each stability. Other text stays as it is."""
-    match = STABILITY.fullmatch(text.strip().removeprefix("v").removeprefix("V"))
+    """As Composer writes it before it compares: four numbers, one name for each stability. Other text stays as it is.
+
+    A branch of numbers (`2.1.x-dev`) is above all of its releases. One of another name (`dev-main`) is in no range: NotAVersion.
+    """
+    bare = text.strip().removeprefix("v").removeprefix("V")
+    if bare.lower().startswith("dev-"):
+        raise NotAVersion(f"`{text[:60]}` is a branch, whose place among the versions nobody can tell")
+    if branch := BRANCH.fullmatch(bare):
+        numbers = branch["numbers"].rstrip(".").split(".")
+        return ".".join([*numbers, *[ANY] * 4][:4]) + "-dev"
+    match = STABILITY.fullmatch(bare)
     if not match:
         return text
     core = ".".join([*match["core"].split("."), "0", "0", "0"][:4])

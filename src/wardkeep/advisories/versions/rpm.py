@@ -22,6 +22,8 @@ def key(text: str) -> bytes:
     epoch, colon, rest = text.partition(":")
     if not colon:
         epoch, rest = "0", text
+    elif epoch == "(none)":  # as rpm prints an epoch that is not there
+        epoch = "0"
     version, hyphen, release = rest.rpartition("-")
     if not hyphen:
         return part(epoch) + part(rest) + NO_RELEASE

@@ -6,10 +6,15 @@ import re
 
 from wardkeep.advisories.versions.packed import NotAVersion, number, word
 
-# A `v` or `=` before it, missing numbers and further ones after the third are taken as Go, npm and OSV's data write them.
+# A `v` or `=` before it, missing numbers and further ones after the third are taken as Go, npm and OSV's data write them;
+# a word right after the third number (`1.2.3rc1`) is a pre-release, as npm reads it.
 VERSION = re.compile(
-    r"[v=]*\s*(?P<core>[0-9]+(?:\.[0-9]+){0,2})"
-    r"(?:(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+(?P<build>[0-9A-Za-z.+_~-]*))?|(?P<more>\.[0-9][0-9A-Za-z.+-]*))"
+    r"[v=]*\s*(?:(?P<core>[0-9]+(?:\.[0-9]+){0,2})(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+(?P<build>[0-9A-Za-z.+_~-]*))?"
+    r"|(?P<three>[0-9]+\.[0-9]+\.[0-9]+)(?:(?P<more>\.[0-9][0-9A-Za-z.+-]*)|(?P<loose>[A-Za-z][0-9A-Za-z.-]*)))"
+)
+# Go's own releases: `go1.22rc1`, which its advisories write as 1.22.0-rc.1. What follows a space says how it was built.
+TOOLCHAIN = re.compile(
+    r"(?:go)?(?P<core>[0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:(?P<stage>beta|rc)(?P<n>[0-9]+))?(?: .*)?"
 )
 NUGET = re.compile(
     r"v?(?P<core>[0-9]+(?:\.[0-9]+)*)(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+(?P<build>[0-9A-Za-z.+-]*))?"
@@ -22,6 +27,15 @@ def key(text: str) -> bytes:
     """Build metadata does not count. Raises NotAVersion for tags, ranges and addresses (`latest`, `^1.0`, `git+…`)."""
     core, pre, _ = _read(text)
     return core + pre
+
+
+def go_normal(text: str) -> str:
+    """A release of Go itself as a semantic version; a module's version as it is."""
+    match = TOOLCHAIN.fullmatch(text.strip())
+    if not match:
+        return text
+    core = match["core"] if match["core"].count(".") == 2 else f"{match['core']}.0"
+    return f"{core}-{match['stage']}.{match['n']}" if match["stage"] else core
 
 
 def pub_key(text: str) -> bytes:
@@ -46,8 +60,9 @@ def _read(text: str) -> tuple[bytes, bytes, str | None]:
     match = VERSION.fullmatch(text.strip())
     if not match:
         raise NotAVersion(f"`{text[:60]}` is no semantic version")
-    numbers = [*match["core"].split("."), "0", "0"][:3]
-    pre = PRE + _labels(match["pre"]) if match["pre"] else RELEASE
+    numbers = [*(match["core"] or match["three"]).split("."), "0", "0"][:3]
+    label = match["pre"] or match["loose"]
+    pre = PRE + _labels(label) if label else RELEASE
     return b"".join(map(number, numbers)), pre, match["build"] or match["more"]
 
 

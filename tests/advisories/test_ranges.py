@@ -1,0 +1,102 @@
+"""Ranges of the OSV schema at their edges: what each version between and beside the events is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wardkeep.advisories.build import Builder
+from wardkeep.advisories.components import Component
+from wardkeep.advisories.database import Database
+from wardkeep.advisories.documents import Document
+from wardkeep.advisories.matching import Match, Matcher
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def matched(
+    tmp_path: Path, ecosystem: str, versions: list[str], *affected: dict[str, Any]
+) -> dict[str, Match]:
+    """What one record with these `affected` says of each of the versions that it concerns."""
+    record = {
+        "id": "GHSA-edge",
+        "modified": "2026-11-01T00:00:00Z",
+        "affected": [{"package": {"ecosystem": ecosystem, "name": "p"}} | one for one in affected],
+    }
+    builder = Builder()
+    assert builder.take(Document("one.json", json.dumps(record).encode()))
+    builder.write(tmp_path / "one.db", NOW, {}, {})
+    with Database(tmp_path / "one.db") as db:
+        asked = [Component(ecosystem, "p", one, one, ("p",)) for one in versions]
+        return {found.component.version: found for found in Matcher(db).matches(asked)}
+
+
+def ranged(*events: dict[str, str]) -> dict[str, Any]:
+    return {"ranges": [{"type": "ECOSYSTEM", "events": list(events)}]}
+
+
+@pytest.mark.parametrize(
+    ("events", "hit", "missed"),
+    [
+        ("introduced 1.0, last_affected 1.0", "1.0 1.0.0", "0.9 1.0.1 2.0"),
+        ("last_affected 1.0, introduced 1.0", "1.0", "0.9 1.0.1"),
+        ("introduced 0, fixed 1.2, introduced 1.2, fixed 1.4", "1.1 1.2 1.3", "1.4"),
+        ("introduced 0, fixed 0", "", "0 1.0"),
+        ("introduced 1.0, fixed 1.0", "", "0.9 1.0 1.1"),
+        ("introduced 0, limit 2.0", "1.0 1.9", "2.0 3.0"),
+        ("introduced 0, fixed 1.5, introduced 1.8, limit 2.0", "1.4 1.9", "1.6 2.0"),
+        ("introduced 3.0, limit 2.0", "", "1.0 3.0"),
+        ("introduced 0, last_affected 1.9, limit 2.0", "1.9", "1.9.1 2.0"),
+        ("introduced 0, fixed 2.0, limit 2.0", "1.9", "2.0"),
+        ("introduced 0, limit *", "1.0 99", ""),
+        ("introduced 0, limit 1.0, limit 2.0", "1.5", "2.0"),
+    ],
+)
+def test_events(events: str, hit: str, missed: str, tmp_path: Path) -> None:
+    listed = [dict([one.split()]) for one in events.split(", ")]
+    found = matched(tmp_path, "PyPI", [*hit.split(), *missed.split()], ranged(*listed))
+    assert sorted(found) == sorted(hit.split())
+
+
+def test_a_limit_is_no_fix(tmp_path: Path) -> None:
+    found = matched(tmp_path, "PyPI", ["1.0", "3.0"], ranged({"introduced": "0"}, {"limit": "2.0"}))
+    assert (found["1.0"].state, found["1.0"].fixed) == ("no_fix", "")
+    assert "1.0 < 2.0, below which it was looked for" in found["1.0"].why
+
+
+@pytest.mark.parametrize(
+    ("said", "hit"), [("<= 1.9", ["1.0", "1.9"]), ("< 1.9", ["1.0"]), ("?", ["1.0", "1.9", "2.0"])]
+)
+def test_github_names_the_last_version_it_knows_of_where_there_is_no_fix(
+    said: str, hit: list[str], tmp_path: Path
+) -> None:
+    affected = ranged({"introduced": "0"}) | {
+        "database_specific": {"last_known_affected_version_range": said},
+        "versions": ["1.0", "1.9", "2.0"],
+    }
+    found = matched(tmp_path, "npm", ["1.0", "1.9", "2.0"], affected)
+    assert (sorted(found), {one.fixed for one in found.values()}) == (hit, {""})
+
+
+def test_a_branch_is_unknown_and_a_release_of_go_is_compared(tmp_path: Path) -> None:
+    found = matched(
+        tmp_path,
+        "Packagist",
+        ["dev-main", "1.0.x-dev", "2.x-dev"],
+        ranged({"introduced": "0"}, {"fixed": "2.0"}),
+    )
+    assert {version: one.state for version, one in found.items()} == {
+        "dev-main": "unknown",
+        "1.0.x-dev": "fix_available",
+    }
+    found = matched(
+        tmp_path,
+        "Go",
+        ["go1.21.3", "go1.22rc1", "1.22rc3"],
+        ranged({"introduced": "1.22.0-0"}, {"fixed": "1.22.0-rc.2"}),
+    )
+    assert list(found) == ["go1.22rc1"]
