@@ -29,6 +29,12 @@ LOCKS: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
         '[[package]]\nname = "Flask"\nversion = "2.0.1"\n[[package]]\nname="me"\nversion="1"\nsource = {virtual="."}\n',
         {("flask", "2.0.1")},
     ),
+    "pdm.lock": ("PyPI", '[[package]]\nname = "idna"\nversion = "3.4"\n', {("idna", "3.4")}),
+    "pylock.toml": (
+        "PyPI",
+        'lock-version = "1.0"\n[[packages]]\nname = "idna"\nversion = "3.4"\n',
+        {("idna", "3.4")},
+    ),
     "uv.lock": ("PyPI", 'version = 1\n[[package]]\nname = "idna"\nversion = "3.4"\n', {("idna", "3.4")}),
     "Pipfile.lock": (
         "PyPI",
@@ -43,23 +49,47 @@ LOCKS: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
     ),
     "npm-shrinkwrap.json": (
         "npm",
-        '{"lockfileVersion": 1, "dependencies": {"a": {"version": "1.0.0", "dependencies": {"b": {"version": "2.0.0"}}}}}',
-        {("a", "1.0.0"), ("b", "2.0.0")},
+        '{"lockfileVersion": 1, "dependencies": {"a": {"version": "1.0.0", "dependencies": {"b": {"version": "2.0.0"}}},'
+        '"mine": {"version": "npm:@s/theirs@3.0.0"}, "git": {"version": "git+ssh://git@example.org/x.git#aa"}}}',
+        {("a", "1.0.0"), ("b", "2.0.0"), ("@s/theirs", "3.0.0")},
     ),
     "yarn.lock": (
         "npm",
-        '# yarn lockfile v1\n\n"@s/b@^2.0.0", "@s/b@^2.1.0":\n  version "2.1.3"\n  resolved "x"\n\nleft-pad@1.x:\n  resolved "y"\n  version "1.3.0"\n',
-        {("@s/b", "2.1.3"), ("left-pad", "1.3.0")},
+        '# yarn lockfile v1\n\n"@s/b@^2.0.0", "@s/b@^2.1.0":\n  version "2.1.3"\n  resolved "x"\n\nleft-pad@1.x:\n  resolved "y"\n  version "1.3.0"\n'
+        '"mine@npm:@s/theirs@^3":\n  version "3.0.0"\n',
+        {("@s/b", "2.1.3"), ("left-pad", "1.3.0"), ("@s/theirs", "3.0.0")},
+    ),
+    "bun.lock": (
+        "npm",
+        '{\n  "packages": {\n    "left-pad": ["left-pad@1.3.0", "", {}, "sha512-aa"],\n'
+        '    "me": ["me@workspace:packages/me"],\n    "b": ["@s/b@2.1.3", "", {},],\n  },\n}\n',
+        {("left-pad", "1.3.0"), ("@s/b", "2.1.3")},
     ),
     "pnpm-lock.yaml": (
         "npm",
-        "lockfileVersion: '9.0'\npackages:\n\n  '@s/b@2.1.3':\n    resolution: {}\n  left-pad@1.3.0:\n    resolution: {}\n  /old/1.0.0:\n    dev: true\n",
+        "lockfileVersion: '9.0'\npackages:\n\n  '@s/b@2.1.3':\n    resolution: {}\n  left-pad@1.3.0:\n    resolution: {}\n  /old/1.0.0_peer@2.0.0:\n    dev: true\n",
         {("@s/b", "2.1.3"), ("left-pad", "1.3.0"), ("old", "1.0.0")},
     ),
     "Gemfile.lock": (
         "RubyGems",
         "GEM\n  remote: x\n  specs:\n    rails (6.0.0)\n      rack (~> 2.0)\n    nokogiri (1.10.8-x86_64-linux)\n",
         {("rails", "6.0.0"), ("nokogiri", "1.10.8")},
+    ),
+    "gems.locked": ("RubyGems", "GEM\n  specs:\n    rails (6.0.0)\n", {("rails", "6.0.0")}),
+    "gradle.lockfile": (
+        "Maven",
+        "# a comment: not a package\norg.example:thing:1.0-jre=compileClasspath,runtimeClasspath\nempty=annotationProcessor\n",
+        {("org.example:thing", "1.0-jre")},
+    ),
+    "buildscript-gradle.lockfile": (
+        "Maven",
+        "org.example:thing:1.0=classpath\n",
+        {("org.example:thing", "1.0")},
+    ),
+    "pubspec.lock": (
+        "Pub",
+        'packages:\n  http:\n    dependency: transitive\n    source: hosted\n    version: "0.13.0"\n',
+        {("http", "0.13.0")},
     ),
     "Cargo.lock": ("crates.io", '[[package]]\nname = "time"\nversion = "0.1.43"\n', {("time", "0.1.43")}),
     "composer.lock": (
@@ -72,6 +102,11 @@ LOCKS: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
         '{"version": 1, "dependencies": {"net8.0": {"Newtonsoft.Json": {"type": "Direct", "resolved": "12.0.1"}, "me": {"type": "Project"}}}}',
         {("newtonsoft.json", "12.0.1")},
     ),
+    "packages.config": (
+        "NuGet",
+        '\ufeff<?xml version="1.0"?>\n<packages>\n  <package version="12.0.1" id="Newtonsoft.Json" />\n</packages>\n',
+        {("newtonsoft.json", "12.0.1")},
+    ),
     "go.sum": (
         "Go",
         "golang.org/x/net v0.1.0 h1:aa=\ngolang.org/x/net v0.1.0/go.mod h1:bb=\n",
@@ -79,8 +114,9 @@ LOCKS: dict[str, tuple[str, str, set[tuple[str, str]]]] = {
     ),
     "go.mod": (
         "Go",
-        "module me\n\ngo 1.22\n\nrequire (\n\tgolang.org/x/net v0.1.0 // indirect\n\tb.example/c v1.0.0\n)\nrequire d.example/e v2.0.0\n",
-        {("golang.org/x/net", "0.1.0"), ("b.example/c", "1.0.0"), ("d.example/e", "2.0.0")},
+        "module me\n\ngo 1.22\n\nrequire (\n\tgolang.org/x/net v0.1.0 // indirect\n\tb.example/c v1.0.0\n)\nrequire d.example/e v2.0.0\n"
+        "replace b.example/c => fork.example/c v1.2.0\nreplace (\n\td.example/e v9.0.0 => ../e\n)\n",
+        {("golang.org/x/net", "0.1.0"), ("fork.example/c", "1.2.0"), ("d.example/e", "2.0.0")},
     ),
 }
 
@@ -99,8 +135,41 @@ def test_lock_files(name: str, tmp_path: Path) -> None:
 
 
 def test_what_is_not_pinned_is_said() -> None:
-    made = read_lock_file(LOCKS["requirements.txt"][1].encode(), "requirements.txt")
-    assert [(one.subject, one.is_unknown) for one in made.notices] == [("requests>=2", True)]
+    made = read_lock_file(LOCKS["requirements.txt"][1].encode() + b"six==1.*\n", "requirements.txt")
+    assert [(one.subject, one.is_unknown) for one in made.notices] == [
+        ("-r other.txt", True),
+        ("requests>=2", True),
+        ("six==1.*", True),
+    ]
+    assert "another file" in made.notices[0].why
+    made = read_lock_file(LOCKS["npm-shrinkwrap.json"][1].encode(), "npm-shrinkwrap.json")
+    assert [one.subject for one in made.notices] == ["git"]
+    made = read_lock_file(b"require a.example/a v1.0.0\nreplace a.example/a => ../a\n", "go.mod")
+    assert ([one.subject for one in made.notices], made.components) == (["../a"], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Flask==2.0.1\n".encode("utf-16"), b"\xef\xbb\xbfFlask==2.0.1\r\n", b"Flask [async]  ==\t2.0.1\n"],
+)
+def test_a_list_of_requirements_is_read_as_pip_reads_it(text: bytes) -> None:
+    made = read_lock_file(text, "requirements.txt")
+    assert [(one.name, one.version) for one in made.components] == [("flask", "2.0.1")]
+    assert made.notices == []
+
+
+def test_yarn_names_what_is_installed_whatever_the_line_endings() -> None:
+    classic = LOCKS["yarn.lock"][1].replace("\n", "\r\n").encode()
+    assert {(c.name, c.version) for c in read_lock_file(classic, "yarn.lock").components} == LOCKS[
+        "yarn.lock"
+    ][2]
+    berry = (
+        b'__metadata:\n  version: 6\n\n"mine@npm:@s/theirs@^3":\n  version: 3.0.0\n  resolution: "@s/theirs@npm:3.0.0"\n\n'
+        b'"me@workspace:.":\n  version: 0.0.0-use.local\n  resolution: "me@workspace:."\n'
+    )
+    assert [(c.name, c.version) for c in read_lock_file(berry, "yarn.lock").components] == [
+        ("@s/theirs", "3.0.0")
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(LOCKS))
