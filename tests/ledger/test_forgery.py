@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
+import tracemalloc
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,3 +98,65 @@ def test_a_bomb_is_refused_without_filling_memory(tmp_path: Path, whole: Path) -
         out.write(tar_header("manifest", 1 << 32) + bytes(1 << 20))
     with pytest.raises(NotAPack, match="where at most"):
         verify_pack(str(tmp_path / "bomb.tgz"))
+
+
+def with_manifest(whole: Path, path: Path, told: str, more: Sequence[tuple[str, bytes]] = ()) -> Path:
+    """The pack with another text for the manifest's one line of JSON."""
+    (name, data), *rest = take_apart(whole)
+    head, _, after = data.decode().split("\n", 2)
+    return put_together(path, [(name, f"{head}\n{told}\n{after}".encode()), *rest, *more])
+
+
+@pytest.mark.parametrize("key", ["start", "end", "size", "before", "files", "included", "control"])
+@pytest.mark.parametrize(
+    "value", ["Infinity", "-1e999", "NaN", "null", "{}", "-1", "9" * 5000, '["x"]', '[["a", 1e999, "b"]]']
+)
+def test_no_value_in_a_manifest_ends_the_verifier(whole: Path, tmp_path: Path, key: str, value: str) -> None:
+    told = json.dumps({**manifest(take_apart(whole)), key: "@@"}).replace('"@@"', value)
+    made = with_manifest(whole, tmp_path / "p.tgz", told)
+    with suppress(NotAPack):  # nothing else may come of it, and never a pack that passes
+        assert not verify_pack(str(made)).verified
+
+
+@pytest.mark.parametrize("public", [b"", b"\1", b"\1" + bytes(31), b"\2" + bytes(32)])
+def test_a_key_that_is_none_signs_nothing(whole: Path, tmp_path: Path, public: bytes) -> None:
+    key_id = hashlib.sha256(b"x\n" + public).digest()[:4]
+    signature = f"\n\u2014 x {base64.b64encode(key_id + bytes(64)).decode()}\n".encode()
+    notes = {"manifest", "checkpoint"}
+    files = [(n, d.split(b"\n\n")[0] + b"\n" + signature if n in notes else d) for n, d in take_apart(whole)]
+    key = f"x+{key_id.hex()}+{base64.b64encode(public).decode()}\n".encode()
+    made = put_together(tmp_path / "p.tgz", [(n, key if n == "key.pub" else d) for n, d in files])
+    assert {"manifest", "checkpoint"} <= {where for where, _ in named(verify_pack(str(made)))}
+
+
+def peak(pack: Path) -> int:
+    """Bytes at most in use while the pack is verified, and it must not pass."""
+    tracemalloc.start()
+    try:
+        assert not verify_pack(str(pack)).verified
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("form", ["tile/1/{:03d}", "note-{}"])
+def test_many_large_files_are_not_held_together(whole: Path, tmp_path: Path, form: str) -> None:
+    large = [(form.format(n), bytes(8 << 20)) for n in range(7)]
+    files = take_apart(whole)
+    listed = [
+        [n, len(d), hashlib.sha256(d).hexdigest()] for n, d in [*files[1:], *large] if n[:6] != "blobs/"
+    ]
+    told = json.dumps({**manifest(files), "files": listed})
+    assert peak(with_manifest(whole, tmp_path / "p.tgz", told, large)) < 30 << 20
+
+
+def test_millions_of_entries_that_are_said_to_be_missing_are_not_listed(whole: Path, tmp_path: Path) -> None:
+    names = [[f"entries/{n:09d}.jsonl", 1, ""] for n in range(8000)]
+    told = {
+        **manifest(take_apart(whole)),
+        "end": 1 << 40,
+        "size": 1 << 40,
+        "included": [[0, 1 << 40]],
+        "files": names,
+    }
+    assert peak(with_manifest(whole, tmp_path / "p.tgz", json.dumps(told))) < 100 << 20

@@ -6,7 +6,9 @@ Every command has `--json`; results go to stdout, progress to stderr. Exit statu
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import typer
 
 from wardkeep import __version__
+from wardkeep.cli.spelling import spell_for_terminal
 from wardkeep.core.errors import BadInput, WardkeepError
 
 # name → (module in this folder, one line of help). A module holds either a function `command` or, for a group of
@@ -114,9 +117,12 @@ def _say_wrong_use(error: Any) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command. Errors meant for people become one line on stderr and their exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    spell_for_terminal()
     try:
         program = build(_known(next((word for word in words if not word.startswith("-")), "")))
         status = program(args=words, prog_name="wardkeep", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except WardkeepError as e:
         sys.stderr.write(f"wardkeep: {e.line()}\n")
@@ -124,6 +130,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except WrongUse as e:
         _say_wrong_use(e)
         sys.exit(2)
+    except OSError as e:
+        if e.filename is not None or e.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            raise
+        # What was printed is not whole, and no exit status of a verdict may stand for it.
+        sys.stderr.write(
+            f"wardkeep: the output cannot be written ({e.strerror}). Make room, then run it again.\n"
+        )
+        sys.stderr.flush()
+        os._exit(2)  # an ordinary end would try the same bytes again
     except typer.Abort:
         sys.stderr.write("wardkeep: stopped at the question, without an answer\n")
         sys.exit(2)

@@ -62,7 +62,8 @@ def ago(at: datetime | None, now: datetime | None = None) -> str:
 
 def print_json(value: Any) -> None:
     """One object or array on stdout; times in ISO 8601 UTC."""
-    sys.stdout.write(json.dumps(value, indent=2, default=_default, ensure_ascii=False) + "\n")
+    ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(value, indent=2, default=_default, ensure_ascii=ascii_only) + "\n")
 
 
 def _default(value: Any) -> Any:

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 MOST_BYTES = 64 << 30  # of the unpacked pack
 MOST_RATIO = 200  # unpacked to packed, from 64 MiB on; bombs come close to deflate's own limit of 1,032
 MOST_SMALL = 32 << 20  # bytes of a file that is held in memory
-MOST_PROBLEMS = 1000
+MOST_PROBLEMS, MOST_GONE = 1000, 1 << 18  # told; looked for as removed
 LINE = re.compile(rb'\{"index":(0|[1-9][0-9]{0,15}),"entry":(\{.*\})\}')
 TILE = re.compile(r"tile/([0-7])/((?:x[0-9]{3}/){0,4}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 ENTRIES = re.compile(r"entries/([0-9]{9})\.jsonl")
@@ -94,7 +94,7 @@ def open_note(raw: bytes, key_text: str) -> str:
             signature = base64.b64decode(data, validate=True)
             if dash != "—" or base64.b64encode(signature).decode() != data or signatures[-1] != "\n":
                 raise ValueError
-            if (signer, signature[:4]) == (name, key_id) and public[0] == 1:
+            if (signer, signature[:4]) == (name, key_id) and public[:1] == b"\1":
                 Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], f"{text}\n".encode())
                 return f"{text}\n"
             others.append(f"{signer}+{signature[:4].hex()}")
@@ -211,7 +211,7 @@ class Verification:
         self._check_signatures()
         for name in waiting:
             wrong(name, "the file was removed")
-            if entries := ENTRIES.fullmatch(name):
+            if (entries := ENTRIES.fullmatch(name)) and len(self._gone) < MOST_GONE:
                 self._gone += [(i, b"", "removed") for i in self._indices(int(entries[1]))]
         self._finish()
         return self.report
@@ -230,7 +230,7 @@ class Verification:
             order = [0, r.start, *self._bounds, r.end, r.size, 1 << 53]
             if head != "wardkeep-pack/1" or order != sorted(order) or (r.left_out and not r.control):
                 raise ValueError
-        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError, OverflowError):
             raise NotAPack("has no manifest that can be read (or --previous is no checkpoint)") from None
         self._kept = {at for n in (r.size, *self._earlier.values()) if n <= r.size for at in edge(n)}
 
@@ -248,7 +248,7 @@ class Verification:
             self._take_tile(name, int(tile[1]), int(re.sub("[x/]", "", tile[2])), held, whole)
         elif entries := ENTRIES.fullmatch(name):
             self._take_entries(name, int(entries[1]), held, whole)
-        else:
+        elif name in ("checkpoint", "checkpoint-before", "key.pub"):
             self._small[name] = held
         if not whole and not name.startswith("entries/"):  # of those, each changed entry is named
             self.report.wrong(name, "the file was changed")
@@ -264,7 +264,7 @@ class Verification:
             whole = False
             self.report.wrong(name, "the hashes do not lead to the signed root")
         if level or (level, n) in self._kept:
-            self._tiles[level, n] = data
+            self._tiles[level, n] = data[:8192]
         if not level:
             self._leaves = {size >> 8: self._leaves.get(size >> 8, b""), n: data if whole else b""}
 
