@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 import law_book as laws
 import pytest
+from msgspec.structs import replace
 
 from wardkeep.core.changes import Act, Change, OnHost, Step
 from wardkeep.core.control import Control, NoPolicy

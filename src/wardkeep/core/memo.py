@@ -16,16 +16,17 @@ class Memo:
         self._size = 0
         self._turn = threading.Lock()
 
-    def get(self, key: Hashable, size: int, make: Callable[[], object]) -> object:
+    def get(self, key: Hashable, size: int | Callable[[], int], make: Callable[[], object]) -> object:
         """The value of the key, made now if it is not held. Exceptions of `make` pass and are not remembered.
 
-        A value larger than a sixteenth of the budget is not held: it would push out everything else.
+        `size` (bytes) may be a function, which is asked for a new value alone. A value larger than a sixteenth of the budget is not held: it would push out everything else.
         """
         with self._turn:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key][0]
         made = make()
+        size = size() if callable(size) else size
         if size * 16 <= self.budget:
             with self._turn:
                 if key not in self._held:

@@ -54,13 +54,25 @@ def assess(control: Control, snapshot: Snapshot, policy: Any) -> list[Finding]:
     A rule whose facts are missing, whose check says nothing, or whose check breaks yields an *unknown* finding:
     the author of a control cannot forget the case. Rules about another kind of subject are not spoken of here.
     """
-    kind = PLATFORM if snapshot.subject == PLATFORM else HOST
+    host = snapshot.subject
+    kind = PLATFORM if host == PLATFORM else HOST
+    row = control.id
     found: list[Finding] = []
     for rule in control.rules:
-        if any(fact.ask.subject != kind for fact in rule.needs.values()):
+        if not _asked_of(rule) <= {kind}:
             continue
-        found.extend(_finding(control, rule, snapshot.subject, seen) for seen in see(rule, snapshot, policy))
+        name, says, usual = rule.id, rule.says, rule.severity
+        found += [
+            Finding(row, name, says, host, s.subject, s.verdict, s.severity or usual, s.seen, s.todo, s.since)
+            for s in see(rule, snapshot, policy)
+        ]
     return found
+
+
+@functools.cache
+def _asked_of(rule: Rule) -> frozenset[str]:
+    """The kinds of subject that the rule's facts are asked of."""
+    return frozenset(fact.ask.subject for fact in rule.needs.values())
 
 
 def see(rule: Rule, snapshot: Snapshot, policy: Any) -> list[Seen]:
@@ -161,30 +173,17 @@ def _seen_before(rule: Rule, given: Mapping[str, Any], snapshot: Snapshot) -> li
     one that asks for the day once a day."""
     if "now" in given or "skew" in given:
         return list(rule.check(**given))
-    asked = [snapshot.answers.get(kind.ask.id) for kind in rule.needs.values()]
-    size = sum(len(answer.stdout) for answer in asked if answer)
+
+    def size() -> int:
+        asked = [snapshot.answers.get(kind.ask.id) for kind in rule.needs.values()]
+        return 1000 + sum(len(answer.stdout) for answer in asked if answer)
+
     # The values hold what was given, so that an address in a key cannot come to mean another object.
+    key = [id(value) for name, value in given.items() if name != "today"]
     made = _judged.get(
-        (rule.check, given.get("today"), *(id(value) for name, value in given.items() if name != "today")),
-        1000 + size,
-        lambda: (given, list(rule.check(**given))),
+        (rule.check, given.get("today"), *key), size, lambda: (given, list(rule.check(**given)))
     )
     return made[1]  # type: ignore[index,no-any-return]
-
-
-def _finding(control: Control, rule: Rule, host: str, seen: Seen) -> Finding:
-    return Finding(
-        control.id,
-        rule.id,
-        rule.says,
-        host,
-        seen.subject,
-        seen.verdict,
-        seen.severity or rule.severity,
-        seen.seen,
-        seen.todo,
-        seen.since,
-    )
 
 
 def _look_again(snapshot: Snapshot) -> str:

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from wardkeep.core.collector import collector_paused
 from wardkeep.core.control import Control
 from wardkeep.core.facts import HOST, PLATFORM, Snapshot
@@ -21,6 +19,7 @@ from wardkeep.engine.flaw_review.inventory import note_inventories
 from wardkeep.engine.hosts import list_hosts, note_looks
 from wardkeep.engine.image_flaws import with_image_flaws
 from wardkeep.engine.image_packages import kept_form
+from wardkeep.engine.judges import Judges, judges_for
 from wardkeep.engine.known_flaws import with_known_flaws
 from wardkeep.engine.long_looks import keep_looks, short_enough, with_kept
 from wardkeep.engine.own import own_findings
@@ -96,10 +95,10 @@ async def _check(
 
     long = short_enough(controls) if deep else []
 
-    def log(group: Sequence[Snapshot]) -> Logged:
+    def log(group: Sequence[Snapshot], judges: Judges | None = None) -> Logged:
         for snapshot in group if long else ():
             keep_looks(platform, actor, snapshot, long)
-        return log_looks(platform, actor, completed(platform, group, controls), controls, guard)
+        return log_looks(platform, actor, completed(platform, group, controls), controls, guard, judges)
 
     def take(logged: Logged) -> None:
         looked, turned = take_in(platform, logged)
@@ -110,13 +109,14 @@ async def _check(
 
     # While one group is written to the state, the next is judged.
     taking = asyncio.create_task(asyncio.sleep(0))
-    try:
-        async for group in _groups(observe_all(asked, (*questions(controls, HOST), *long))):
-            logged = await asyncio.to_thread(log, group)
+    with judges_for(len(asked), controls, is_free=lambda: taking.done()) as judges:
+        try:
+            async for group in _groups(observe_all(asked, (*questions(controls, HOST), *long))):
+                logged = await asyncio.to_thread(log, group, judges)
+                await taking
+                taking = asyncio.create_task(asyncio.to_thread(take, logged))
+        finally:
             await taking
-            taking = asyncio.create_task(asyncio.to_thread(take, logged))
-    finally:
-        await taking
     if hosts is None:
         asking = questions(controls, PLATFORM)
         await asyncio.to_thread(lambda: take(log([ask_platform(platform, asking)])))
@@ -216,12 +216,20 @@ def log_looks(
     snapshots: Sequence[Snapshot],
     controls: Sequence[Control],
     guard: Callable[[], None] | None = None,
+    judges: Judges | None = None,
 ) -> Logged:
-    """Assess snapshots, completed before, into the ledger, in one batch; a policy that is new before its first assessment."""
+    """Assess snapshots, completed before, into the ledger, in one batch; a policy that is new before its first assessment.
+
+    `judges` are asked first; what they leave is judged here.
+    """
     platform = platform.held()
     rows_seen = frozenset(control.id for control in controls)
-    judged = [judge(platform, snapshot, controls) for snapshot in snapshots]
-    contents = [snapshot_bytes(snapshot) for snapshot in snapshots] + [_told(found) for found in judged]
+    contents = [snapshot_bytes(snapshot) for snapshot in snapshots]
+    told = (judges or Judges(controls, 0)).judge(
+        snapshots, contents, platform.config, lambda snapshot: judge(platform, snapshot, controls)
+    )
+    judged = [found for found, _ in told]
+    contents += [blob for _, blob in told]
     blobs = [
         {"digest": name, "size": len(data)}
         for name, data in zip(platform.ledger.put_blobs(contents), contents, strict=True)
@@ -300,8 +308,3 @@ def _assessed(
         },
         "blobs": [{"name": "findings", **blob}, policy],
     }
-
-
-def _told(found: Sequence[Finding]) -> bytes:
-    """The findings as canonical JSON (RFC 8785: keys sorted, UTF-8): what the blob of an assessment holds."""
-    return msgspec.json.encode(found, order="deterministic")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, literal, select, update
 
 from wardkeep.core.findings import Finding, Severity, Verdict
@@ -32,6 +33,8 @@ _NEW = (
     "fingerprint", "control", "rule", "host", "subject", "first_seen", "says", "verdict", "severity", "pressing", "seen",
     "todo", "since", "changed_at", "failing_since", "due", "entry",
 )  # fmt: skip
+# Verdict and severity as a row has them, and its band.
+_WRITTEN = {(v, s): (str(v), str(s), pressing(v, s)) for v in Verdict for s in Severity}
 _TICK = timedelta(microseconds=1)
 
 
@@ -171,17 +174,23 @@ class _Recording:
         self.at = self._later_than_the_last()
         wanted = set(self.controls)
         found = _worst_of_each([f for f in self.given.found if f.control in wanted])
-        blind = {f.rule for f in found.values() if _is_blind(f)} - {
-            f.rule for f in found.values() if not _is_blind(f)
-        }
-        known = {fp: row for fp, row in self.batch.known[self.given.host].items() if row.control in wanted}
+        blind = {f.rule for f in found.values() if _is_blind(f)}
+        if blind:
+            blind -= {f.rule for f in found.values() if f.rule in blind and not _is_blind(f)}
         counts: dict[str, Counter[Verdict]] = {control: Counter() for control in self.controls}
-        for fingerprint, finding in found.items():
-            counts[finding.control][finding.verdict] += 1
-            self._spoken_of(fingerprint, finding, known.pop(fingerprint, None))
-        for row in known.values():
-            if not row.gone:
-                self._silent(self.batch.whole(row), row.rule in blind)
+        told = Counter([(f.control, f.verdict, f.severity) for f in found.values()])
+        for (control, verdict, severity), n in told.items():
+            counts[control][verdict] += n
+            self.open[control, pressing(verdict, severity)] += n
+        known = {fp: row for fp, row in self.batch.known[self.given.host].items() if row.control in wanted}
+        if known:
+            for fingerprint, finding in found.items():
+                self._spoken_of(fingerprint, finding, known.pop(fingerprint, None))
+            for row in known.values():
+                if not row.gone:
+                    self._silent(self.batch.whole(row), row.rule in blind)
+        else:
+            self.batch.inserts += map(self._first_seen, found.values())
         return Counted(self.given.host, self.at, self.given.entry, counts, self.open)
 
     def _later_than_the_last(self) -> datetime:
@@ -192,16 +201,14 @@ class _Recording:
         return at if last is None or at > last else last + _TICK
 
     def _spoken_of(self, fingerprint: str, finding: Finding, known: Row[Any] | None) -> None:
-        band = pressing(finding.verdict, finding.severity)
-        self.open[finding.control, band] += 1
         if known is None:
-            self._first_seen(fingerprint, finding, band)
+            self.batch.inserts.append(self._first_seen(finding))
         elif known.live and _same(known, finding):
             self.to.unchanged += 1
         else:
-            self._changed(fingerprint, finding, band, self.batch.whole(known))
+            self._changed(fingerprint, finding, self.batch.whole(known))
 
-    def _changed(self, fingerprint: str, finding: Finding, band: int, old: Mapping[str, Any]) -> None:
+    def _changed(self, fingerprint: str, finding: Finding, old: Mapping[str, Any]) -> None:
         was_gone = old["gone_at"] is not None
         verdict_changed = was_gone or old["verdict"] != finding.verdict
         stretch = None if was_gone else old["failing_since"]
@@ -212,7 +219,7 @@ class _Recording:
             "says": finding.says,
             "verdict": str(finding.verdict),
             "severity": str(finding.severity),
-            "pressing": band,
+            "pressing": pressing(finding.verdict, finding.severity),
             "seen": finding.seen,
             "todo": finding.todo,
             "since": finding.since,
@@ -232,18 +239,18 @@ class _Recording:
         elif passes and stretch is not None:
             self.to.turns.append(Turn("resolved", finding, self.at, stretch))
 
-    def _first_seen(self, fingerprint: str, finding: Finding, band: int) -> None:
-        at, entry = self.at, self.given.entry
-        verdict, severity = str(finding.verdict), str(finding.severity)
+    def _first_seen(self, finding: Finding) -> tuple[Any, ...]:
+        """Its row, of _NEW."""
+        at = self.at
+        verdict, severity, band = _WRITTEN[finding.verdict, finding.severity]
         since = due = None
         if finding.verdict is not Verdict.PASS:
             since, due = at, due_at(self.limits, finding.severity, finding.since, at)
             self.to.turns.append(Turn(verdict, finding, at, at, due))
-        row = (
-            fingerprint, finding.control, finding.rule, finding.host, finding.subject, at, finding.says, verdict, severity, band,
-            finding.seen, finding.todo, finding.since, at, since, due, entry,
+        return (
+            finding.fingerprint, finding.control, finding.rule, finding.host, finding.subject, at, finding.says, verdict, severity,
+            band, finding.seen, finding.todo, finding.since, at, since, due, self.given.entry,
         )  # fmt: skip
-        self.batch.inserts.append(row)
 
     def _silent(self, old: Mapping[str, Any], blind: bool) -> None:
         """A known finding that this assessment did not speak of."""
@@ -308,8 +315,12 @@ def to_the_millisecond(at: datetime) -> datetime:
 
 def _worst_of_each(found: Iterable[Finding]) -> dict[str, Finding]:
     """By fingerprint. A rule that spoke twice of one subject is believed where it said worse."""
-    kept: dict[str, Finding] = {}
-    for finding in map(_storable, found):
+    storable = list(map(_storable, found))
+    kept = {finding.fingerprint: finding for finding in storable}
+    if len(kept) == len(storable):
+        return kept
+    kept = {}
+    for finding in storable:
         other = kept.get(finding.fingerprint)
         if other is None or _order(finding) < _order(other):
             kept[finding.fingerprint] = finding
@@ -318,7 +329,7 @@ def _worst_of_each(found: Iterable[Finding]) -> dict[str, Finding]:
 
 def _storable(finding: Finding) -> Finding:
     """PostgreSQL's texts hold no zero byte, and what a host says may: it is shown as the replacement character."""
-    if "\0" not in finding.seen and "\0" not in finding.subject + finding.todo + finding.since:
+    if not ("\0" in finding.seen or "\0" in finding.subject or "\0" in finding.todo or "\0" in finding.since):
         return finding
     said = {name: getattr(finding, name) for name in ("subject", "seen", "todo", "since")}
     return replace(finding, **{name: text.replace("\x00", "\ufffd") for name, text in said.items()})

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import PLATFORM
-from wardkeep.core.findings import Finding, Severity, Verdict
+from wardkeep.core.findings import Finding
 from wardkeep.engine.apply.retold import retell_apply, retell_plan
 from wardkeep.engine.deadlines import deadlines
 from wardkeep.engine.findings import Assessment, record, retire_host
@@ -55,28 +55,7 @@ REBUILT = (
 Entry = Mapping[str, Any]
 
 
-class _Told(msgspec.Struct, frozen=True):
-    """A finding as an assessment's blob has it."""
-
-    control: str
-    rule: str
-    says: str
-    host: str
-    subject: str
-    verdict: str
-    severity: str
-    seen: str
-    todo: str = ""
-    since: str = ""
-
-    def finding(self) -> Finding:
-        where = (self.control, self.rule, self.says, self.host, self.subject)
-        return Finding(
-            *where, Verdict(self.verdict), Severity(self.severity), self.seen, self.todo, self.since
-        )
-
-
-_BLOB = msgspec.json.Decoder(list[_Told])
+_BLOB = msgspec.json.Decoder(list[Finding])
 
 
 def catch_up(platform: Platform) -> int:
@@ -180,7 +159,7 @@ def _left_since(platform: Platform, given: Assessment) -> bool:
 
 def _assessment(platform: Platform, entry: Entry) -> Assessment:
     blob = next(blob for blob in entry["blobs"] if blob["name"] == "findings")
-    found = [told.finding() for told in _BLOB.decode(platform.ledger.get_blob(blob["digest"]))]
+    found = _BLOB.decode(platform.ledger.get_blob(blob["digest"]))
     host = str(entry["subject"].get("host", PLATFORM))
     rows = frozenset(entry["body"]["rows"])
     return Assessment(host, _time(entry["at"]), rows, found, int(entry["index"]))

@@ -4,7 +4,7 @@ SQLAlchemy's way of binding costs several times what SQLite needs to store a row
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -35,25 +35,21 @@ def insert_tuples(
         if rows:
             connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
         return
-    ready = _as_stored(connection, table, names, rows)
+    values, wide = _as_stored(connection, table, names, rows), len(names)
     quote = connection.dialect.identifier_preparer.quote
     columns = ", ".join(quote(name) for name in names)
     if connection.dialect.name == "sqlite":
         marks = "(" + ", ".join("?" * len(names)) + ")"
         # Names of our own schema, quoted by the dialect; every value is bound.
         into = f"INSERT INTO {quote(table.name)} ({columns}) VALUES "  # noqa: S608
-        whole = len(ready) - len(ready) % TOGETHER
-        many = into + ", ".join([marks] * TOGETHER)
-        for start in range(0, whole, TOGETHER):
-            values = tuple(chain.from_iterable(ready[start : start + TOGETHER]))
-            connection.exec_driver_sql(many, values)
-        if rest := ready[whole:]:
-            connection.exec_driver_sql(into + marks, rest)
+        for start in range(0, len(values), TOGETHER * wide):
+            some = tuple(values[start : start + TOGETHER * wide])
+            connection.exec_driver_sql(into + ", ".join([marks] * (len(some) // wide)), some)
         return
     raw = connection.connection.cursor()
     try:
         with raw.copy(f"COPY {quote(table.name)} ({columns}) FROM STDIN") as copy:
-            for row in ready:
+            for row in _rows(values, wide):
                 copy.write_row(row)
     finally:
         raw.close()
@@ -87,20 +83,26 @@ def upsert(
     made = statement.values(dict.fromkeys(rows[0])).compile(dialect=connection.dialect)
     names = made.positiontup or ()
     in_order = [tuple(row[name] for name in names) for row in rows]
-    connection.exec_driver_sql(str(made), _as_stored(connection, table, names, in_order))
+    values = _as_stored(connection, table, names, in_order)
+    connection.exec_driver_sql(str(made), list(_rows(values, len(names))))
 
 
 def _as_stored(
-    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> list[tuple[Any, ...]]:
-    """The rows' values as the driver wants them."""
-    columns: list[Sequence[Any]] = []
-    for name, values in zip(names, zip(*rows, strict=True), strict=True):
+    connection: Connection, table: Table, names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> list[Any]:
+    """The rows' values as the driver wants them, one row after the other."""
+    values, wide = list(chain.from_iterable(rows)), len(names)
+    for place, name in enumerate(names):
         process = table.c[name].type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
         if process and isinstance(table.c[name].type, Moment | Deadline):
             # Few different ones among many: the times of one cycle.
-            stored = {value: process(value) for value in set(values)}
-            columns.append([stored[value] for value in values])
-        else:
-            columns.append([process(value) for value in values] if process else values)
-    return list(zip(*columns, strict=True))
+            given = values[place::wide]
+            stored = {value: process(value) for value in set(given)}
+            values[place::wide] = [stored[value] for value in given]
+        elif process:
+            values[place::wide] = [process(value) for value in values[place::wide]]
+    return values
+
+
+def _rows(values: list[Any], wide: int) -> Iterator[tuple[Any, ...]]:
+    return zip(*[iter(values)] * wide, strict=True)
