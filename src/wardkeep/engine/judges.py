@@ -40,6 +40,7 @@ MANY = 200  # hosts; below this, a judge takes longer to begin (a second, 50 MB)
 MOST = 8  # judges
 TOGETHER = 20  # hosts given to a judge at once: a few megabytes
 TURN = 0.02  # seconds between two looks whether this process has become free
+GRACE = 1.0  # seconds for a judge to end by itself
 PATIENCE = 120.0  # seconds for those; a judge that says nothing for so long is taken for frozen
 _LENGTH = 8  # bytes before each message
 _TOLD = msgspec.json.Decoder(list[Finding])
@@ -140,7 +141,7 @@ class _Judge:
         self.expected = _print_of(controls)
         self._patience = patience
         self._socket, far = socket.socketpair()
-        code = f"from wardkeep.engine.judges import serve; serve({far.fileno()})"
+        code = f"from wardkeep.engine.judges import serve; serve({far.fileno()}); import os; os._exit(0)"
         # The same Wardkeep, wherever this one was imported from.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         try:
@@ -197,7 +198,7 @@ class _Judge:
         self._state = "ended"
         self._socket.close()
         try:
-            self.process.wait(0.5)
+            self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
