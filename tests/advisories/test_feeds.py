@@ -177,6 +177,13 @@ def test_data_from_a_folder_are_as_old_as_they_say(tmp_path: Path) -> None:
     told = {one.name: one.is_stale for one in Database(tmp_path / "db" / FILE).feeds(NOW)}
     assert told["kev"] is told["epss"] is told["osv npm"] is False
     assert told["debian-advisories"] is True  # of 12 October
+    # The tracker names no day: it is as old as its own file, whatever lies beside it.
+    then = NOW - timedelta(days=40)
+    (tracker,) = (one for one in (tmp_path / "in").iterdir() if b'"repositories"' in one.read_bytes())
+    os.utime(tracker, (then.timestamp(), then.timestamp()))
+    update_from_folder(tmp_path / "in", tmp_path / "db", NOW)
+    states = {one.name: one for one in Database(tmp_path / "db" / FILE).feeds(NOW)}
+    assert (states["debian-tracker"].taken, states["debian-tracker"].is_stale) == (then, True)
     later = Database(tmp_path / "db" / FILE).feeds(NOW + timedelta(days=90))
     assert all(one.is_stale for one in later)
 

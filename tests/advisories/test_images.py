@@ -58,6 +58,14 @@ def test_layers_packed_by_zstd(tmp_path: Path) -> None:
         read_path(oci_archive(tmp_path / "c.tar", cut))
 
 
+def test_one_image_under_two_names_is_one(tmp_path: Path) -> None:
+    files = oci_files(DEBIAN)
+    (named,) = json.loads(files["index.json"])["manifests"]
+    again = named | {"annotations": {"org.opencontainers.image.ref.name": "app:latest"}}
+    files["index.json"] = json.dumps({"manifests": [named, again]}).encode()
+    assert sources(oci_archive(tmp_path / "two.tar", files)).keys() == NAMES
+
+
 def test_several_platforms_and_several_images(tmp_path: Path) -> None:
     path = oci_archive(tmp_path / "m.tar", oci_files(DEBIAN, architectures=("riscv64", "s390x")))
     with open_store(path) as store:

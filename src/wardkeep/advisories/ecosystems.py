@@ -40,6 +40,18 @@ DEBIAN = {
     "forky": "14",
     "sid": "sid",
 }
+# Ubuntu's releases by the names that package URLs may give instead of the number (wiki.ubuntu.com/Releases).
+UBUNTU = {
+    "trusty": "14.04",
+    "xenial": "16.04",
+    "bionic": "18.04",
+    "focal": "20.04",
+    "jammy": "22.04",
+    "noble": "24.04",
+    "plucky": "25.04",
+    "questing": "25.10",
+    "resolute": "26.04",
+}
 PURLS = {
     "pypi": "PyPI",
     "npm": "npm",
@@ -89,6 +101,7 @@ def normal_name(ecosystem: str, name: str) -> str:
 def of_release(release_id: str, version: str) -> str:
     """The ecosystem of an os-release's ID and VERSION_ID; "" when no vendor's data are known for it."""
     if release_id == "debian":
+        version = "sid" if version == "unstable" else DEBIAN.get(version, version)
         return f"Debian:{version.partition('.')[0] or 'sid'}"
     if release_id == "ubuntu":
         return f"Ubuntu:{version}"

@@ -58,9 +58,9 @@ def update_from_folder(
 
 def _from_folder(source: Path, folder: Path, now: datetime, accept_shrunken: bool, limits: Limits) -> Update:
     builder, done = Builder(), Update()
-    newest_file = 0.0
+    newest_file: dict[str, float] = {}  # by feed: what else lies in the folder says nothing of its age
     for one in _files(source):
-        newest_file = max(newest_file, one.stat().st_mtime)
+        before = {name: count.entries for name, count in builder.feeds.items()}
         place = f"{one.parent.relative_to(source)}/" if one.parent != source and one != source else ""
         known = len(builder.doubts)
         try:
@@ -69,6 +69,9 @@ def _from_folder(source: Path, folder: Path, now: datetime, accept_shrunken: boo
         except BadInput as e:
             done.problems.append(place + e.line())
         builder.doubts[known:] = [place + doubt for doubt in builder.doubts[known:]]
+        for name, count in builder.feeds.items():
+            if count.entries != before.get(name):
+                newest_file[name] = max(newest_file.get(name, 0.0), one.stat().st_mtime)
     done.unread = dict(builder.strange)
     if not builder.feeds:
         raise BadInput(
@@ -76,10 +79,10 @@ def _from_folder(source: Path, folder: Path, now: datetime, accept_shrunken: boo
             where=str(source),
             todo="See `wardkeep vulns feeds` for the feeds.",
         )
-    # Data from a folder are as old as their own newest day; where they name none, as old as the newest file.
-    of_file = datetime.fromtimestamp(newest_file, UTC)
+    # Data from a folder are as old as their own newest day; where they name none, as old as the newest file of them.
     taken: dict[str, str] = {}
     for name, count in builder.feeds.items():
+        of_file = datetime.fromtimestamp(newest_file.get(name, 0.0), UTC)
         at = datetime.fromisoformat(f"{count.newest}T23:59:59+00:00") if count.newest else of_file
         taken[name] = min(at, now).isoformat(timespec="seconds")
     return _put_in_place(builder, folder, now, taken, done, accept_shrunken)

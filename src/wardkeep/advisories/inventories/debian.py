@@ -7,22 +7,32 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
 from wardkeep.advisories.components import Component
-from wardkeep.advisories.ecosystems import family
+from wardkeep.advisories.ecosystems import UBUNTU, family
 from wardkeep.core.errors import BadInput
 
+# Debian itself writes `~deb12u1`; nginx, Redis and others that publish for several releases write `~bookworm`.
+CODE_NAMES = ("stretch", "buster", "bullseye", "bookworm", "trixie", "forky", *UBUNTU)
 # Marks in a Debian version of archives that Debian's security team does not keep.
 FOREIGN = (
     (re.compile(r"ubuntu"), "an Ubuntu version"),
     (re.compile(r"\+rpt\d"), "a Raspberry Pi rebuild"),
     (re.compile(r"pgdg"), "the PostgreSQL project's archive"),
     (re.compile(r"\bpve|~pve|\+pmx"), "Proxmox's archive"),
-    (re.compile(r"sury"), "deb.sury.org"),
+    (re.compile(r"sury|\+0~20\d{6}"), "deb.sury.org"),
+    (re.compile(r"nodesource"), "NodeSource's archive"),
+    (re.compile(r"\+maria~"), "MariaDB's own archive"),
+    (re.compile(r"\+rpi\d"), "a Raspbian rebuild"),
+    (
+        re.compile(rf"~(?:{'|'.join(CODE_NAMES)})"),
+        "an archive beside Debian's, which names the release in its versions",
+    ),
     (re.compile(r"~bpo\d"), "backports, which the security data do not cover"),
 )
 # Source packages that carry another one's binaries with a signature for secure boot, and how its version is written in theirs.
 SIGNED = (
-    (re.compile(r"linux-signed-\w+ (\S+?)\+(\d\S*)"), "linux", "{0}-{1}"),
-    (re.compile(r"grub-efi-\w+-signed \d+\+([^+]+)\+(\S+)"), "grub2", "{0}-{1}"),
+    # A release may have a second kernel, as bookworm has linux-6.12: the number stands in the name.
+    (re.compile(r"linux-signed(-\d[\d.]*)?-\w+ (\S+?)\+(\d\S*)"), "linux{0}", "{1}-{2}"),
+    (re.compile(r"(grub)-efi-\w+-signed \d+\+([^+]+)\+(\S+)"), "{0}2", "{1}-{2}"),
 )
 SOURCE = re.compile(r"(\S+)(?: \((\S+)\))?")
 BINARY_REBUILD = re.compile(r"\+b\d+$")
@@ -91,7 +101,8 @@ def unsigned(ecosystem: str, source: str, version: str) -> tuple[str, str]:
         for pattern, name, form in SIGNED:
             match = pattern.fullmatch(f"{source} {version}")
             if match:
-                return name, form.format(*match.groups())
+                groups = [group or "" for group in match.groups()]
+                return name.format(*groups), form.format(*groups)
     return source, version
 
 

@@ -156,7 +156,8 @@ def choose(made: list[Image], wanted: str, where: str) -> Image:
     if len(fitting) > 1:
         own = f"linux/{MACHINES.get(platform.machine(), platform.machine())}"
         fitting = [one for one in fitting if one.platform == own] or fitting
-    if len(fitting) == 1:
+    # One image under several names.
+    if fitting and len({(one.platform, one.config or one.digest, one.diff_ids) for one in fitting}) == 1:
         return fitting[0]
     there = ", ".join(f"{one.shown} ({one.platform})" for one in made[:20])
     if not fitting:

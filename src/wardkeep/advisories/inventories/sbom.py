@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from wardkeep.advisories.components import Component, Inventory, Notice
-from wardkeep.advisories.ecosystems import DEBIAN, PURLS, normal_name, of_release
-from wardkeep.advisories.inventories.debian import BINARY_REBUILD, marked
+from wardkeep.advisories.ecosystems import DEBIAN, PURLS, UBUNTU, normal_name, of_release
+from wardkeep.advisories.inventories.debian import BINARY_REBUILD, marked, unsigned
 from wardkeep.advisories.inventories.sbom_forms import cyclonedx_of_xml, is_tag_value, spdx_of_tags
 from wardkeep.advisories.inventories.sbom_out import FOREIGN, UNREAD
 from wardkeep.core.errors import BadInput
@@ -16,6 +17,11 @@ from wardkeep.core.foreign_json import read_json
 
 # CycloneDX's types and SPDX's purposes of what is no package.
 NO_PACKAGES = ("operating-system", "file", "device", "data", "cryptographic-asset")
+GROUP = "aquasecurity:trivy:Class"
+# What RubyGems puts behind the version of a gem built for one platform.
+PLATFORM = re.compile(
+    r"-(?:java|jruby|universal|x86|x64|x86_64|i[3-6]86|aarch64|arm|arm64|armv[5-8]l?|ppc64le|s390x|riscv64|mswin|mingw)\w*(?:-.*)?$"
+)
 NO_PURPOSES = ("OPERATING", "CONTAINER", "FILE", "SOURCE")
 
 
@@ -121,13 +127,11 @@ def _component(purl: Purl | None, release: tuple[str, str], source: tuple[str, s
     if not purl.version:
         return "its package URL names no version"
     if purl.type in PURLS:
-        return Component(PURLS[purl.type], package_of(purl), purl.version, purl.version, (_full_name(purl),))
+        version = PLATFORM.sub("", purl.version) if purl.type == "gem" else purl.version
+        return Component(PURLS[purl.type], package_of(purl), version, purl.version, (_full_name(purl),))
     if purl.type not in ("deb", "apk", "rpm"):
         return f"packages of type `{purl.type}` have no feed here"
-    distro, _, version = purl.qualifiers.get("distro", "").partition("-")
-    if distro in DEBIAN:
-        distro, version = "debian", DEBIAN[distro]
-    ecosystem = of_release(distro, version) if version else of_release(*release)
+    ecosystem = of_release(*_release_of(purl, release))
     if not ecosystem:
         return "neither it nor the document names a release that has a feed"
     if purl.type == "rpm":
@@ -138,7 +142,24 @@ def _component(purl: Purl | None, release: tuple[str, str], source: tuple[str, s
     epoch = purl.qualifiers.get("epoch", "")
     if epoch not in ("", "0") and ":" not in exact:
         exact = f"{epoch}:{exact}"
+    name, exact = unsigned(ecosystem, name, exact)
     return Component(ecosystem, name, exact, purl.version, (purl.name,))
+
+
+def _release_of(purl: Purl, release: tuple[str, str]) -> tuple[str, str]:
+    """What the package URL says, as tools write it: `debian-12`, `bookworm`, `jammy`, `3.17.3`. Else the document's, where that
+    is of the same distribution: nothing of Ubuntu's is held against Debian's data."""
+    said = purl.qualifiers.get("distro", "")
+    distro, _, version = said.partition("-")
+    if said in DEBIAN:
+        return "debian", DEBIAN[said]
+    if said in UBUNTU:
+        return "ubuntu", UBUNTU[said]
+    if version:
+        return distro, version
+    if said[:1].isdigit():
+        return purl.namespace.lower(), said
+    return release if purl.namespace.lower() in ("", release[0]) else ("", "")
 
 
 # Label, package URL, source, archive that is not the vendor's.
@@ -172,6 +193,9 @@ def _cyclonedx(made: dict[str, Any]) -> tuple[tuple[str, str], Found]:
         if one.get("type", "library") in NO_PACKAGES:
             continue
         said = {str(p.get("name")): str(p.get("value", "")) for p in _list(one, "properties")}
+        # Trivy writes a lock file as an application, and what it pins beside it.
+        if one.get("type") == "application" and not one.get("purl") and GROUP in said:
+            continue
         source = (said.get("aquasecurity:trivy:SrcName", ""), _trivy_version(said))
         label = f"{one.get('name', '?')} {one.get('version', '')}".strip()
         found.append((label, str(one.get("purl") or ""), source, said.get(FOREIGN, "")))
