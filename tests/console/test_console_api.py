@@ -290,3 +290,30 @@ async def test_metrics_are_for_a_token(
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert "wardkeep_findings{" in answer.text
     assert "db-1" not in answer.text
+
+
+async def test_the_contract_is_there_for_any_good_token(
+    client: httpx.AsyncClient, issue: Callable[..., dict[str, str]]
+) -> None:
+    assert (await client.get("/api/v1/openapi.json")).status_code == 401
+    told = await client.get("/api/v1/openapi.json", headers=issue("check"))
+    assert told.json()["openapi"].startswith("3.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("controls?as_of=2026-01-01", "takes no parameters"),
+        ("controls/firewall?as-of=2026-01-01", "takes no parameters"),
+        ("findings?sevrity=critical", "Did you mean `severity`?"),
+        ("findings?control=firewal", "Did you mean `firewall`?"),
+        ("findings?host=ap-1", "Did you mean `app-1`?"),
+        ("findings?rule=nothing.at_all", "no rule is called"),
+    ],
+)
+async def test_a_misspelt_question_is_refused_and_not_answered(
+    client: httpx.AsyncClient, issue: Callable[..., dict[str, str]], asked: str, said: str
+) -> None:
+    answer = await client.get(f"/api/v1/{asked}", headers=issue("read"))
+    assert answer.status_code == 422, answer.text
+    assert said in answer.json()["detail"]

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
+from wardkeep.console.api.parameters import known_only
 from wardkeep.console.auth.bearer import SCHEME, Caller, need
 from wardkeep.console.pages.acts import need_run, stream
 from wardkeep.console.render import json_answer
@@ -19,7 +20,7 @@ from wardkeep.engine.accounts import Token, User
 from wardkeep.engine.accounts.opening import link_for
 from wardkeep.engine.waivers import Waiver, revoke, waive
 
-router = APIRouter(prefix="/api/v1", dependencies=[Depends(SCHEME)])
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(SCHEME), Depends(known_only)])
 Reads = Annotated[Caller, Depends(need("read"))]
 Checks = Annotated[Caller, Depends(need("check"))]
 Waives = Annotated[Caller, Depends(need("waive"))]

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from wardkeep.console.api.acting import Body, Long, Short, storable
+from wardkeep.console.api.parameters import known_only
 from wardkeep.console.auth.bearer import SCHEME, Caller, need
 from wardkeep.console.render import json_answer
 from wardkeep.console.setting import console
@@ -19,7 +20,7 @@ from wardkeep.engine.flaw_review.deciding import Asked, decide_as_asked
 from wardkeep.engine.flaw_review.follow import look_at_row
 from wardkeep.engine.flaw_review.views import CaseView, case_view
 
-router = APIRouter(prefix="/api/v1", dependencies=[Depends(SCHEME)])
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(SCHEME), Depends(known_only)])
 Decides = Annotated[Caller, Depends(need("flaws"))]
 Text = Annotated[str, Field(max_length=2000), AfterValidator(storable)]
 

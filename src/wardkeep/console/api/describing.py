@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from wardkeep import __version__
 from wardkeep.console.api import acting, deciding, reading
+from wardkeep.console.auth.bearer import Caller, identify
 from wardkeep.console.auth.gate import Anyone
 from wardkeep.console.render import answer, json_answer
 
@@ -44,7 +45,7 @@ def document() -> dict[str, Any]:
 
 
 @router.get("/api/v1/openapi.json")
-def openapi(request: Request, visitor: Anyone) -> Response:
+def openapi(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Response:
     return json_answer(document())
 
 

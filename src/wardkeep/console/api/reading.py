@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from wardkeep.console.api.parameters import known_only
 from wardkeep.console.auth.bearer import SCHEME, Caller, need
 from wardkeep.console.auth.gate import READERS, Forbidden
 from wardkeep.console.pages.findings import Wanted
@@ -23,7 +24,7 @@ from wardkeep.engine.row_views import AsOf, RowDetail, find_row, row_as_of
 from wardkeep.engine.settings import Setting, settings_in_force
 from wardkeep.engine.views import RowView, Score, matrix, score
 
-router = APIRouter(prefix="/api/v1", dependencies=[Depends(SCHEME)])
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(SCHEME), Depends(known_only)])
 Reads = Annotated[Caller, Depends(need("read"))]
 
 
