@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,14 @@ def test_what_is_no_toml_has_its_line(text: str, line: int) -> None:
     assert told.startswith(f"x.toml:{line}: no valid TOML: ")
     assert told.endswith(". Mend that line.")
     assert "(at" not in told
+
+
+def test_what_was_named_may_be_a_pipe_and_what_stands_in_its_place_may_not(tmp_path: Path) -> None:
+    pipe, writer = os.pipe()
+    with open(writer, "wb") as into, open(pipe, "rb"):
+        into.write(b"one line\n")
+        into.close()
+        assert read_text_file(Path(f"/dev/fd/{pipe}")) == "one line\n"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInput, match="no regular file"):
+        read_text_file(tmp_path / "pipe", absent="")

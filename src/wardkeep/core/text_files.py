@@ -15,13 +15,16 @@ LARGEST = 32 << 20  # bytes; a file that a person writes is far smaller
 def read_text_file(path: Path, *, absent: str | None = None, largest: int = LARGEST) -> str:
     """The file's text, of at most `largest` bytes, without a byte order mark. A file that is not there is `absent`, if given.
 
+    With `absent` it must be a regular file, else it may be a pipe.
     Raises BadInput for what is no file, cannot be read, is larger, or is not UTF-8.
     """
     where = str(path)
     try:
         if path.is_dir():
             raise BadInput("is a folder, not a file", where=where, todo="Name the file.")
-        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        # A file that need not be there stands in its place, read by itself: from a pipe it would be waited for for ever. One that
+        # was named may be `<(ss -Hltnup)`.
+        if absent is not None and path.exists() and not path.is_file():
             raise BadInput("is no regular file", where=where, todo="Name a file.")
         with path.open("rb") as file:
             data = file.read(largest + 1)
