@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from wardkeep.cli import main
@@ -51,3 +54,15 @@ def test_the_exit_status_of_a_command_is_the_programs(capsys: pytest.CaptureFixt
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("wardkeep ")
+
+
+@pytest.mark.parametrize("open_to_all", [True, False])
+def test_an_address_that_cannot_be_is_refused_before_the_first_look(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, open_to_all: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen = f"0.0.0.0:{port}" if open_to_all else f"127.0.0.1:{port}"
+        line = refused(capsys, "up", "--state", str(tmp_path / "state"), "--listen", listen)
+    assert ("without TLS" if open_to_all else "cannot listen on") in line
+    assert line.count("\n") == 1

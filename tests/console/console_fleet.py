@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from msgspec.structs import asdict
 from sqlalchemy import insert
 from tests.engine.flaws_world import OLD, give_feeds, look, seen
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 from wardkeep.core.control import Control, NoPolicy
 from wardkeep.core.facts import Answer, Question, Snapshot
-from wardkeep.core.findings import Finding, Seen, Severity, passes
+from wardkeep.core.findings import Finding, Seen, Severity, Verdict, passes
 from wardkeep.engine.assess import assess
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -91,3 +91,24 @@ def test_another_policy_is_judged_anew() -> None:
 
     assert seen(control, "x", policy=Wanted("a")) == ["x beside a"]
     assert seen(control, "x", policy=Wanted("b")) == ["x beside b"]
+
+
+def test_a_check_that_says_nothing_or_breaks_is_unknown_and_never_left_out() -> None:
+    control = Control("words", NoPolicy)
+
+    @control.rule(says="It is said.", severity=Severity.LOW, serves={"164.312(b)": "For the test."})
+    def silent(word: Word) -> Iterator[Seen]:
+        if word.text == "never":
+            yield passes("word", word.text)
+
+    @control.rule(says="It is heard.", severity=Severity.LOW, serves={"164.312(b)": "For the test."})
+    def broken(word: Word) -> Iterator[Seen]:
+        yield passes("word", word.text)
+        raise ZeroDivisionError
+
+    found = assess(control, Snapshot("h", AT, {"word": Answer("word", 0, b"hello")}), NoPolicy())
+    assert [(one.rule, one.verdict) for one in found] == [
+        ("words.silent", Verdict.UNKNOWN),
+        ("words.broken", Verdict.UNKNOWN),
+    ]
+    assert all("report this as a defect" in one.seen for one in found)

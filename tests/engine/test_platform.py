@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,19 @@ def test_only_one_server_holds_a_state_folder(platform: Platform) -> None:
         with pytest.raises(Unavailable, match="another Wardkeep"), hold(platform.folder):
             pass
     assert not is_served(platform.folder)
+
+
+def test_who_serves_can_be_asked_and_told_where_nothing_can_be_written(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "ftruncate", full)
+    assert not is_served(platform.folder)
+    with hold(platform.folder):
+        assert is_served(platform.folder)
 
 
 def test_the_folder_is_the_one_given_then_the_environments_then_the_users(tmp_path: Path) -> None:

@@ -185,3 +185,9 @@ def test_two_programs_that_start_at_once_migrate_once(empty_store_url: str) -> N
     ]
     said = [process.communicate(timeout=600)[1] for process in started]
     assert [(process.returncode, text) for process, text in zip(started, said, strict=True)] == [(0, b"")] * 3
+
+
+def test_a_file_that_cannot_be_opened_is_not_said_to_be_a_server_to_start(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"cannot be used: .*whether its disk has room") as told:
+        open_store(f"sqlite:///{tmp_path / 'gone' / 'state.db'}")
+    assert "Start it" not in told.value.line()

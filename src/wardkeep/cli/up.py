@@ -40,6 +40,11 @@ def command(
     out = console()
     folder = find_folder(state)
     with open_platform(folder, create=True) as platform, hold(folder):
+        if not once:
+            from wardkeep.console.serving import check_address
+
+            address, port = asked or read_listen(platform.config.settings.console_listen)
+            check_address(platform, address, port)
         new = take_this_machine(platform, operator())
         if new:
             out.print(
@@ -64,7 +69,6 @@ def command(
         from wardkeep.engine.workers import register_all
 
         start_logging(platform.config)
-        address, port = asked or read_listen(platform.config.settings.console_listen)
         durable = Durable(platform.store, folder, role="server", rejoins=True)
         register_all(platform, durable)
         with durable:

@@ -23,22 +23,27 @@ def serve(
     durable: Durable | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called once the port answers, with the first sign-in link or "";
-    `durable` is the open engine for durable work, if there is one.
+    `durable` is the open engine for durable work, if there is one. Raises what `check_address` does.
+    """
+    check_address(platform, host, port)
+    accounts = accounts_of(platform)
+    app = create_app(platform, accounts, origin=origin_of(platform, port), durable=durable)
+    asyncio.run(_serve(app, host, port, lambda: ready(first_link(platform, accounts, port))))
+
+
+def check_address(platform: Platform, host: str, port: int) -> None:
+    """Whether the console may and can listen there; asked before a first look, which takes a minute.
 
     Raises Refused for an address beyond the loopback without an https `console.url`: cookies and codes would
     cross the network in the clear. Raises Unavailable if the port is taken.
     """
-    origin = origin_of(platform, port)
-    if not is_loopback(host) and not origin.startswith("https:"):
+    if not is_loopback(host) and not origin_of(platform, port).startswith("https:"):
         raise Refused(
             f"the console would be open to the network without TLS at {host}:{port}",
             where="console.listen",
             todo="Listen on 127.0.0.1, or put a proxy with TLS before it and set console.url to its https address.",
         )
     _try_port(host, port)
-    accounts = accounts_of(platform)
-    app = create_app(platform, accounts, origin=origin, durable=durable)
-    asyncio.run(_serve(app, host, port, lambda: ready(first_link(platform, accounts, port))))
 
 
 async def _serve(app: object, host: str, port: int, ready: Callable[[], None]) -> None:

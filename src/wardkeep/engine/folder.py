@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,14 @@ def hold(folder: Path) -> Iterator[None]:
 
     The kernel drops the lock when the process dies, however it dies: no stale lock can stand in the way.
     """
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        raise Unavailable(
+            f"this state cannot be served ({e.strerror})",
+            where=str(folder / LOCK),
+            todo="The folder must belong to whoever runs Wardkeep, on a disk with room that can be written.",
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,17 +72,24 @@ def hold(folder: Path) -> Iterator[None]:
                 where=str(folder),
                 todo="Use that one, end it first, or give this one its own folder by --state.",
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with suppress(OSError):  # who holds it is only told to others: a full disk is no reason not to serve
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
 
 
 def is_served(folder: Path) -> bool:
-    """Whether a server holds this folder now."""
+    """Whether a server holds this folder now. Writes nothing, so that it can be asked on a full disk."""
     try:
-        with hold(folder):
-            return False
-    except Unavailable:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
+    return False

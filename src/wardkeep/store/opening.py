@@ -111,9 +111,11 @@ def said(error: DBAPIError | psycopg.Error, where: str) -> Unavailable | None:
     # `OperationalError`, `InterfaceError`: the driver's names (PEP 249) for a database that cannot be used now.
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     if lost or isinstance(error, OperationalError | InterfaceError | psycopg.OperationalError):
-        return Unavailable(
-            f"the database cannot be used: {cause[:200]}", where=where, todo="Start it, then try again."
-        )
+        # SQLite is started by nobody: its file, its folder or their disk is at fault.
+        todo = "Start it, then try again."
+        if not where.startswith("postgresql"):
+            todo = "See whether its disk has room (`df`) and its folder may be written, then try again."
+        return Unavailable(f"the database cannot be used: {cause[:200]}", where=where, todo=todo)
     return None
 
 
