@@ -23,6 +23,7 @@ from wardkeep.advisories.database import Database
 from wardkeep.advisories.documents import Document, Limits, documents
 from wardkeep.advisories.ecosystems import normal_ecosystem, normal_name, of_release
 from wardkeep.advisories.feeds import FEEDS, feed_of
+from wardkeep.advisories.records import in_short
 from wardkeep.advisories.severity import base_score, label, label_of
 from wardkeep.advisories.updating import FILE, last_update, update_by_network, update_from_folder
 from wardkeep.core.errors import BadInput, Unavailable, WardkeepError
@@ -305,6 +306,15 @@ def test_severities_by_the_specification() -> None:
         "",
         "",
     ]
+
+
+def test_a_summary_that_is_cut_says_so() -> None:
+    assert in_short(" one\n line ") == "one line"
+    exact = "x" * 80 + " " + "y" * 79
+    assert in_short(exact) == exact
+    cut = in_short(exact + "y and more")
+    assert cut == "x" * 80 + "…"
+    assert (len(in_short("z" * 10_000)), in_short("z" * 10_000)[-2:]) == (160, "z…")
 
 
 def test_names_and_releases_are_written_one_way() -> None:

@@ -17,18 +17,18 @@ from wardkeep.advisories.components import Component, Inventory, Notice
 from wardkeep.controls.vulnerability_scanning import control
 from wardkeep.core.facts import Answer, Snapshot
 from wardkeep.engine.assess import assess
-from wardkeep.engine.cycle import completed
+from wardkeep.engine.cycle import completed, record_looks
 from wardkeep.engine.flaw_review.cases import read_assets
 from wardkeep.engine.flaw_review.digest import as_text, digest
 from wardkeep.engine.flaw_review.queue import refresh
 from wardkeep.engine.flaw_review.views import host_flaws
 from wardkeep.engine.image_packages import kept_form
-from wardkeep.engine.long_looks import INSIDE, record_look
+from wardkeep.engine.long_looks import INSIDE, looks_due, record_look
 from wardkeep.engine.platform import Platform
 from wardkeep.facts.image_contents import CUT, ImageContent, ImageContents
 from wardkeep.store.flaw_tables import installed, places
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 WEB = "app-1/registry.example/web:1"
 FLAW = "CVE-2026-1000"  # of left-pad, critical, mended by 1.3.1
 IMAGE = "sha256:" + "w" * 64
@@ -142,6 +142,44 @@ def test_what_was_not_seen_is_unknown(given: Snapshot, why: str, fleet: Platform
     assert {verdict for verdict, _ in findings(fleet, given, "images_are_looked_into").values()} == {
         "unknown"
     }
+
+
+def test_a_host_on_which_nothing_runs_needs_no_walk(fleet: Platform) -> None:
+    idle = running(look("app-1", {"openssl": NEW}, AT, listens={}))
+    idle = replace(idle, answers={**idle.answers, "image_flaws": Answer("image_flaws", 3, b"")}, _learned={})
+    rule = "images_are_looked_into"
+    assert findings(fleet, idle, rule) == {"images": ("pass", "no container runs under podman or docker")}
+    # Nobody could say what runs: nothing is known of it.
+    deaf = {**idle.answers, "container_packages": Answer("container_packages", 1, b"", b"no")}
+    for answers in (deaf, {name: one for name, one in idle.answers.items() if name != "container_packages"}):
+        told = findings(fleet, replace(idle, answers=answers, _learned={}), rule)
+        assert {verdict for verdict, _ in told.values()} == {"unknown"}
+
+
+def test_an_image_that_starts_is_looked_into_once_and_soon(fleet: Platform) -> None:
+    def due(at: datetime) -> list[str]:
+        return [ask.id for ask in looks_due(fleet, at).get("app-1", ()) if ask.id == "image_contents"]
+
+    def cycle(at: datetime, **tags: str) -> None:
+        record_looks(fleet, "engine", [replace(whole(at, **tags), _learned={})], [control])
+
+    def looked(at: datetime, *images: ImageContent) -> None:
+        told = Answer("image_contents", 0, ImageContents(at, images).told())
+        record_look(fleet, "engine", INSIDE, Snapshot("app-1", at, {"image_contents": told}))
+
+    start = AT + DAY
+    looked(start, MENDED)
+    cycle(start + HOUR, web=NEW)
+    assert due(start + 2 * HOUR) == []  # nothing new, and the day is not over
+    cycle(start + 3 * HOUR, web=NEW, shop=NEW)
+    assert due(start + 4 * HOUR) == ["image_contents"]
+    # It could not be seen even so: one look is enough until the day's.
+    looked(start + 4 * HOUR, MENDED)
+    cycle(start + 5 * HOUR, web=NEW, shop=NEW)
+    assert due(start + 6 * HOUR) == []
+    cycle(start + 7 * HOUR, web=NEW)
+    assert due(start + 8 * HOUR) == []
+    assert due(start + 4 * HOUR + DAY) == ["image_contents"]
 
 
 def test_a_program_of_no_package_is_said_once_and_hides_nothing(fleet: Platform) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+SHORT = 160  # characters; thousands of summaries stand in the database
+
 
 class Says(IntEnum):
     """What one row of a feed says of versions in its span. The numbers are stored."""
@@ -45,6 +47,15 @@ class Rating:
     source: str
     label: str
     score: float = -1.0
+
+
+def in_short(text: str) -> str:
+    """A summary of at most 160 characters; what was cut ends with a word and `…`."""
+    whole = " ".join(text[: 8 * SHORT].split())  # descriptions may be pages long
+    if len(whole) <= SHORT:
+        return whole
+    cut = whole[:SHORT]
+    return f"{cut.rpartition(' ')[0] or cut[:-1]}…"
 
 
 @dataclass(slots=True)

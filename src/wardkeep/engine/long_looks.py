@@ -15,21 +15,25 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from wardkeep.controls.vulnerability_scanning import LOOK, images_are_looked_into
 from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
 from wardkeep.core.facts import PLATFORM, Answer, Question, Snapshot
+from wardkeep.core.findings import Verdict
 from wardkeep.core.memo import Memo
 from wardkeep.engine.assess import long_questions
 from wardkeep.engine.image_packages import kept_form
 from wardkeep.engine.index import catch_up
 from wardkeep.engine.platform import Platform, timestamp
+from wardkeep.facts.container_packages import ContainerPackages
+from wardkeep.facts.image_contents import ImageContents
 from wardkeep.facts.imported_scans import ImportedScans
 from wardkeep.facts.listeners import Listeners
 from wardkeep.facts.outside_ports import OutsidePort, OutsidePorts, told
 from wardkeep.fleet import Host, observe_all, snapshot_bytes
 from wardkeep.fleet.outside import WAIT, addresses_of, look, own_addresses, usual_ports
 from wardkeep.fleet.snapshots import snapshot_from_bytes
-from wardkeep.store.schema import entries, hosts
+from wardkeep.store.schema import entries, findings, hosts
 
 INSIDE, OUTSIDE, IMPORTED = "scan-inside", "scan-outside", "scan-import"
 NOTHING_IMPORTED = Answer(ImportedScans.ask.id, 0, b'{"scans": []}')
@@ -124,12 +128,23 @@ def _laid_in(
         found |= {name: answer for name, answer in _answers(platform, index).items() if name in wanted}
     if NOTHING_IMPORTED.question in wanted:
         found.setdefault(NOTHING_IMPORTED.question, NOTHING_IMPORTED)
+    if ImageContents.ask.id in wanted and ImageContents.ask.id not in found and _runs_nothing(snapshot):
+        # The cheap question has told already that there is nothing to be looked into.
+        told = ImageContents(snapshot.at, ()).told()
+        found[ImageContents.ask.id] = Answer(ImageContents.ask.id, 0, told)
     for name, question in wanted.items():
         how = "scan host" if question.script else "scan ports"
         why = f"is a long look that was not done yet; `wardkeep {how} {snapshot.subject}` does it now"
         found.setdefault(name, Answer(name, None, b"", whole=False, problem=why))
     # What was asked just now is newer than what was kept.
     return replace(snapshot, answers={**found, **snapshot.answers}, _learned={})
+
+
+def _runs_nothing(snapshot: Snapshot) -> bool:
+    if ContainerPackages.ask.id not in snapshot.answers:
+        return False
+    containers = snapshot.learn(ContainerPackages)
+    return isinstance(containers, ContainerPackages) and not containers.images
 
 
 def _newest(
@@ -168,26 +183,62 @@ def _answers(platform: Platform, index: int) -> Mapping[str, Answer]:
 
 
 def looks_due(platform: Platform, now: datetime) -> dict[str, list[Question]]:
-    """Host → the long questions whose answers grow too old, or that it was never asked."""
+    """Host → the long questions whose answers grow too old, or that it was never asked; what is in images, when one runs that was not
+    looked into."""
     asks = [question for question in long_questions(platform.controls) if question.script]
     with platform.store.read() as connection:
         known = select(hosts.c.name).where(hosts.c.added < now - SETTLED, hosts.c.url.not_like("recorded:%"))
         names = sorted(connection.execute(known).scalars())
     if not asks or not names:
         return {}
-    newest = _newest(platform, names, (INSIDE,))
+    newest, started = _newest(platform, names, (INSIDE,)), _images_started(platform)
     found = {
-        name: [ask for ask in asks if _is_due(platform, ask, newest.get(name, ()), now)] for name in names
+        name: [
+            ask
+            for ask in asks
+            if _is_due(
+                platform,
+                ask,
+                newest.get(name, ()),
+                now,
+                started.get(name) if ask.id == ImageContents.ask.id else None,
+            )
+        ]
+        for name in names
     }
     return {name: due for name, due in found.items() if due}
 
 
-def _is_due(platform: Platform, ask: Question, looks: Sequence[int], now: datetime) -> bool:
+def _is_due(
+    platform: Platform, ask: Question, looks: Sequence[int], now: datetime, since: datetime | None
+) -> bool:
+    """Whether no look is young enough, or none came after `since`, when there was something new to see."""
     for index in looks:
         looked = next(platform.ledger.read(index, index + 1))["body"]["looked"].get(ask.id)
-        if looked and now - datetime.fromisoformat(looked) < timedelta(seconds=ask.keep * EARLY):
+        if looked is None:
+            continue
+        at = datetime.fromisoformat(looked)
+        if now - at < timedelta(seconds=ask.keep * EARLY) and (since is None or at >= since):
             return False
     return True
+
+
+def _images_started(platform: Platform) -> dict[str, datetime]:
+    """Host → when an image was first seen there that no long look has seen. One look is made for it: an image that cannot be seen
+    even so waits for the day's."""
+    f = findings.c
+    asked = (
+        select(f.host, func.max(f.changed_at))
+        .where(
+            f.rule == images_are_looked_into.id,
+            f.verdict == str(Verdict.UNKNOWN),
+            f.todo == LOOK,
+            f.gone_at.is_(None),
+        )
+        .group_by(f.host)
+    )
+    with platform.store.read() as connection:
+        return {host: at for host, at in connection.execute(asked)}
 
 
 async def look_outside(

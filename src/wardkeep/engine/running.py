@@ -8,6 +8,7 @@ clock) are recorded when one of them changed, and once a day.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -132,9 +133,12 @@ class Running:
             rows = sorted(duty.control for duty in waiting)
             self.durable.enqueue("observe", f"observe-{due:%Y%m%dT%H%M%S}-{len(rows)}", *rows)
         if now - self._long_at >= LONG:
-            # Its id names the hour: a host that could not be asked is tried again in the next one.
-            if looks_due(self.platform, now):
-                self.durable.enqueue("look_long", f"look-long-{now:%Y%m%dT%H}")
+            # Its id names the hour and who is due for what: a host that could not be asked is tried again in the next one, and one
+            # where something new runs does not wait for it.
+            if looks := looks_due(self.platform, now):
+                asked = repr(sorted((host, ask.id) for host, some in looks.items() for ask in some))
+                of = hashlib.sha256(asked.encode()).hexdigest()[:8]
+                self.durable.enqueue("look_long", f"look-long-{now:%Y%m%dT%H}-{of}")
             if renewal_due(self.platform.folder, now):
                 self.durable.enqueue("renew_advisories", f"advisories-{now:%Y%m%dT%H}")
             self._long_at = now

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from wardkeep.advisories.feeds.plugin import Plugin, decode
-from wardkeep.advisories.records import Flaw, Rating, Record
+from wardkeep.advisories.records import Flaw, Rating, Record, in_short
 from wardkeep.advisories.severity import label
 
 
@@ -56,7 +56,7 @@ def read(data: bytes, name: str) -> Iterator[Record]:
     ]
     flaw = Flaw(
         made.cveMetadata.cveId,
-        summary=(made.containers.cna.title or next(iter(texts), ""))[:160],
+        summary=in_short(made.containers.cna.title or next(iter(texts), "")),
         published=made.cveMetadata.datePublished[:10],
     )
     for box in (made.containers.cna, *made.containers.adp):

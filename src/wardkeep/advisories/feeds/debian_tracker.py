@@ -12,7 +12,7 @@ import msgspec
 
 from wardkeep.advisories.ecosystems import DEBIAN
 from wardkeep.advisories.feeds.plugin import Plugin, decode
-from wardkeep.advisories.records import Claim, Flaw, Rating, Record, Says
+from wardkeep.advisories.records import Claim, Flaw, Rating, Record, Says, in_short
 from wardkeep.advisories.severity import label
 from wardkeep.advisories.versions import NotAVersion, key
 
@@ -55,7 +55,7 @@ def read(data: bytes, name: str) -> Iterator[Record]:
                     yield _claim(f"Debian:{DEBIAN[release]}", package, flaw, said)
                     if word := label(said.urgency):
                         ratings[word] = Rating("Debian", word)
-            yield Flaw(flaw, summary=entry.description[:160], ratings=tuple(ratings.values()))
+            yield Flaw(flaw, summary=in_short(entry.description), ratings=tuple(ratings.values()))
 
 
 def _claim(ecosystem: str, package: str, flaw: str, said: Release) -> Claim:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 
 from wardkeep.advisories.feeds.plugin import Plugin, decode
-from wardkeep.advisories.records import Flaw, Record, Stamp
+from wardkeep.advisories.records import Flaw, Record, Stamp, in_short
 
 
 class Listed(msgspec.Struct):
@@ -38,7 +38,7 @@ def read(data: bytes, name: str) -> Iterator[Record]:
         if one.knownRansomwareCampaignUse == "Known":
             note += ", used by ransomware"
         yield Flaw(
-            one.cveID, summary=one.vulnerabilityName[:160], kev=one.dateAdded, kev_note=note.lstrip(", ")
+            one.cveID, summary=in_short(one.vulnerabilityName), kev=one.dateAdded, kev_note=note.lstrip(", ")
         )
 
 

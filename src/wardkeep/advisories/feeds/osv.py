@@ -17,7 +17,7 @@ import msgspec
 
 from wardkeep.advisories.ecosystems import is_vendor, normal_ecosystem, normal_name, scheme_of
 from wardkeep.advisories.feeds.plugin import Plugin, decode
-from wardkeep.advisories.records import Claim, Flaw, Rating, Record, Says, Stamp
+from wardkeep.advisories.records import Claim, Flaw, Rating, Record, Says, Stamp, in_short
 from wardkeep.advisories.severity import base_score, label, label_of
 from wardkeep.advisories.versions import NotAVersion, Scheme, scheme
 from wardkeep.core.errors import BadInput
@@ -117,8 +117,8 @@ def _records(entry: Entry) -> Iterator[Record]:
     malware = entry.id.startswith("MAL-")
     for flaw in flaws:
         own = {name for name in (names if len(flaws) == 1 else {entry.id}) if not name.endswith(flaw)}
-        text = "" if malware or len(flaws) > 1 else (entry.summary or entry.details)[:160]
-        yield Flaw(flaw, frozenset() if malware else frozenset(own), " ".join(text.split()), day, ratings)
+        text = "" if malware or len(flaws) > 1 else in_short(entry.summary or entry.details)
+        yield Flaw(flaw, frozenset() if malware else frozenset(own), text, day, ratings)
     for affected in entry.affected or ():
         if affected.package is None:
             continue
