@@ -14,6 +14,7 @@ from wardkeep.advisories.components import Component
 from wardkeep.advisories.database import Database
 from wardkeep.advisories.documents import Document
 from wardkeep.advisories.matching import Match, Matcher
+from wardkeep.advisories.updating import FILE, update_from_folder
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -60,6 +61,50 @@ def test_events(events: str, hit: str, missed: str, tmp_path: Path) -> None:
     listed = [dict([one.split()]) for one in events.split(", ")]
     found = matched(tmp_path, "PyPI", [*hit.split(), *missed.split()], ranged(*listed))
     assert sorted(found) == sorted(hit.split())
+
+
+@pytest.mark.parametrize(
+    ("field", "day"),
+    [
+        ("published", "not-a-day!"),
+        ("modified", "yesterday!"),
+        ("published", "9999-12-31T00:00:00Z"),
+        ("published", "2026-13-01"),
+    ],
+)
+def test_a_day_that_is_none_is_one_line_and_spoils_nothing_else(field: str, day: str, tmp_path: Path) -> None:
+    package = {"package": {"ecosystem": "PyPI", "name": "p"}, "versions": ["1.0"]}
+    good = {"id": "GHSA-good", "modified": "2026-11-01T00:00:00Z", "affected": [package]}
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.json").write_text(json.dumps(good))
+    (tmp_path / "in" / "odd.json").write_text(json.dumps(good | {"id": "GHSA-odd", field: day}))
+    done = update_from_folder(tmp_path / "in", tmp_path / "db", NOW)
+    assert (done.replaced, done.documents, len(done.problems)) == (True, 1, 1)
+    assert done.problems[0].startswith(f"odd.json: `{day[:10]}` is no day")
+    with Database(tmp_path / "db" / FILE) as db:
+        assert (db.numbers("GHSA-odd"), len(db.numbers("GHSA-good"))) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("tag", "state"),
+    [
+        ("<ignored>", "ignored"),
+        ("<no-dsa>", "ignored"),
+        ("<postponed>", "ignored"),
+        ("<unfixed>", "no_fix"),
+        ("<undetermined>", "unknown"),
+    ],
+)
+def test_what_debians_lists_say_instead_of_a_version(tag: str, state: str, tmp_path: Path) -> None:
+    listed = (
+        f"[01 Nov 2026] DSA-1-1 p - security update\n\t{{CVE-2026-1}}\n\t[bookworm] - p {tag} (Minor issue)\n"
+    )
+    builder = Builder()
+    assert builder.take(Document("DSA.list", listed.encode()))
+    builder.write(tmp_path / "one.db", NOW, {}, {})
+    with Database(tmp_path / "one.db") as db:
+        (found,) = Matcher(db).matches([Component("Debian:12", "p", "1-1", "1-1", ("p",))])
+    assert (found.state, found.id) == (state, "CVE-2026-1")
 
 
 def test_a_limit_is_no_fix(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sqlite3
@@ -113,6 +114,10 @@ class Builder:
             self.strange[Path(document.name.partition("!")[2] or document.name).suffix or "none"] += 1
             return False
         records = list(plugin.read(document.data, document.name))
+        for record in records:
+            day = record.published if isinstance(record, Flaw) else record.day
+            if not _is_day(day):  # refused before anything of the document counts
+                raise BadInput(f"`{day[:20]}` is no day that anything was published", where=document.name)
         days = [record.day for record in records if isinstance(record, Stamp)]
         counts: dict[str, FeedCount] = {}
         for record in records:
@@ -293,6 +298,15 @@ def _row(claim: Claim, flaw: int, feed: int) -> Row:
     return Row(
         flaw, claim.says, claim.introduced, fixed, claim.note, claim.advisory, feed, days_of(claim.day)
     )
+
+
+@functools.lru_cache(maxsize=65536)
+def _is_day(day: str) -> bool:
+    """Whether the database can hold it."""
+    try:
+        return days_of(day) < 1 << 16
+    except BadInput:
+        return False
 
 
 def days_of(day: str) -> int:

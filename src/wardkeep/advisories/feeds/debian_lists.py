@@ -16,7 +16,12 @@ from wardkeep.core.errors import BadInput
 HEAD = re.compile(r"\[(\d{1,2} \w{3} \d{4})\] (D[SL]A-\d+(?:-\d+)?)(?: (.*))?")
 ROW = re.compile(r"\s+\[(\w+)\] - (\S+) (\S.*)")
 FLAWS = re.compile(r"\s+\{(.*)\}")
-FROM_TAG = {"<not-affected>": Says.NOT_AFFECTED, "<unfixed>": Says.OPEN, "<end-of-life>": Says.END_OF_LIFE}
+FROM_TAG = {
+    "<not-affected>": Says.NOT_AFFECTED,
+    "<unfixed>": Says.OPEN,
+    "<end-of-life>": Says.END_OF_LIFE,
+    **dict.fromkeys(("<ignored>", "<no-dsa>", "<postponed>"), Says.IGNORED),
+}
 
 
 class Announcement(msgspec.Struct):
