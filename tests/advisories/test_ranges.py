@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from wardkeep.advisories.build import Builder
+from wardkeep.advisories.build import Builder, merged
 from wardkeep.advisories.components import Component
 from wardkeep.advisories.database import Database
 from wardkeep.advisories.documents import Document
 from wardkeep.advisories.matching import Match, Matcher
+from wardkeep.advisories.records import Claim, Says
 from wardkeep.advisories.updating import FILE, update_from_folder
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -105,6 +106,53 @@ def test_what_debians_lists_say_instead_of_a_version(tag: str, state: str, tmp_p
     with Database(tmp_path / "one.db") as db:
         (found,) = Matcher(db).matches([Component("Debian:12", "p", "1-1", "1-1", ("p",))])
     assert (found.state, found.id) == (state, "CVE-2026-1")
+
+
+def test_each_stream_of_a_module_has_its_own_fix(tmp_path: Path) -> None:
+    fixes = {"ALSA-2024:1": "1:18.19.1-1.module_el9.3.0+89", "ALSA-2024:2": "1:20.11.1-1.module_el9.3.0+88"}
+    builder = Builder()
+    for number, fixed in fixes.items():
+        record = {
+            "id": number,
+            "modified": "2024-04-01T00:00:00Z",
+            "related": ["CVE-2024-1"],
+            "affected": [
+                {"package": {"ecosystem": "AlmaLinux:9", "name": "nodejs"}}
+                | ranged({"introduced": "0"}, {"fixed": fixed})
+            ],
+        }
+        assert builder.take(Document(f"{number}.json", json.dumps(record).encode()))
+    builder.write(tmp_path / "one.db", NOW, {}, {})
+    old = ["1:16.20.2-8.el9_4", "1:18.17.1-1.module_el9.2.0+36", "1:20.9.0-1.module_el9.3.0+70"]
+    mended = [
+        "1:18.20.4-1.module_el9.4.0+112",
+        "1:20.12.2-2.module_el9.4.0+100",
+        "1:22.4.1-1.module_el9.5.0+120",
+    ]
+    with Database(tmp_path / "one.db") as db:
+        found = Matcher(db).matches(Component("AlmaLinux:9", "nodejs", one) for one in old + mended)
+        assert {one.component.version: one.fixed for one in found} == {
+            old[0]: fixes["ALSA-2024:1"],
+            old[1]: fixes["ALSA-2024:1"],
+            old[2]: fixes["ALSA-2024:2"],
+        }
+
+
+def test_two_minor_numbers_mended_at_once_are_two_streams(tmp_path: Path) -> None:
+    said = [
+        ("osv AlmaLinux", Claim("AlmaLinux:9", "php", "CVE-1", Says.FIXED, fixed=one))
+        for one in (
+            "8.2.28-1.module_el9.6.0+1",
+            "8.1.32-1.module_el9.6.0+1",
+            "8.1.30-1.module_el9.5.0+1",
+            "8.3.19-1.module_el9.6.0+1",
+        )
+    ]
+    assert [(c.introduced, c.fixed) for _, c in merged(said, "AlmaLinux:9")] == [
+        ("", "8.1.32-1.module_el9.6.0+1"),
+        ("8.2", "8.2.28-1.module_el9.6.0+1"),
+        ("8.3", "8.3.19-1.module_el9.6.0+1"),
+    ]
 
 
 def test_a_limit_is_no_fix(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sqlite3
 import tempfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -35,6 +36,7 @@ CREATE TABLE alias (name TEXT, flaw INTEGER, PRIMARY KEY (name, flaw)) WITHOUT R
 FORMAT = "2"
 CHUNK = 256  # flaws in a block
 BLOCK = 16 << 10  # bytes of packages in a block, before it is packed
+MODULE = ".module_"  # in the release of a package that belongs to a module
 EPOCH = date(1970, 1, 1)
 PLUGIN = {feed.name: feed for feed in FEEDS}
 DESCRIBING = ("kev", "epss", "cve5")  # these speak of flaws, not of packages
@@ -258,6 +260,8 @@ def _standing(some: list[tuple[str, Claim]], ecosystem: str) -> Iterable[tuple[s
     if any(claim.introduced for _, claim in chosen):
         return {(c.introduced, c.fixed, c.last): (feed, c) for feed, c in chosen}.values()
     fixes = [one for one in chosen if one[1].fixed]
+    if any(MODULE in claim.fixed for _, claim in fixes):
+        return _by_stream(fixes, ecosystem)
     feed, claim = max(fixes, key=lambda one: _place(ecosystem, one[1].fixed)) if fixes else chosen[0]
     numbered = sorted(
         {
@@ -283,6 +287,29 @@ def _standing(some: list[tuple[str, Claim]], ecosystem: str) -> Iterable[tuple[s
                 day,
             ),
         )
+    ]
+
+
+def _by_stream(fixes: list[tuple[str, Claim]], ecosystem: str) -> Iterable[tuple[str, Claim]]:
+    """Modules of RPM distributions are kept side by side in several streams (nodejs 18 and 20), each with its own fix: one claim a stream,
+    which begins with the stream. The lowest begins with the first version: what is older than all of them is mended by none."""
+    numbers = {
+        one.fixed: re.findall(r"\d+", one.fixed.rpartition(":")[2].partition("-")[0]) for _, one in fixes
+    }
+    minors: dict[str, set[str]] = defaultdict(set)
+    for found in numbers.values():
+        minors[".".join(found[:1])].add(".".join(found[:2]))
+    streams: dict[str, tuple[str, Claim]] = {}
+    for feed, claim in sorted(fixes, key=lambda one: _place(ecosystem, one[1].fixed)):
+        found = numbers[claim.fixed]
+        # php has a stream 8.1 beside 8.2, nodejs one 18: where two minor numbers are mended at once, they are streams.
+        width = 2 if len(minors[".".join(found[:1])]) > 1 else 1
+        epoch, colon, _ = claim.fixed.partition(":")
+        streams[(epoch + colon if colon else "") + ".".join(found[:width])] = (feed, claim)
+    lowest = next(iter(streams))
+    return [
+        (feed, claim if stream == lowest else replace(claim, introduced=stream))
+        for stream, (feed, claim) in streams.items()
     ]
 
 
