@@ -163,7 +163,7 @@ async def test_an_edited_cut_or_lost_file_is_not_whole_and_the_others_are(tmp_pa
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "{", "[]", '{"format": 1}', '{"format": 2}', '{"format": 1, "at": "x", "run": {}, "answers": {}, "problem": ""}',
+    ["", "{", "[" * 100_000, "[]", '{"format": 1}', '{"format": 2}', '{"format": 1, "at": "x", "run": {}, "answers": {}, "problem": ""}',
      '{"format": 1, "at": "2026-01-01T00:00:00+00:00", "run": [], "answers": {}, "problem": ""}',
      '{"format": 1, "at": "2026-01-01T00:00:00+00:00", "run": {}, "answers": {"a": {}}, "problem": ""}'],
 )  # fmt: skip

@@ -141,3 +141,15 @@ def test_the_same_fault_of_neighbours_is_told_in_one_line() -> None:
         ("entry 2 to entry 3, each", "was removed"),
         ("entry 1", "was changed"),
     ]
+
+
+def test_a_previous_checkpoint_that_is_none_is_said_by_name(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes").write_bytes(b"\xff\n")
+    status, _, err = run(
+        capsys, "evidence", "export", "--previous", tmp_path / "notes", "-o", tmp_path / "p", "--state", state
+    )
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--previous: is no checkpoint" in err
+    assert not (tmp_path / "p").exists()

@@ -99,7 +99,14 @@ def test_a_question_that_is_none_is_refused(names: Names, question: str, says: s
 
 @pytest.mark.parametrize(
     "text",
-    ["[names", "x = 1", "[names]\na = 5", '[names]\na = "10.0.0.0/99"', '[names]\na = { service = "x y" }'],
+    [
+        "[names",
+        "a = " + "[" * 100_000,
+        "x = 1",
+        "[names]\na = 5",
+        '[names]\na = "10.0.0.0/99"',
+        '[names]\na = { service = "x y" }',
+    ],
 )
 def test_a_faulty_file_of_names_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "n.toml").write_text(text)

@@ -100,7 +100,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
         provenance = json.loads((folder / PROVENANCE).read_bytes())
     except OSError as e:
         raise BadInput(f"cannot read the recorded host: {e.strerror}", where=where) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadInput("this is not JSON", where=where, todo="Record the host again") from None
     if not isinstance(provenance, dict) or provenance.get("format") != FORMAT:
         raise BadInput(

@@ -96,6 +96,17 @@ def export(
     return exported
 
 
+def _size_of(previous: bytes) -> int:
+    try:
+        return Checkpoint.parse(read_note(previous)[0]).size
+    except BadInput as e:
+        raise BadInput(
+            f"is no checkpoint ({e.what})",
+            where="--previous",
+            todo="Give the file `checkpoint` of an earlier pack.",
+        ) from None
+
+
 class _Packing:
     def __init__(
         self,
@@ -113,7 +124,7 @@ class _Packing:
             self.before = ledger.sign_at(start)
             self.before_size = start
         else:
-            self.before, self.before_size = previous, Checkpoint.parse(read_note(previous)[0]).size
+            self.before, self.before_size = previous, _size_of(previous)
             if self.before_size > head.size:
                 raise Tampered(
                     f"the previous checkpoint has {self.before_size} entries, the ledger only {head.size}"

@@ -10,13 +10,13 @@ with commas, or a name. Without `to`, `through` or `outgoing` the packets are th
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from wardkeep.core.errors import BadInput
+from wardkeep.core.text_files import parse_toml, read_text_file
 from wardkeep.packets.dimensions import ROUTES, Row, Values
 from wardkeep.rulesets import names
 from wardkeep.rulesets.audit.regions import NEW, SYN, TOP, UNICAST, WORLD
@@ -64,14 +64,7 @@ class Question:
 
 def read_names(path: Path) -> Names:
     """A TOML file: `[names]` with `app = "10.0.1.0/24"`, `db = { service = "5432/tcp", at = "10.0.2.5" }`. Raises BadInput."""
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8")).get("names")
-    except OSError as e:
-        raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise BadInput(
-            f"is no TOML: {e}", where=str(path), todo='Write `[names]` and `app = "10.0.1.0/24"`'
-        ) from None
+    told = parse_toml(read_text_file(path), str(path)).get("names")
     if not isinstance(told, dict):
         raise BadInput(
             "has no table [names]", where=str(path), todo='Write `[names]` and `app = "10.0.1.0/24"`'
