@@ -89,6 +89,14 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
     assert verdicts(folder)["rights"] is Verdict.FAIL
     (folder / "keys").chmod(0o700)
 
+    key = folder / "keys" / "ledger"
+    for text in ("x\n", None):
+        kept = key.read_text()
+        key.write_text(text) if text else key.unlink()
+        assert verdicts(folder)["signing key"] is Verdict.FAIL
+        key.write_text(kept)
+    assert verdicts(folder)["signing key"] is Verdict.PASS
+
     bundle = next(
         path for path in (folder / "ledger" / "tile").rglob("*") if path.is_file() and "entries" in str(path)
     )

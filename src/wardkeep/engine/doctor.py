@@ -142,7 +142,12 @@ def _ledger(platform: Platform) -> Iterator[Examined]:
         count = sum(1 for _ in platform.ledger.read())
         return f"{count} entries, each under the signed checkpoint"
 
+    def sign() -> str:
+        platform.ledger.sign("wardkeep doctor\n")
+        return "readable, and the one whose public half the ledger names"
+
     yield _tried("ledger", read_all)
+    yield _tried("signing key", sign)  # without it nothing more is recorded
     last = platform.ledger.size
     if last:
         newest = next(iter(platform.ledger.read(last - 1)))
