@@ -192,7 +192,7 @@ def decides_only(rule: Rule) -> bool:
     if not rule.body or not isinstance(rule.body[-1], Verdict):
         return False
     return rule.body[-1].kind in ("accept", *_DENIES) and all(
-        isinstance(part, Match | Unknown) or (isinstance(part, Effect) and part.harmless)
+        type(part) is Match or type(part) is Unknown or (type(part) is Effect and part.harmless)
         for part in rule.body[:-1]
     )
 
@@ -237,7 +237,7 @@ def _answer(
     removable: bool,
 ) -> RuleAnswer:  # fmt: skip
     number = owners.numbers[rule.id]
-    unknown = tuple(part.text for part in rule.body if isinstance(part, Unknown))
+    unknown = tuple([part.text for part in rule.body if type(part) is Unknown])
     if chain.id not in called:
         why = (
             "its table is dormant"
@@ -305,7 +305,7 @@ def called_chains(program: Program, layer: str = "ip") -> set[str]:
 
 def _targets(rule: Rule) -> Iterable[str]:
     for part in rule.body:
-        if isinstance(part, Jump | Goto):
+        if type(part) is Jump or type(part) is Goto:
             yield part.chain
-        elif isinstance(part, Branches):
+        elif type(part) is Branches:
             yield from (d.chain for _, d in part.branches if isinstance(d, Jump | Goto))

@@ -14,7 +14,8 @@ import numpy as np
 from wardkeep.packets.flat import Ints
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
-ROUNDS: Final = 4
+ROUNDS: Final = 4  # of packets at random
+AFTER: Final = 4  # of packets after those that came through elsewhere
 CALLS: Final = 20_000  # what a few calls of numpy cost beside what they compare: half a millisecond; a box compared is about 25 ns
 STEP: Final = 2_000  # of one step that looks at one box
 
@@ -82,10 +83,13 @@ class Leaf:
             reached[n + 1] |= reached[n] & ~columns[n] if self.certain[n] else reached[n]
         return reached
 
-    def try_packets(
-        self, wanted: Ints, number: int, rng: np.random.Generator, budget: Budget
-    ) -> tuple[Ints, Bools]:
-        """One packet from the box of each wanted entry, and whether it reaches it. Round 0 takes the preferred ones."""
+    def packets(self, wanted: Ints, number: int, rng: np.random.Generator) -> Ints:
+        """One packet from the box of each wanted entry. Round 0 takes the preferred ones."""
+        lo, hi = self.lo[wanted], self.hi[wanted]
+        return rng.integers(lo, hi + 1, dtype=np.int32) if number else np.clip(self.prefer, lo, hi)
+
+    def try_packets(self, wanted: Ints, points: Ints, budget: Budget) -> Bools:
+        """Whether these packets, one from the box of each wanted entry, reach it."""
         plain = self.is_plain(int(wanted.max()))
         looked = self.skips & self.certain if plain else self.skips
         if not plain:
@@ -93,9 +97,6 @@ class Leaf:
         near = np.flatnonzero(looked)
         lo, hi = self.lo[near], self.hi[near]
         target = np.searchsorted(near, self.target[near])
-        points = np.clip(self.prefer, self.lo[wanted], self.hi[wanted])
-        if number:
-            points = rng.integers(self.lo[wanted], self.hi[wanted] + 1, dtype=np.int32)
         reached = np.zeros(len(wanted), dtype=bool)
         chunk = max(1, MOST_PAIRS // max(1, len(near)))
         for start in range(0, len(wanted), chunk):
@@ -111,7 +112,7 @@ class Leaf:
                 hit = np.zeros(len(some), dtype=bool)
                 hit[rows[seen & (near[met] == entries[rows])]] = True
             reached[start : start + chunk] = hit
-        return points, reached
+        return reached
 
     def hole(self, entry: int, budget: Budget, used: set[int] | None = None) -> Ints | None:
         """A packet that reaches the entry, or None: proved that there is none. Raises Spent.

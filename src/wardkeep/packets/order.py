@@ -42,7 +42,7 @@ def uses_conntrack(program: Program) -> bool:
             return True
         for rule in chain.rules:
             for part in rule.body:
-                if isinstance(part, Assign) and tracked & {part.dimension, part.source}:
+                if type(part) is Assign and tracked & {part.dimension, part.source}:
                     return True
                 if any(not tracked.isdisjoint(row) for row in rows_of(part)):
                     return True
@@ -124,18 +124,20 @@ class Traits:
                 for part in rule.body:
                     for row in rows_of(part):
                         names.update(row)
-                    rewrites += isinstance(part, Assign | NoTrack | Nat)
-                    if isinstance(part, Assign):
+                    if type(part) is Assign:
+                        rewrites += 1
                         assigned.add(part.dimension)
                         if part.keep:
                             names.add(part.source or part.dimension)
-                    elif isinstance(part, NoTrack):
+                    elif type(part) is NoTrack:
+                        rewrites += 1
                         changed.add("state")
-                    elif isinstance(part, Nat):
+                    elif type(part) is Nat:
+                        rewrites += 1
                         changed.update(part.to)
-                    elif isinstance(part, Jump | Goto):
+                    elif type(part) is Jump or type(part) is Goto:
                         called.add(part.chain)
-                    elif isinstance(part, Branches):
+                    elif type(part) is Branches:
                         called.update(d.chain for _, d in part.branches if isinstance(d, Jump | Goto))
             own[chain.id] = names | {need for name in names for need in DIMENSIONS[name].needs}
             calls[chain.id] = called

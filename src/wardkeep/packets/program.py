@@ -237,6 +237,8 @@ def faults(program: Program) -> list[str]:
                 told.append(f"two rules have the id {rule.id}")
             seen.add(rule.id)
             for part in rule.body:
+                if type(part) is Verdict:
+                    continue
                 told += [f"rule {rule.id}: {w}" for w in _faults_of(part)]
                 for target in _targets(part):
                     if target not in chains:
@@ -248,24 +250,24 @@ def faults(program: Program) -> list[str]:
 
 
 def _targets(part: Part) -> list[str]:
-    if isinstance(part, Jump | Goto):
+    if type(part) is Jump or type(part) is Goto:
         return [part.chain]
-    if isinstance(part, Branches):
+    if type(part) is Branches:
         return [d.chain for _, d in part.branches if isinstance(d, Jump | Goto)]
     return []
 
 
 def _faults_of(part: Part) -> list[str]:
     rows: tuple[Row, ...] = ()
-    if isinstance(part, Match):
+    if type(part) is Match:
         rows = part.rows
-    elif isinstance(part, Unknown):
+    elif type(part) is Unknown:
         rows = part.may + part.must
-    elif isinstance(part, Branches):
+    elif type(part) is Branches:
         rows = tuple(row for row, _ in part.branches)
-    elif isinstance(part, Nat):
+    elif type(part) is Nat:
         rows = (part.to,)
-    elif isinstance(part, Assign):
+    elif type(part) is Assign:
         rows = ({part.dimension: part.values or ()}, {part.source or part.dimension: ()})
     return [f"no dimension {name}" for row in rows for name in row if name not in DIMENSIONS]
 

@@ -113,6 +113,14 @@ class _Look:
             inside &= ~asked.out[np.ix_(boxes.who, near)].T
         budget.spend(CALLS + 64 * len(near) + 2 * inside.size)
         covers &= inside
+        if via is None:
+            # What holds no packet of any box turns nobody away and is nobody's goal.
+            kept = np.flatnonzero(inside.any(axis=1))
+            if 0 < len(kept) < len(near):
+                self.near = near = near[kept]
+                self.lo, self.hi, inside, covers = self.lo[kept], self.hi[kept], inside[kept], covers[kept]
+                self.target = np.searchsorted(near, leaf.target[near])
+                self.skips, self.certain = self.skips[kept], self.certain[kept]
         self.goals = asked.goals[np.ix_(boxes.who, near)].T
         met = inside & self.reached(inside, covers)
         wanted = met & self.goals

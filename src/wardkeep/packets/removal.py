@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from wardkeep.packets.flat import Act, Fate, Flat, Ints
-from wardkeep.packets.leaf import CALLS, ROUNDS, STEP, Budget, Leaf, Spent
+from wardkeep.packets.leaf import AFTER, CALLS, ROUNDS, STEP, Budget, Leaf, Spent
 from wardkeep.packets.proofs import Problems, holes
 from wardkeep.packets.search import Search
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
@@ -84,18 +84,18 @@ class Removal(Search):
         open_ = open_[case.goals(open_).any(axis=1)]
 
         def note(n: int, point: Ints) -> None:
-            self.open[owner[n]] = False
             packet = whole.copy()
             packet[columns] = point
-            self.found.reached[int(owner[n])] = (int(index[n]), packet)
-            self.found.doubtful.discard(int(owner[n]))
+            self.noted(int(owner[n]), int(index[n]), packet)
 
         try:
-            for number in range(ROUNDS):
+            for number in range(ROUNDS + AFTER):
                 open_ = open_[self.open[owner[open_]]]
                 if not len(open_):
                     return
-                for n, point in case.sample(open_, number, self.rng):
+                if self.enough(number, len(index)):
+                    break
+                for n, point in case.sample(open_, self.tried(leaf, columns, open_, number)):
                     if self.open[owner[n]]:
                         note(n, point)
             open_ = open_[self.open[owner[open_]]]
@@ -116,11 +116,9 @@ class _Case:
     final: Bools
     budget: Budget
 
-    def sample(self, open_: Ints, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Ints]]:
+    def sample(self, open_: Ints, points: Ints) -> Iterator[tuple[int, Ints]]:
         """Try one packet for each open entry: those whose fate changes."""
         leaf = self.leaf
-        lo, hi = leaf.lo[open_], leaf.hi[open_]
-        points = np.clip(leaf.prefer, lo, hi) if not number else rng.integers(lo, hi + 1, dtype=np.int32)
         looked = leaf.skips | (self.does != 0)
         looked[open_] = True
         near = np.flatnonzero(looked)

@@ -6,18 +6,21 @@ done with after a few splits. What the leaves decide is exact, and a group that 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from wardkeep.packets.flat import Flat, Ints
-from wardkeep.packets.leaf import ROUNDS, STEP, Budget, Leaf, Spent
+from wardkeep.packets.leaf import AFTER, ROUNDS, STEP, Budget, Leaf, Spent
 from wardkeep.packets.proofs import Problems, holes
 from wardkeep.packets.walks import Bools
 
 SHORT: Final = 768  # entries in a list that is looked at directly
 SAMPLE: Final = 64
+KEPT: Final = 256  # packets that came through lately
+LISTED: Final = 256  # entries of a list from which on packets like those are tried
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Search:
         self.prefer = preferred(flat)
         self.found = Found()
         self.rng = np.random.default_rng(20260)
+        self._through: deque[Ints] = deque(maxlen=KEPT)
+        self._pick = np.random.default_rng(20261)
 
     def run(self) -> Found:
         """Decide every open group."""
@@ -136,6 +141,26 @@ class Search:
         leaf = Leaf(llo[:, columns], lhi[:, columns], target, flat.certain[index], self.prefer[columns])
         return leaf, columns.astype(np.int32)
 
+    def noted(self, group: int, entry: int, packet: Ints) -> None:
+        """A packet that shows that a group is reached, at an entry."""
+        self.open[group] = False
+        self.found.reached[group] = (entry, packet)
+        self.found.doubtful.discard(group)
+        self._through.append(packet)
+
+    def tried(self, leaf: Leaf, columns: Ints, open_: Ints, number: int) -> Ints:
+        """One packet from the box of each open entry: of the first rounds at random, then as much as can be like one that came
+        through lately. What most packets are turned away by (a state, flags, blocked networks) is alike for very many rules."""
+        if number < ROUNDS or not self._through:
+            return leaf.packets(open_, number, self.rng)
+        known = np.stack(self._through)[:, columns]
+        one = known[self._pick.integers(len(known), size=len(open_))]
+        return np.clip(one, leaf.lo[open_], leaf.hi[open_])
+
+    def enough(self, number: int, listed: int) -> bool:
+        """Whether exact subtraction is next: in a list so short it takes no time, and the packets it finds read better."""
+        return number >= ROUNDS and (listed < LISTED or not self._through)
+
     def leaf(self, index: Ints, lo: Ints, hi: Ints) -> None:
         leaf, columns = self.clipped(index, lo, hi)
         whole = np.clip(self.prefer, lo, hi).astype(np.int32)
@@ -144,15 +169,16 @@ class Search:
         def note(n: int, point: Ints) -> None:
             group = int(self.group[index[n]])
             if self.open[group]:
-                self.open[group] = False
                 packet = whole.copy()
                 packet[columns] = point
-                self.found.reached[group] = (int(index[n]), packet)
-                self.found.doubtful.discard(group)
+                self.noted(group, int(index[n]), packet)
 
         try:
-            for number in range(ROUNDS):
-                points, reached = leaf.try_packets(open_, number, self.rng, self.budget)
+            for number in range(ROUNDS + AFTER):
+                if self.enough(number, len(index)):
+                    break
+                points = self.tried(leaf, columns, open_, number)
+                reached = leaf.try_packets(open_, points, self.budget)
                 for at in np.flatnonzero(reached):
                     note(int(open_[at]), points[at])
                 open_ = open_[~reached]

@@ -228,10 +228,10 @@ class Unfolding(Writer):
         missed = False
         for number, part in enumerate(parts):
             rest = parts[number + 1 :]
-            if isinstance(part, Match | Unknown):
+            if type(part) is Match or type(part) is Unknown:
                 if not self.condition(part, cursor, at.sources, done, rest):
                     return
-            elif isinstance(part, Verdict | Jump | Goto):
+            elif type(part) is Verdict or type(part) is Jump or type(part) is Goto:
                 self.decide(rule, part, cursor, at, done, frames)
                 return
             elif isinstance(part, Branches):
@@ -260,7 +260,7 @@ class Unfolding(Writer):
         frames: tuple[Frame, ...],
     ) -> None:
         owner, certain = self.owners[rule.id], not cursor.fork
-        if isinstance(decision, Jump | Goto):
+        if not isinstance(decision, Verdict):
             for path in cursor.paths:
                 self.past[len(self.boxes)] = done
                 self.emit(path, -1, Act.CALL, owner, certain)

@@ -11,6 +11,8 @@ from wardkeep.packets.flat import Flat, Ints
 from wardkeep.packets.ranks import PLEASANT
 
 PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp", 136: "udplite"}  # fmt: skip
+_AT_REST: Final = {"state": 3}  # new; of other dimensions 0
+_NEEDS: Final = tuple((name, tuple(d.needs.items())) for name, d in DIMENSIONS.items())
 _ALWAYS: Final = (
     "src4",
     "dst4",
@@ -148,14 +150,14 @@ def _named(flat: Flat, point: Ints, entry: int | None) -> tuple[dict[str, int | 
         packet.pop("in", None)
     if flat.route == "input":
         packet.pop("out", None)
-    kept = {
-        name: packet[name]
-        for name in DIMENSIONS
-        if name in packet
-        and all(
-            holds(values, flat.family if need == "family" else packet.get(need, 3 if need == "state" else 0))
-            for need, values in DIMENSIONS[name].needs.items()
-        )
-        and not (name in ("user", "group") and packet[name] == NO_USER)
-    }
+    kept: dict[str, int | str] = {}
+    for name, needs in _NEEDS:
+        if name in packet:
+            for need, values in needs:
+                have = flat.family if need == "family" else packet.get(need, _AT_REST.get(need, 0))
+                if not holds(values, have):
+                    break
+            else:
+                if packet[name] != NO_USER or name not in ("user", "group"):
+                    kept[name] = packet[name]
     return kept, later

@@ -13,6 +13,7 @@ from wardkeep.packets.flat import NOBODY, Act, Flat, threaded
 from wardkeep.packets.program import Effect, Match, Part, Unknown, Verdict
 
 MOST_DIRECT: Final = 64  # boxes a rule is multiplied out into before its conditions become steps of their own
+_DIRECT: Final = frozenset({Match, Unknown, Effect, Verdict})  # what may follow boxes that are multiplied out
 FINAL: Final = 0  # the label behind the last entry
 
 
@@ -85,7 +86,7 @@ class Writer:
         steps = self.known_steps(part, sources)
         if steps is None:
             return False
-        direct = rest is not None and all(isinstance(p, Match | Unknown | Effect | Verdict) for p in rest)
+        direct = rest is not None and all(type(p) in _DIRECT for p in rest)
         for step in steps:
             boxes = step.boxes
             if step.kind == "in":
