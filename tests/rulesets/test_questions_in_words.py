@@ -113,3 +113,15 @@ def test_a_faulty_file_of_names_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadInput) as caught:
         read_names(tmp_path / "n.toml")
     assert str(caught.value).startswith(f"{tmp_path}/n.toml")
+
+
+@pytest.mark.parametrize(
+    ("status", "held"), [("ASSURED", True), ("SEEN_REPLY,CONFIRMED", True), ("! ASSURED", False)]
+)
+def test_the_first_packet_of_a_connection_was_never_answered_nor_assured(
+    status: str, held: bool, names: Names
+) -> None:
+    negated, word = ("! ", status[2:]) if status.startswith("! ") else ("", status)
+    rule = f"-p tcp -m tcp --dport 22 -m conntrack {negated}--ctstatus {word} -j ACCEPT"
+    (one,) = answer(sets(filter_table(rule)), [ask("no 22/tcp from anywhere", names)])
+    assert one.holds is held

@@ -48,6 +48,24 @@ ACCEPTS = [
         [{}, {"state": 1, "status": 40}],
         [{"state": 1, "status": 8}],
     ),
+    (
+        "-m conntrack --ctstatus SEEN_REPLY,ASSURED -j ACCEPT",
+        [{"state": 1, "status": 2}, {"state": 1, "status": 12}],
+        [{"state": 1, "status": 8}, {"state": 0}, {"state": 4}],
+    ),
+    (
+        "-m conntrack ! --ctstatus ASSURED -j ACCEPT",
+        [{}, {"state": 1, "status": 10}],
+        [{"state": 1, "status": 14}, {"state": 0}, {"state": 4}],
+    ),
+    # A packet without a connection passes where the state is tested, too (xt_conntrack.c); NONE names no bit.
+    (
+        "-m conntrack --ctstate UNTRACKED,ESTABLISHED --ctstatus ASSURED -j ACCEPT",
+        [{"state": 4}, {"state": 1, "status": 4}],
+        [{"state": 1, "status": 2}, {"state": 0}, {"status": 4}],
+    ),
+    ("-m conntrack --ctstatus NONE -j ACCEPT", [], [{}, {"state": 1, "status": 4}, {"state": 0}]),
+    ("-m conntrack ! --ctstatus NONE -j ACCEPT", [{}, {"state": 2}], [{"state": 0}, {"state": 4}]),
     ("-m conntrack --ctstate NEW --ctproto 6 -j ACCEPT", [{}], [{"proto": 17}, {"state": 1}]),
     ("-m conntrack --ctstate NEW --ctorigdstport 22 -j ACCEPT", [{}], [{"dport": 23}]),
     (

@@ -1,7 +1,8 @@
 """Which new packets carry a translation: `ct status dnat` holds for those alone that a rule of the set translated.
 
 A firewall accepts by it what it has forwarded itself (firewalld does). To the engine a packet arrives with any status; strangers cannot
-choose theirs, so a question about the first packet of a connection is asked of packets that nothing has translated yet.
+choose theirs, so a question about the first packet of a connection is asked of packets that nothing has translated yet. Nor has that
+connection been answered, confirmed or assured: those bits come later (nf_conntrack_core.c).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Final
 from wardkeep.packets.dimensions import STATUS, Bits, Row, states
 from wardkeep.packets.program import Assign, Branches, Chain, Match, Nat, Part, Program, Rule, Unknown
 
-TRANSLATED: Final = Bits(STATUS["dnat"] | STATUS["snat"], 0)
+AT_FIRST: Final = Bits(
+    sum(STATUS[n] for n in ("expected", "seen-reply", "assured", "confirmed", "snat", "dnat")), 0
+)
 DESTINATION: Final = frozenset({"dnat", "redirect"})
 
 
@@ -30,15 +33,15 @@ def noted(program: Program) -> Program:
 
 
 def first_packets(program: Program, rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Rows of a question about a program that is `noted`: those about first packets without any that arrives translated."""
+    """Rows of a question about a program that is `noted`: those about first packets without any that arrives with a status."""
     return tuple(map(fresh, rows)) if asks_status(program) else tuple(rows)
 
 
 def fresh(row: Row) -> Row:
-    """The row without packets that arrive translated, if it is about the first ones of connections."""
+    """The row without packets that arrive with a status, if it is about the first ones of connections."""
     if row.get("state") != states("new") or "status" in row:
         return row
-    return {**row, "status": (TRANSLATED,)}
+    return {**row, "status": (AT_FIRST,)}
 
 
 def _noted(chain: Chain) -> Chain:

@@ -174,6 +174,7 @@ def _late(option: str) -> Reader:
     return read
 
 
+_STATUS_WORDS = ("expected", "seen-reply", "assured", "confirmed")
 INVALID, ESTABLISHED, RELATED, NEW, UNTRACKED = ((n, n) for n in range(len(STATES)))
 
 
@@ -186,6 +187,9 @@ def settle(draft: Draft, translates: bool) -> None:
     """
     nobody: tuple[Row, ...] = ({"state": (INVALID, UNTRACKED)},) if draft.states is not None else ()
     for option, value, negated in draft.late:
+        if option == "--ctstatus":
+            draft.parts.append(Match((*nobody, *_of_status(value, negated))))
+            continue
         row = _original(draft, option, value, negated)
         sure: Values = ()
         doubtful: list[Row] = [{"state": (ESTABLISHED, RELATED, NEW)}]
@@ -203,6 +207,19 @@ def settle(draft: Draft, translates: bool) -> None:
             draft.doubt(f"{option} {value}", negated, may=(*exact, *open_), must=exact)
         else:
             draft.parts.append(Match(exact))
+
+
+def _of_status(value: str, negated: bool) -> tuple[Row, ...]:
+    """The packets of connections with any of the named bits, or with none of them; NONE names no bit (libxt_conntrack.c)."""
+    bits = 0
+    for word in value.split(","):
+        low = word.lower().replace("_", "-")
+        if low not in (*_STATUS_WORDS, "none"):
+            raise Garbled(f"`{word}` is no status of a connection")
+        bits |= STATUS.get(low, 0)
+    if not bits:
+        return ({"state": (ESTABLISHED, RELATED, NEW)},) if negated else ()
+    return ({"status": (Bits(bits, 0) if negated else AnyBit(bits),)},)
 
 
 def _original(draft: Draft, option: str, value: str, negated: bool) -> Row | None:
