@@ -39,12 +39,8 @@ def insert_tuples(
     quote = connection.dialect.identifier_preparer.quote
     columns = ", ".join(quote(name) for name in names)
     if connection.dialect.name == "sqlite":
-        marks = "(" + ", ".join("?" * len(names)) + ")"
         # Names of our own schema, quoted by the dialect; every value is bound.
-        into = f"INSERT INTO {quote(table.name)} ({columns}) VALUES "  # noqa: S608
-        for start in range(0, len(values), TOGETHER * wide):
-            some = tuple(values[start : start + TOGETHER * wide])
-            connection.exec_driver_sql(into + ", ".join([marks] * (len(some) // wide)), some)
+        _together(connection, f"INSERT INTO {quote(table.name)} ({columns}) VALUES ", values, wide)  # noqa: S608
         return
     raw = connection.connection.cursor()
     try:
@@ -84,7 +80,20 @@ def upsert(
     names = made.positiontup or ()
     in_order = [tuple(row[name] for name in names) for row in rows]
     values = _as_stored(connection, table, names, in_order)
-    connection.exec_driver_sql(str(made), list(_rows(values, len(names))))
+    before, after = str(made).split(_marks(len(names)))
+    _together(connection, before, values, len(names), after)
+
+
+def _together(connection: Connection, before: str, values: list[Any], wide: int, after: str = "") -> None:
+    """The statement on SQLite for the rows of these values, many rows at a time."""
+    for start in range(0, len(values), TOGETHER * wide):
+        some = tuple(values[start : start + TOGETHER * wide])
+        rows = ", ".join([_marks(wide)] * (len(some) // wide))
+        connection.exec_driver_sql(before + rows + after, some)
+
+
+def _marks(wide: int) -> str:
+    return "(" + ", ".join("?" * wide) + ")"
 
 
 def _as_stored(
