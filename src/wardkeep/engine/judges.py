@@ -53,12 +53,15 @@ Judged = tuple[list[Finding], bytes]  # the findings, and the same as the blob o
 def judges_for(
     hosts: int, controls: Sequence[Control], is_free: Callable[[], bool] = lambda: False
 ) -> Iterator[Judges]:
-    """As many judges as there are cores beside this process's; none for a small fleet, or for controls that no other process knows.
+    """As many judges as there are cores beside this process's; none for a small fleet, on a busy machine, or for controls that no other process knows.
 
     `is_free` says whether this process has nothing else to do than to judge its share.
     """
     known = all(control.id in BY_ID and rows.control(control.id) is control for control in controls)
-    count = min(len(os.sched_getaffinity(0)) - 1, MOST) if hosts >= MANY and known else 0
+    cores = len(os.sched_getaffinity(0))
+    # Where no core stands idle, a judge only costs: it took no less time there, and a tenth more CPU.
+    wanted = hosts >= MANY and known and os.getloadavg()[0] < cores
+    count = min(cores - 1, MOST) if wanted else 0
     made = Judges(controls, count, is_free=is_free)
     try:
         yield made
