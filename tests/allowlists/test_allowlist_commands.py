@@ -115,3 +115,18 @@ def test_from_the_first_entry_to_the_minutes(
     assert run(capsys, "remove", entry, "--reason", "contract ended")[0] == 0
     code, out, _ = run(capsys, "list", "--json")
     assert (code, json.loads(out)) == (0, [])
+
+
+def test_a_file_that_was_named_and_is_not_there_is_no_empty_list(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, "list")[0] == 0  # none of the usual name: nobody has begun one
+    (state / "wardkeep.toml").write_text('[allowlist]\nfile = "partners.toml"\n')
+    for words in (("list",), ("audit",)):
+        code, out, err = run(capsys, *words)
+        assert (code, out) == (2, ""), words
+        assert "partners.toml: there is no such file. Check its name" in err
+    entry = ("9.9.9.9", "--service", "443/tcp", "--owner", "bob", "--reason", "resolver", "--until", "30 d")
+    assert run(capsys, "add", *entry)[0] == 0  # the first entry begins it
+    assert "9.9.9.9" in (state / "partners.toml").read_text()
+    assert run(capsys, "list")[0] == 0

@@ -93,7 +93,7 @@ def editing(platform: Platform) -> Iterator[Write]:
         platform.store.lock(connection, "allowlist")
 
         def write(edit: Edit, by: str, body: Callable[[], dict[str, Any]]) -> int:
-            before = declared_text(platform.config)
+            before = declared_text(platform.config, new=True)
             after = edit(before, str(path))
             told = {**body(), "file": path.name, "before": _digest(before), "after": _digest(after)}
             index = platform.record(KIND, by, told, subject={"control": ROW})

@@ -16,6 +16,7 @@ from wardkeep.core.control import Control
 from wardkeep.core.errors import BadInput
 from wardkeep.core.text_files import read_text_file
 from wardkeep.engine.config import Config
+from wardkeep.engine.folder import ALLOWLIST
 
 FROM_ALLOWLIST = "allowlist"  # in the metadata of a policy's field: list name → sentences of its entries
 NAMES = "list "  # how a sentence of the policy names a list
@@ -26,12 +27,16 @@ def allowlist_path(config: Config) -> Path:
     return config.path.parent / Path(config.settings.allowlist_file).expanduser()
 
 
-def declared_text(config: Config) -> str:
-    """The file's text; "" when there is none. Raises BadInput where it cannot be read, or is no TOML by its name."""
+def declared_text(config: Config, *, new: bool = False) -> str:
+    """The file's text; "" when there is none of the usual name, or one may be begun (`new`).
+
+    Raises BadInput where it cannot be read, is no TOML by its name, or was named in `wardkeep.toml` and is not there.
+    """
     path = allowlist_path(config)
     if path.suffix != ".toml":
         raise BadInput("the allowlist's file must end in .toml", where=str(path), todo="Set allowlist.file.")
-    return read_text_file(path, absent="", largest=LARGEST)
+    is_usual = config.settings.allowlist_file == ALLOWLIST
+    return read_text_file(path, absent="" if is_usual or new else None, largest=LARGEST)
 
 
 def declared(config: Config) -> Allowlist:
