@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import update
 
 from wardkeep.core.errors import Unavailable
-from wardkeep.engine.durable import DATABASE
+from wardkeep.engine.queue_file import QUEUE_FILE
 from wardkeep.store import Store
 from wardkeep.store.schema import workers
 
@@ -46,7 +46,7 @@ def freeze(pid: int, folder: Path) -> None:
     """Stop the process outside of any write: one stopped within a write of SQLite is ended instead (test_frozen_locks)."""
     for _ in range(100):
         stop(pid)
-        if not any(_is_locked(file) for file in (folder / "state.db", folder / DATABASE)):
+        if not any(_is_locked(file) for file in (folder / "state.db", folder / QUEUE_FILE)):
             return
         os.kill(pid, signal.SIGCONT)
         time.sleep(0.07)

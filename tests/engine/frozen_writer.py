@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from wardkeep.engine.durable import DATABASE
 from wardkeep.engine.leases import Worker
+from wardkeep.engine.queue_file import QUEUE_FILE
 from wardkeep.ledger.disk import locked
 from wardkeep.store import open_store
 from wardkeep.store.schema import workers
@@ -30,7 +30,7 @@ def main() -> None:
             connection = held.enter_context(store.begin())
             connection.execute(update(workers).values(role="half written"))
         elif what == "durable":
-            raw = sqlite3.connect(Path(folder) / DATABASE)
+            raw = sqlite3.connect(Path(folder) / QUEUE_FILE)
             raw.execute("BEGIN IMMEDIATE")
         else:
             held.enter_context(locked(Path(folder) / "ledger" / "lock"))

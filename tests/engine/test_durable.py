@@ -19,8 +19,9 @@ from sqlalchemy import text, update
 from tests.engine.frozen import LEASE, PATIENCE, PATROL, freeze, silence, until
 
 from wardkeep.core.errors import Unavailable, WardkeepError
-from wardkeep.engine.durable import DATABASE, Durable, Json, Run
+from wardkeep.engine.durable import Durable, Json, Run
 from wardkeep.engine.leases import Worker, known_workers
+from wardkeep.engine.queue_file import QUEUE_FILE
 from wardkeep.store import Store, open_store
 from wardkeep.store.schema import workers
 
@@ -177,7 +178,7 @@ def test_nothing_is_pickled_and_a_pickled_row_is_never_read(
         durable.start("echo", "e", {"a": [1, "b", None, True]})
         assert durable.wait("e", PATIENCE) == {"a": [1, "b", None, True]}
         if store.is_sqlite:
-            with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as raw, raw:
+            with contextlib.closing(sqlite3.connect(tmp_path / QUEUE_FILE)) as raw, raw:
                 formats = {row[0] for row in raw.execute("SELECT serialization FROM workflow_status")}
         else:
             with store.read() as connection:

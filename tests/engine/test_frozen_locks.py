@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy import select, update
 from tests.engine.frozen import LEASE, PATROL, stop, until
 
-from wardkeep.engine.durable import DATABASE, Durable
+from wardkeep.engine.durable import Durable
 from wardkeep.engine.frozen_locks import Ended, end_frozen, lock_files
 from wardkeep.engine.leases import Worker, born, known_workers
 from wardkeep.engine.platform import Platform
+from wardkeep.engine.queue_file import QUEUE_FILE
 from wardkeep.engine.workers import register_all
 from wardkeep.ledger.disk import locked
 from wardkeep.store import Store
@@ -56,7 +57,7 @@ class Writer:
 def write(store_url: str, tmp_path: Path) -> Iterator[Callable[..., Writer]]:
     """`write("state", lease)`: a worker within a write of that; all are ended after the test."""
     (tmp_path / "ledger").mkdir(exist_ok=True)
-    with closing(sqlite3.connect(tmp_path / DATABASE)) as durable:
+    with closing(sqlite3.connect(tmp_path / QUEUE_FILE)) as durable:
         durable.execute("PRAGMA journal_mode=WAL")
     begun: list[Writer] = []
 
@@ -72,11 +73,11 @@ def write(store_url: str, tmp_path: Path) -> Iterator[Callable[..., Writer]]:
 
 @pytest.fixture
 def files(store: Store, tmp_path: Path) -> list[Path]:
-    return lock_files(store, tmp_path / DATABASE, ledger=tmp_path / "ledger")
+    return lock_files(store, tmp_path / QUEUE_FILE, ledger=tmp_path / "ledger")
 
 
 @pytest.mark.parametrize(
-    ("what", "file"), [("state", "state.db-shm"), ("durable", f"{DATABASE}-shm"), ("ledger", "lock")]
+    ("what", "file"), [("state", "state.db-shm"), ("durable", f"{QUEUE_FILE}-shm"), ("ledger", "lock")]
 )
 def test_a_stopped_silent_worker_that_holds_a_lock_is_ended(
     write: Callable[..., Writer], store: Store, files: list[Path], tmp_path: Path, what: str, file: str
@@ -91,7 +92,7 @@ def test_a_stopped_silent_worker_that_holds_a_lock_is_ended(
     assert end_frozen(store, files) == []
     with store.begin() as connection:  # everybody can write again, and nothing is half written
         assert connection.execute(select(workers.c.role)).scalar_one() == "test"
-    with locked(tmp_path / "ledger" / "lock", wait=0), closing(sqlite3.connect(tmp_path / DATABASE)) as raw:
+    with locked(tmp_path / "ledger" / "lock", wait=0), closing(sqlite3.connect(tmp_path / QUEUE_FILE)) as raw:
         raw.execute("BEGIN IMMEDIATE")
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from wardkeep.core.errors import Refused
+from wardkeep.core.errors import Refused, Unavailable
 from wardkeep.core.findings import Verdict
+from wardkeep.engine.accounts.opening import accounts_of
 from wardkeep.engine.doctor import examine
 from wardkeep.engine.folder import hold
 from wardkeep.engine.installation import plan_installation
 from wardkeep.engine.platform import open_platform
+from wardkeep.engine.queue_file import QUEUE_FILE, begin_queue, look_at_queue
 from wardkeep.engine.start import take_this_machine
 
 
@@ -69,6 +71,19 @@ def verdicts(folder: Path) -> dict[str, Verdict]:
     return worst
 
 
+def test_a_damaged_work_queue_is_one_line_and_stays_as_it_is(tmp_path: Path) -> None:
+    damage = b"no database, but long enough to have a head" * 40
+    (tmp_path / QUEUE_FILE).write_bytes(damage)
+    with pytest.raises(
+        Unavailable, match=r"queue's database is damaged .*\. Stop Wardkeep, move the file away"
+    ):
+        begin_queue(tmp_path)
+    assert (tmp_path / QUEUE_FILE).read_bytes() == damage
+    (tmp_path / QUEUE_FILE).unlink()
+    assert begin_queue(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert look_at_queue(tmp_path) == "durable.sqlite3 is sound"
+
+
 def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     assert verdicts(folder)["state folder"] is Verdict.FAIL
@@ -96,6 +111,27 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
         assert verdicts(folder)["signing key"] is Verdict.FAIL
         key.write_text(kept)
     assert verdicts(folder)["signing key"] is Verdict.PASS
+
+    with open_platform(folder) as platform:
+        accounts = accounts_of(platform)
+        accounts.factors.set_totp(accounts.users.add("ann", "operator", by="test"), "JBSWY3DPEHPK3PXP")
+        digest = platform.ledger.put_blob(b"seen")
+        platform.record("observe", "test", {}, blobs=[{"name": "answers", "digest": digest, "size": 4}])
+        blob = platform.ledger.blobs.path(digest)
+    seal, queue = folder / "keys" / "seal", folder / QUEUE_FILE
+    queue.write_bytes(b"")
+    for what, path, damage in [
+        ("second factors", seal, None),
+        ("second factors", seal, bytes(32)),
+        ("second factors", seal, b"short"),
+        ("evidence", blob, None),
+        ("work queue", queue, b"no database, but long enough to have a head" * 40),
+    ]:
+        assert verdicts(folder)[what] is Verdict.PASS
+        held = path.read_bytes()
+        path.write_bytes(damage) if damage else path.unlink()
+        assert verdicts(folder)[what] is Verdict.FAIL, path
+        path.write_bytes(held)
 
     bundle = next(
         path for path in (folder / "ledger" / "tile").rglob("*") if path.is_file() and "entries" in str(path)

@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wardkeep import controls
-from wardkeep.core.errors import WardkeepError
+from wardkeep.core.errors import Unavailable, WardkeepError
 from wardkeep.core.findings import Verdict
+from wardkeep.engine.accounts.opening import second_factors
 from wardkeep.engine.config import read_config
 from wardkeep.engine.folder import CONFIG, KEYS, LEDGER, is_served
 from wardkeep.engine.hosts import last_looks, list_hosts
 from wardkeep.engine.in_force import missed, serving
 from wardkeep.engine.platform import Platform, open_platform
+from wardkeep.engine.queue_file import look_at_queue
 
 LEAST_FREE = 1 << 30  # bytes; a full disk stops the ledger, and with it everything that must be recorded
 
@@ -147,7 +149,11 @@ def _ledger(platform: Platform) -> Iterator[Examined]:
         return "readable, and the one whose public half the ledger names"
 
     yield _tried("ledger", read_all)
+    yield _tried("evidence", lambda: _blobs(platform))
     yield _tried("signing key", sign)  # without it nothing more is recorded
+    yield _tried("second factors", lambda: f"{second_factors(platform)} open with the sealing key")
+    if platform.store.is_sqlite:
+        yield _tried("work queue", lambda: look_at_queue(platform.folder))
     last = platform.ledger.size
     if last:
         newest = next(iter(platform.ledger.read(last - 1)))
@@ -162,6 +168,22 @@ def _ledger(platform: Platform) -> Iterator[Examined]:
             )
         else:
             yield Examined("clock", Verdict.PASS, "not behind the newest entry")
+
+
+def _blobs(platform: Platform) -> str:
+    """That every blob which an entry names is in its place; what it holds, `wardkeep evidence verify` reads."""
+    named: dict[str, int] = {}  # digest → the first entry that names it
+    for entry in platform.ledger.read():
+        for blob in entry["blobs"]:
+            named.setdefault(blob["digest"], entry["index"])
+    gone = [digest for digest in named if not platform.ledger.blobs.has(digest)]
+    if gone:
+        raise Unavailable(
+            f"{len(gone)} of {len(named)} blobs are missing, first the one that entry {named[gone[0]]} names",
+            where=str(platform.ledger.blobs.path(gone[0])),
+            todo="Restore the state: `wardkeep state restore`.",
+        )
+    return f"{len(named)} blobs that the entries name, all in their place"
 
 
 def _hosts(platform: Platform) -> Iterator[Examined]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,11 +21,11 @@ from typing import Any, TypeAlias
 from wardkeep.core.errors import Unavailable, WardkeepError
 from wardkeep.engine.frozen_locks import Ended, end_frozen, lock_files
 from wardkeep.engine.leases import LEASE, Fence, Fenced, Worker, forget_workers, known_workers
+from wardkeep.engine.queue_file import QUEUE_FILE, begin_queue
 from wardkeep.store import Store
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 Workflow: TypeAlias = "Callable[..., Json]"
-DATABASE = "durable.sqlite3"
 # Workflows are recovered only by the version that began them. Ours stay readable across releases: steps are only ever
 # added with new names, so one version is pinned and an update takes up what the old program left.
 VERSION = "1"
@@ -288,7 +287,7 @@ class Durable:
 
     def _free_locks(self) -> None:
         try:
-            files = lock_files(self.store, self.folder / DATABASE, ledger=self.folder / "ledger")
+            files = lock_files(self.store, self.folder / QUEUE_FILE, ledger=self.folder / "ledger")
             for ended in end_frozen(self.store, files):
                 _log.error("ended the frozen worker %s: it held the lock of %s", ended.worker, ended.file)
                 self._untold.append(ended)
@@ -336,14 +335,7 @@ class Durable:
         from dbos._serialization import DBOSPortableJSON
 
         if self.store.is_sqlite:
-            file = self.folder / DATABASE
-            with closing(sqlite3.connect(file)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-            os.chmod(file, 0o600)
-            if os.geteuid() == 0:  # root's command on the service's state must not keep the service out
-                owner = self.folder.stat()
-                os.chown(file, owner.st_uid, owner.st_gid)
-            url = f"sqlite:///{file}"
+            url = f"sqlite:///{begin_queue(self.folder)}"
         else:
             url = self.store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         return DBOSConfig(
@@ -395,6 +387,6 @@ def _quiet_dbos() -> Any:
 def _refuse_pickle(*_: object) -> Any:
     raise WardkeepError(
         "a pickled value is never read nor written",
-        where=DATABASE,
+        where=QUEUE_FILE,
         todo="Someone has written to it: look at who can.",
     )

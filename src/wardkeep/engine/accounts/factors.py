@@ -52,7 +52,7 @@ class Factors:
         return found
 
     def set_totp(self, user: User, secret: str) -> None:
-        sealed = self.books.seal.close(secret.encode(), _about(user.name))
+        sealed = self.books.seal.close(secret.encode(), about_totp(user.name))
         values = {"totp_sealed": sealed, "totp_last_step": 0}
         with self.books.store.begin() as db:
             db.execute(sa.update(users).where(users.c.name == user.name).values(values))
@@ -65,7 +65,7 @@ class Factors:
             sealed = db.execute(query).scalar_one_or_none()
         if sealed is None:
             return False
-        step = self.matches(self.books.seal.open(sealed, _about(user.name)).decode(), code)
+        step = self.matches(self.books.seal.open(sealed, about_totp(user.name)).decode(), code)
         if step is None:
             return False
         # The database decides who was first: two requests with the same code cannot both move the step on.
@@ -131,7 +131,7 @@ class Factors:
             return int(db.execute(sa.select(sa.func.count()).where(mine)).scalar_one())
 
 
-def _about(name: str) -> str:
+def about_totp(name: str) -> str:
     return f"totp:{name}"
 
 

@@ -10,11 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.accounts import Accounts, Factors, open_accounts
 from wardkeep.engine.accounts.books import Books, Seal, utc_now
+from wardkeep.engine.accounts.factors import about_totp
 from wardkeep.engine.folder import KEYS
 from wardkeep.engine.platform import Platform
+from wardkeep.store.schema import users
 
 FIRST_OPERATOR = "operator"  # the name of the first person; a name is no secret, and there is no password
 SEAL = "seal"  # 32 random bytes; opens the TOTP secrets in the database
@@ -57,6 +61,20 @@ def link_for(
 ) -> str:
     """A one-time sign-in link: single use, 15 minutes. `origin` when it is known better than from the configuration."""
     return f"{origin or origin_of(platform, port)}/sign-in/link?token={accounts.links.issue(user, by=by)}"
+
+
+def second_factors(platform: Platform) -> int:
+    """How many people's authenticator apps the sealing key opens; makes none. Raises Unavailable."""
+    path = platform.folder / KEYS / SEAL
+    with platform.store.read() as db:
+        sealed = db.execute(
+            select(users.c.name, users.c.totp_sealed).where(users.c.totp_sealed.is_not(None))
+        ).all()
+    if sealed and not path.exists():
+        raise Unavailable("the sealing key is missing", where=str(path), todo="Restore it from a backup.")
+    for name, secret in sealed:
+        Seal(_seal_key(path)).open(secret, about_totp(name))
+    return len(sealed)
 
 
 def _seal_key(path: Path) -> bytes:
