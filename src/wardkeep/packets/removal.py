@@ -95,9 +95,12 @@ class Removal(Search):
                     return
                 if self.enough(number, len(index)):
                     break
+                changed = 0
                 for n, point in case.sample(open_, self.tried(leaf, columns, open_, number)):
+                    changed += 1
                     if self.open[owner[n]]:
                         note(n, point)
+                self.tell(number, len(open_), changed)
             open_ = open_[self.open[owner[open_]]]
             for n, point in case.decide(open_, owner[open_]):
                 if self.open[owner[n]]:

@@ -20,6 +20,8 @@ from wardkeep.packets.walks import Bools
 SHORT: Final = 768  # entries in a list that is looked at directly
 SAMPLE: Final = 64
 KEPT: Final = 256  # packets that came through lately
+VAIN: Final = 256  # packets like others, tried in vain, after which no more of them are
+WORTH: Final = 8  # of them that one that comes through is worth
 LISTED: Final = 256  # entries of a list from which on packets like those are tried
 
 
@@ -43,6 +45,7 @@ class Search:
         self.found = Found()
         self.rng = np.random.default_rng(20260)
         self._through: deque[Ints] = deque(maxlen=KEPT)
+        self._vain = 0
         self._pick = np.random.default_rng(20261)
 
     def run(self) -> Found:
@@ -158,8 +161,16 @@ class Search:
         return np.clip(one, leaf.lo[open_], leaf.hi[open_])
 
     def enough(self, number: int, listed: int) -> bool:
-        """Whether exact subtraction is next: in a list so short it takes no time, and the packets it finds read better."""
-        return number >= ROUNDS and (listed < LISTED or not self._through)
+        """Whether exact subtraction is next: in a list so short it takes no time, and the packets it finds read better; and where
+        packets like others hardly ever came through either."""
+        if number < ROUNDS:
+            return False
+        return listed < LISTED or not self._through or self._vain > VAIN
+
+    def tell(self, number: int, tried: int, reached: int) -> None:
+        """What a round came to: of packets like others, those in vain are counted against those that came through."""
+        if number >= ROUNDS:
+            self._vain = max(0, self._vain + tried - WORTH * reached)
 
     def leaf(self, index: Ints, lo: Ints, hi: Ints) -> None:
         leaf, columns = self.clipped(index, lo, hi)
@@ -179,6 +190,7 @@ class Search:
                     break
                 points = self.tried(leaf, columns, open_, number)
                 reached = leaf.try_packets(open_, points, self.budget)
+                self.tell(number, len(open_), int(reached.sum()))
                 for at in np.flatnonzero(reached):
                     note(int(open_[at]), points[at])
                 open_ = open_[~reached]
