@@ -309,6 +309,7 @@ async def test_the_contract_is_there_for_any_good_token(
         ("findings?control=firewal", "Did you mean `firewall`?"),
         ("findings?host=ap-1", "Did you mean `app-1`?"),
         ("findings?rule=nothing.at_all", "no rule is called"),
+        ("findings?rule=system_access.no_such", "no rule is called"),
     ],
 )
 async def test_a_misspelt_question_is_refused_and_not_answered(

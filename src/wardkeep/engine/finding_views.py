@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from wardkeep.engine.finding_history import Change, history_of
 from wardkeep.engine.platform import Platform
 from wardkeep.engine.waivers import Waiver, list_waivers
 from wardkeep.store import browse
-from wardkeep.store.schema import hosts, tallies, waivers
+from wardkeep.store.schema import findings, hosts, tallies, waivers
 
 PAGE = 50
 STATES = ("open", "waived", "overdue", "gone", "all")
@@ -89,13 +89,14 @@ def list_findings(
 ) -> FindingPage:
     """A page of findings, what needs somebody first. Raises BadInput for a filter or a place that is none."""
     now, wanted = now or datetime.now(UTC), _wanted(filters)
-    _check_rule(platform, filters)
+    _check_control(filters)
     with platform.store.read() as read:
         listing = browse.Listing(read, wanted, now)
         page = listing.page(after=after, limit=max(1, min(limit, 500)))
         count = listing.count()
-        if not page.rows and filters.host:
-            _check_host(read, filters.host)
+        if not page.rows:
+            _check_rule(read, platform, filters)
+            _check_host(read, filters)
         accepted = _waived(read, [row.fingerprint for row in page.rows], now)
     shown = tuple(_view(row, now, accepted.get(row.fingerprint)) for row in page.rows)
     return FindingPage(shown, count.n, count.more, page.after)
@@ -153,32 +154,36 @@ def _wanted(filters: Filters) -> browse.Wanted:
 
 
 # A mistyped name must not look like a host, row or rule of which nothing is wrong.
-def _check_rule(platform: Platform, filters: Filters) -> None:
+def _check_control(filters: Filters) -> None:
     if filters.control and filters.control not in BY_ID:
-        raise BadInput(
-            f"no control is called `{filters.control[:80]}`",
-            where="control",
-            todo=did_you_mean(filters.control, BY_ID),
-        )
+        raise _unknown("control", filters.control, BY_ID)
+
+
+def _check_rule(read: Connection, platform: Platform, filters: Filters) -> None:
+    """Raises BadInput unless there is such a rule, of a row or of the engine's own about it, or has been and left findings."""
+    name = filters.rule
+    row, _, last = name.partition(".")
     rules = {rule.id for control in platform.controls for rule in control.rules}
-    # The engine's own rules (a row's gaps, its duties) are named after the row too.
-    if filters.rule and filters.rule not in rules and filters.rule.partition(".")[0] not in BY_ID:
-        raise BadInput(
-            f"no rule is called `{filters.rule[:80]}`",
-            where="rule",
-            todo=did_you_mean(filters.rule, rules),
-        )
+    if not name or name in rules or (row in BY_ID and last in ("not_built", "ran_in_time")):
+        return
+    told = select(findings.c.id).where(findings.c.control == row, findings.c.rule == name)
+    if read.execute(told.limit(1)).first() is None:
+        raise _unknown("rule", name, rules)
 
 
-def _check_host(read: Connection, name: str) -> None:
+def _check_host(read: Connection, filters: Filters) -> None:
     """Raises BadInput unless a host of that name is there, or has been and left findings."""
     known = {
         PLATFORM,
         *read.execute(select(hosts.c.name)).scalars(),
         *read.execute(select(tallies.c.host).distinct()).scalars(),
     }
-    if name not in known:
-        raise BadInput(f"no host is called `{name[:80]}`", where="host", todo=did_you_mean(name, known))
+    if filters.host and filters.host not in known:
+        raise _unknown("host", filters.host, known)
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> BadInput:
+    return BadInput(f"no {kind} is called `{name[:80]}`", where=kind, todo=did_you_mean(name, known))
 
 
 def _words(text: str, kind: type[Verdict] | type[Severity], name: str) -> frozenset[Any]:
