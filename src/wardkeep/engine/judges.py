@@ -59,7 +59,7 @@ def judges_for(
     """
     known = all(control.id in BY_ID and rows.control(control.id) is control for control in controls)
     cores = len(os.sched_getaffinity(0))
-    # Where no core stands idle, a judge only costs: it took no less time there, and a tenth more CPU.
+    # Where no core stands idle, a judge only costs: a cycle took a sixth to a fifth longer there (docs/adr/judges.md).
     wanted = hosts >= MANY and known and os.getloadavg()[0] < cores
     count = min(cores - 1, MOST) if wanted else 0
     made = Judges(controls, count, is_free=is_free)
