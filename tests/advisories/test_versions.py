@@ -66,7 +66,9 @@ LADDERS = {
     ),
     "lexicographic": ("A a aa b é",),
     "maven": (
-        "1-alpha-1=1a1 1-beta 1-m2=1-milestone-2 1-rc=1-cr 1-SNAPSHOT 1=1.0=1.ga=1-final=1.RELEASE=v1 1-sp 1-foo 1-1=1-ga-1 1.1",
+        "1-alpha-1=1a1 1-beta 1-m2=1-milestone-2 1-rc=1-cr 1-SNAPSHOT 1=1.0=1.ga=1-final=1.RELEASE 1-sp 1-foo 1-1=1-ga-1 1.1",
+        "v1 v1.2=v1.2.0 v1.10 0sp 0.0a 0-1 0.1 1.0-b1.x=1.0-beta-1.x 1.0-redhat-1 1.0-final-redhat-1 1.0-1",
+        "v9 1.0.0.M2 1.0.0.RC1 1.0.RELEASE 1.0..2 999999999999999999999.0",
     ),
 }
 
