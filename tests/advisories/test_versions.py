@@ -94,7 +94,8 @@ def test_composer_holds_ranges_against_four_numbers() -> None:
     normal = scheme("composer").normal
     assert normal("v1.0") == "1.0.0.0"
     assert normal("1.0-b2") == "1.0.0.0-beta2"
-    assert normal("2.1.0-stable") == "2.1.0.0"
+    assert normal("2.1.0-stable") == normal("2.1-stable.dev") == "2.1.0.0"
+    assert normal("2.1_dev") == "2.1.0.0-dev"
     assert normal("2.x-dev") == "2.9999999.9999999.9999999-dev"
     assert compare("composer", normal("1.0"), normal("1.0.0")) == 0
     assert compare("composer", normal("2.1.x-dev"), normal("2.1.30")) == 1

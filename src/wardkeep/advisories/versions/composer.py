@@ -14,7 +14,7 @@ FORMS = (("dev", 2), ("alpha", 3), ("a", 3), ("beta", 4), ("b", 4), ("RC", 5), (
 UNKNOWN, END, NUMBER = 1, 6, 7
 STABILITY = re.compile(
     r"(?P<core>[0-9]+(?:\.[0-9]+){0,3})(?:[._-]?(?P<form>stable|beta|b|RC|alpha|a|patch|pl|p)(?P<n>(?:[.-]?[0-9]+)*))?"
-    r"(?P<dev>[.-]?dev)?(?:\+\S*)?",
+    r"(?P<dev>[._-]?dev)?(?:\+\S*)?",
     re.I,
 )
 BRANCH = re.compile(r"(?P<numbers>(?:[0-9]+\.){1,3})[x*](?:\.[x*])*[.-]?dev", re.I)
@@ -47,6 +47,8 @@ def normal(text: str) -> str:
     core = ".".join([*match["core"].split("."), "0", "0", "0"][:4])
     form = (match["form"] or "").lower()
     form = {"b": "beta", "a": "alpha", "pl": "patch", "p": "patch", "rc": "RC", "stable": ""}.get(form, form)
+    if not form and match["form"]:
+        return core  # `1.0-stable-dev` is stable to Composer
     tail = f"-{form}{(match['n'] or '').lstrip('.-')}" if form else ""
     return core + tail + ("-dev" if match["dev"] else "")
 
