@@ -11,13 +11,17 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from isal import isal_zlib
+
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.ledger.disk import Disk, make_folders
 from wardkeep.ledger.entry import DIGEST
 from wardkeep.ledger.tamper import Tampered
 
 LARGEST_BLOB = 1 << 30  # bytes, uncompressed
-COMPRESSION = 3  # of zlib: a tenth larger than its usual 6 on recorded hosts, in half the time
+# Of ISA-L, which writes zlib's own format: as small as zlib's level 3 on recorded hosts (a tenth larger than its usual 6), in a
+# sixth of the time.
+COMPRESSION = 2
 ABANDONED = 3600.0  # seconds after which a file being written is taken for a killed process's
 
 
@@ -81,7 +85,7 @@ class Blobs:
 
     def _write_beside(self, path: Path, data: bytes) -> None:
         # Several at once (`Disk.each`): compressing leaves Python's lock, so it runs while others wait for the disk.
-        self._disk.write(path, zlib.compress(data, COMPRESSION), 0o640)
+        self._disk.write(path, isal_zlib.compress(data, COMPRESSION), 0o640)
 
     def get(self, digest: str) -> bytes:
         """The content. Raises BadInput if there is none, Tampered if it is not what its name says."""
