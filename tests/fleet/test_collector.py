@@ -36,7 +36,10 @@ async def test_every_kind_of_answer_arrives_as_it_was_given(shell: tuple[str, ..
         Question("bytes", r"printf '\000\201\210\377\n\n'"),
         Question("quotes", """echo 'it'"'"'s $HOME' "`echo q`" @INPUT@ @QUESTIONS@ é"""),
         Question("syntax", "if then"),
-        Question("missing", "no-such-tool-here"),
+        Question("missing", "no-such-tool-here; exit $?"),
+        Question("missing-alone", "no-such-tool-here"),
+        Question("no-program", "/etc/passwd"),
+        Question("plain-command", "head -c 3 /etc/passwd"),
         Question("silent", ":"),
         Question("stdin", "cat"),
         Question("alone", 'echo "$#" "${N:-}${d:-}${w:-}" && echo "$LC_ALL"'),
@@ -61,6 +64,9 @@ async def test_every_kind_of_answer_arrives_as_it_was_given(shell: tuple[str, ..
     assert answers["quotes"].stdout.decode() == "it's $HOME q @INPUT@ @QUESTIONS@ é\n"
     assert answers["syntax"].exit in (1, 2)  # as that shell has it
     assert (answers["missing"].exit, answers["silent"].exit) == (127, 0)
+    assert (answers["missing-alone"].exit, answers["no-program"].exit) == (127, 126)
+    assert b"no-such-tool-here" in answers["missing-alone"].stderr
+    assert (answers["plain-command"].exit, answers["plain-command"].stdout) == (0, b"roo")
     assert answers["stdin"].stdout == b""
     assert answers["alone"].stdout == b"0 \nC\n"
 
@@ -138,7 +144,7 @@ async def test_a_question_costs_one_process_beside_its_own(
     """Processes are numbered one by one in a namespace of their own."""
     monkeypatch.setattr(collector.Group, "slack", 600)  # however slow the machine, one shell asks all
 
-    async def processes(count: int) -> int:
+    async def processes(count: int, script: str = ":") -> int:
         last = tmp_path / f"last-{count}"
         shell = (
             "unshare",
@@ -149,13 +155,46 @@ async def test_a_question_costs_one_process_beside_its_own(
             "-c",
             f"/bin/sh -s; sh -c 'echo $$' >{last}",
         )
-        questions = [Question(f"q{n}", ":") for n in range(count)]
+        questions = [Question(f"q{n}", script) for n in range(count)]
         snapshot = await LocalConnector("me", shell=shell).ask(questions)
         assert all(answer.whole for answer in snapshot.answers.values())
         return int(last.read_text())
 
     assert await processes(41) - await processes(1) <= 40
     assert await processes(1) < 25
+    # What is one plain command takes the place of its shell.
+    assert await processes(41, "cat /dev/null") - await processes(1, "cat /dev/null") <= 40
+    assert await processes(41, "cat /dev/null; :") - await processes(1, "cat /dev/null; :") > 40
+
+
+@pytest.mark.parametrize(
+    ("script", "plain"),
+    [
+        ("cat /etc/os-release", True),
+        ("\nuname -a\n", True),
+        ("/usr/sbin/sshd -T", True),
+        ("systemctl show --property=A,B c@d.service +%s", True),
+        ("echo a", False),
+        ("test -e /a", False),
+        ("time ls", False),
+        ("A=b ls", False),
+        ("a=b", False),
+        ("ls /a*", False),
+        ("ls ~", False),
+        ("ls; ls", False),
+        ("ls\nls", False),
+        ("ls >/a", False),
+        ("ls | wc", False),
+        ("ls &", False),
+        ("ls $a", False),
+        ("ls 'a'", False),
+        ("! ls", False),
+        ("ls # a", False),
+        ("", False),
+    ],
+)
+def test_only_one_plain_command_takes_its_shells_place(script: str, plain: bool) -> None:
+    assert collector.in_place(script) == (f"exec {script.strip()}" if plain else script)
 
 
 async def test_a_change_reads_its_standard_input_and_runs_as_root() -> None:

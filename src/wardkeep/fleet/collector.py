@@ -4,7 +4,7 @@ It is sent over the standard input of one session (`exec /bin/sh -s`) and answer
 How it works there, and why:
 
 - Processes are what a look costs a host, so they are few: twelve for a round of quick questions, however many, beside
-  those that the questions start themselves. The quick ones are asked by one shell under one `timeout`, each in a subshell
+  those that the questions start themselves; and one for a question that is one plain command. The quick ones are asked by one shell under one `timeout`, each in a subshell
   of its own. When one does not end, the shell is ended with it and another asks the rest: it costs its own time and
   nobody's answer. Questions with more time than usual have a `timeout` each and run beside the quick ones, in `LANES`.
 - stdout goes through a pipe to a file whose length is limited, so a flooding question costs the host no more than its
@@ -40,6 +40,15 @@ COMMAND = "exec /bin/sh -s"  # what the session runs: every login shell understa
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}")
 # One argument of execve may be 128 KiB on Linux; a question travels as one.
 _SCRIPT_LIMIT = 96 << 10
+# A script that is one plain command of a program: no quotes, no patterns, no assignment, nothing for the shell to work out.
+_PLAIN = re.compile(r"([a-z][a-z0-9._-]*|/[A-Za-z0-9._/-]+)( +[A-Za-z0-9._/:=,@%+-]+)*")
+# Of what begins so, words that a shell takes for its own: there `exec` would mean something else.
+_OF_THE_SHELL = frozenset(
+    "alias bg bind break builtin caller case cd chdir command compgen complete compopt continue coproc declare dirs disown do done"
+    " echo elif else enable esac eval exec exit export false fc fg fi for function getopts hash help history if in jobs kill let"
+    " local logout mapfile popd printf pushd pwd read readarray readonly return select set shift shopt source suspend test then"
+    " time times trap true type typeset ulimit umask unalias unset until wait while".split()
+)
 QUICK = 20  # seconds: what a question is given unless it says otherwise
 _GROUP_LIMIT = 1 << 20  # bytes: all arguments together may be 2 MiB with the usual stack
 
@@ -129,6 +138,15 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
+def in_place(script: str) -> str:
+    """The script, to be evaluated in a shell that it has to itself: where it is one plain command, that takes the shell's place,
+    a process less for the host."""
+    said = script.strip(" \n")
+    if (plain := _PLAIN.fullmatch(said)) and plain[1] not in _OF_THE_SHELL:
+        return f"exec {said}"
+    return script
+
+
 def compose(
     questions: Sequence[Question],
     nonce: str,
@@ -192,7 +210,8 @@ def _ready(questions: tuple[Question, ...], lanes: int) -> _Ready:
             raise BadInput("two different questions have this id", where=question.id)
     numbers = {question.id: n for n, question in enumerate(seen.values(), 1)}
     for name, question in seen.items():
-        cases.append(f"{numbers[name]}) id={name} l={question.limit + 1} s={quote(question.script)} ;;")
+        script = quote(in_place(question.script))
+        cases.append(f"{numbers[name]}) id={name} l={question.limit + 1} s={script} ;;")
     plan = plan_lanes(list(seen.values()), lanes)
     work = [
         "; ".join(group.command([numbers[q.id] for q in group.questions]) for group in lane) for lane in plan
