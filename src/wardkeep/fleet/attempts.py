@@ -17,14 +17,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import asyncssh
-
 from wardkeep.core.changes import StepResult, TryConnect, TryLogin
 from wardkeep.core.errors import BadInput, WardkeepError
 from wardkeep.core.findings import Verdict
 from wardkeep.fleet.inventory import Address, Host
 from wardkeep.fleet.ssh import PinnedClient, SshConnector, open_connection
 from wardkeep.fleet.ssh_keys import Keyring
+from wardkeep.fleet.ssh_library import asyncssh
 
 # What a port may do for what is expected of it; a reason in words counts as `silent`.
 EXPECTED: Mapping[str, frozenset[str]] = {

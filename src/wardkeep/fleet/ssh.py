@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import asyncssh
-
 from wardkeep.core.errors import BadInput, Refused, Unavailable
 from wardkeep.core.facts import Answer, Question, Snapshot
 from wardkeep.fleet.collector import COMMAND
@@ -16,6 +14,7 @@ from wardkeep.fleet.connector import Clock, utc_now
 from wardkeep.fleet.inventory import Address, Host, parse_url
 from wardkeep.fleet.session import hold_session, run_script
 from wardkeep.fleet.ssh_keys import Keyring, algorithms_for, read_host_key, reason
+from wardkeep.fleet.ssh_library import asyncssh
 
 _PIECE = 1 << 18
 CONNECT_TIMEOUT = 15.0  # seconds for TCP, key exchange and login together

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncssh
-
 from wardkeep.core.errors import BadInput, Unavailable
 from wardkeep.fleet.inventory import Host
+from wardkeep.fleet.ssh_library import asyncssh
 
 # What a person calls the algorithm → what is negotiated to be shown that key. Best first.
 _KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
