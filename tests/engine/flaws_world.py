@@ -26,6 +26,18 @@ from wardkeep.store.schema import hosts
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RELEASE = '= release /etc/os-release\n|ID=debian\n|VERSION_ID="12"\n|PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n= end\n'
 OLD, NEW = "3.0.14-1~deb12u2", "3.0.15-1~deb12u1"
+FIXED_NOW = {
+    "CVE-2026-0006": {
+        "releases": {
+            "bookworm": {
+                "status": "resolved",
+                "repositories": {"bookworm-security": NEW},
+                "fixed_version": NEW,
+                "urgency": "medium",
+            }
+        }
+    }
+}
 
 
 def give_feeds(platform: Platform, folder: Path, at: datetime = AT, **tracker: Any) -> None:

@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine.flaws_world import AT, NEW, OLD, add_hosts, give_feeds, judged, look, recorded, seen
+from tests.engine.flaws_world import (
+    AT,
+    FIXED_NOW,
+    NEW,
+    OLD,
+    add_hosts,
+    give_feeds,
+    judged,
+    look,
+    recorded,
+    seen,
+)
 from tests.engine.test_flaw_review import cases
 
 from wardkeep.core.errors import BadInput
@@ -32,18 +43,6 @@ WORDS: dict[str, Any] = {
     "by": "operator:alice",
 }
 SUBJECT = "flaw:CVE-2026-0006 openssl"
-FIXED_NOW = {
-    "CVE-2026-0006": {
-        "releases": {
-            "bookworm": {
-                "status": "resolved",
-                "repositories": {"bookworm-security": "3.0.15-1~deb12u1"},
-                "fixed_version": "3.0.15-1~deb12u1",
-                "urgency": "medium",
-            }
-        }
-    }
-}
 
 
 @pytest.fixture

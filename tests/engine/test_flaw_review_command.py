@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.advisories.vulns_run import Run
-from tests.engine.flaws_world import NEW, OLD, add_hosts, give_feeds, look, seen
+from tests.engine.flaws_world import FIXED_NOW, NEW, OLD, add_hosts, give_feeds, look, seen
 
+from wardkeep.engine.finding_views import Filters, list_findings
 from wardkeep.engine.platform import Platform, open_platform
 
 
@@ -63,6 +64,25 @@ def test_a_decision_is_followed_by_the_row_at_once(run: Run, place: Platform) ->
     assert "app-2" in run.out
     run("review", "reopen", "CVE-2026-0001", "--says", "it failed")
     assert run("review", "show", "CVE-2026-0001", "--json")[0]["decision"] is None
+
+
+def test_all_of_a_waiver_is_shown_and_why_it_is_open_again(run: Run, place: Platform, tmp_path: Path) -> None:
+    run(
+        *("review", "waive", "CVE-2026-0006", "--owner", "alice", "--reason", "no fix yet"),
+        *("--compensating", "over the VPN only", "--until", "60 d", "--until-fixed"),
+    )
+    run("review", "show", "CVE-2026-0006")
+    told = " ".join(run.out.split())
+    assert "no fix yet owner alice; until " in told
+    assert "; instead over the VPN only; ends as soon as a fix is released" in told
+    give_feeds(place, tmp_path / "later", datetime.now(UTC), openssl=FIXED_NOW)
+    run("review", "show", "CVE-2026-0006")
+    assert f"It is open again: a fix is released: {NEW}." in " ".join(run.out.split())
+    run("digest")
+    assert f"Open again: a fix is released: {NEW}." in run.out
+    # The row says so too, before the next cycle.
+    found = list_findings(place, Filters(control="vulnerability_review", q="CVE-2026-0006")).findings
+    assert ["nobody decided about it" in one.seen for one in found if "is_decided" in one.rule] == [True]
 
 
 def test_the_head_counts_the_whole_queue_whatever_is_listed(run: Run, place: Platform) -> None:

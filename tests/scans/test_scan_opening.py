@@ -132,5 +132,8 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
 def test_other_encodings_are_read(tmp_path: Path) -> None:
     (tmp_path / "sixteen.json").write_bytes(TRIVY.encode("utf-16"))
     assert import_file(tmp_path / "sixteen.json")[0].tool == "Trivy"
+    told_otherwise = '<?xml version="1.0" encoding="utf-8"?>' + NMAP.partition("?>")[2]
+    (tmp_path / "sixteen.xml").write_bytes(told_otherwise.encode("utf-16"))
+    assert import_file(tmp_path / "sixteen.xml")[0].tool == "nmap"
     (tmp_path / "windows.json").write_bytes(json.dumps({"SchemaVersion": 2, "ArtifactName": "Gebäude"}, ensure_ascii=False).encode("cp1252"))  # fmt: skip
     assert import_file(tmp_path / "windows.json")[0].target == "Gebäude"

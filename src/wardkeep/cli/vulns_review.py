@@ -48,6 +48,8 @@ def listing(
     now = datetime.now(UTC)
     with _open(state) as platform:
         made = renew(platform, now)
+        if made.reopened:
+            look_again(platform)
         with platform.store.read() as connection:
             cases = read_cases(platform, connection, closed=everything)
     shown = [case for case in cases if not (undecided and case.decision)]
@@ -87,7 +89,8 @@ def show(flaw: Flaw, state: State = None, json: Json = False) -> None:
 
     now = datetime.now(UTC)
     with _open(state) as platform:
-        renew(platform, now)
+        if renew(platform, now).reopened:
+            look_again(platform)
         cases = acts.find_cases(platform, [flaw], closed=True)
         with platform.store.read() as connection:
             assets = [read_assets(connection, key=case.key, closed=True) for case in cases]

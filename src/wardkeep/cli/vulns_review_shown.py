@@ -102,6 +102,22 @@ def countdown(case: Case, now: datetime) -> str:
     )
 
 
+def _decision(case: Case) -> list[str]:
+    """What was decided with all that goes with it; of an open case, why it is open again."""
+    said = case.said
+    why = str(said.get("says") or "")
+    if not case.decision:
+        return ["Nobody decided about it." if not why else f"It is open again: {why}."]
+    words = case.decision.replace("_", " ")
+    if justification := str(said.get("justification") or ""):
+        words += f" ({justification.replace('_', ' ')})"
+    told = [f"{words} by {case.decided_by} on {case.decided:%Y-%m-%d}{': ' if why else ''}{why}"]
+    more = (("owner", "owner"), ("until", "until"), ("instead", "compensating"), ("stated by", "source"))
+    parts = [f"{name} {said[key]}" for name, key in more if said.get(key)]
+    parts += ["ends as soon as a fix is released"] * bool(said.get("until_fixed"))
+    return told + ([f"  {'; '.join(parts)}"] if parts else [])
+
+
 def show_case(case: Case, assets: list[CaseAsset], now: datetime) -> None:
     from wardkeep.cli.terminal import console, table
 
@@ -116,13 +132,8 @@ def show_case(case: Case, assets: list[CaseAsset], now: datetime) -> None:
             out.print(line)
     out.print(f"Risk {case.risk}: {told.get('because', '')}")
     out.print(f"Its clock runs since {case.since}; {countdown(case, now)}.")
-    if case.decision:
-        why = case.said.get("says") or ""
-        out.print(
-            f"{case.decision.replace('_', ' ')} by {case.decided_by} on {case.decided:%Y-%m-%d}{': ' if why else ''}{why}",
-        )
-    else:
-        out.print("Nobody decided about it.")
+    for line in _decision(case):
+        out.print(line)
     made = table("host", "installed", "fixed by", "since", "")
     for one in assets:
         ended = f"{one.how} {one.closed:%Y-%m-%d}" if one.closed else one.state.replace("_", " ")

@@ -205,7 +205,9 @@ def _json_fault(e: Exception) -> str:
 
 def read_xml(data: bytes, where: str) -> Node:
     """The root element. Raises BadInput for faults, for entities of the file's own, for other files, and beyond NODES and DEPTH."""
-    parser = expat.ParserCreate(namespace_separator="\n")
+    # What a shell of Windows redirects is UTF-16 whatever its first line says: the mark is right.
+    code = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else None
+    parser = expat.ParserCreate(code, namespace_separator="\n")
     parser.buffer_text = True
     stack: list[Node] = [Node("", {}, 0)]
     pieces: list[list[str]] = [[]]

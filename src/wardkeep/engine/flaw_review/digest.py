@@ -158,7 +158,7 @@ def _alike(some: Sequence[Case]) -> list[list[Case]]:
     """Cases of one package that stand alike, together: a new version of it mends all of them."""
     made: dict[tuple[Any, ...], list[Case]] = {}
     for case in some:
-        word = (case.decision, str(case.said.get("until", "")))
+        word = (case.decision, str(case.said.get("until", "")), _again(case))
         made.setdefault((case.package, case.state, case.severity, bool(case.exploited), word), []).append(
             case
         )
@@ -196,7 +196,13 @@ def _plain(alike: Sequence[Case], some: Sequence[CaseAsset], now: datetime) -> d
         "days_left": (last - now.date()).days,
         "decision": case.decision,
         "until": str(case.said.get("until", "")),
+        "again": _again(case),
     }
+
+
+def _again(case: Case) -> str:
+    """Why a case that was decided about is open again."""
+    return "" if case.decision else str(case.said.get("says", ""))
 
 
 def _line(case: Mapping[str, Any], brief: bool) -> str:
@@ -219,7 +225,8 @@ def _line(case: Mapping[str, Any], brief: bool) -> str:
         names_of = f"{len(case['ids'])} flaws in {case['package']} ({', '.join(case['ids'][:NAMED])}{more})"
     severity = case["severity"] if case["severity"] != "unknown" else "severity not given"
     told = f"{names_of}: {severity}{exploited}, {where}, {fix}; {clock}{word}."
-    return told if brief else f"{told} Risk {case['risk']}: {case['because']}."
+    again = f" Open again: {case['again']}." if case["again"] else ""
+    return told if brief else f"{told}{again} Risk {case['risk']}: {case['because']}."
 
 
 def _named_above(count: int, new: int) -> list[str]:

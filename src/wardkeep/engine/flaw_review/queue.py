@@ -43,7 +43,8 @@ FIXED, WITHDRAWN, LEFT = "fixed", "withdrawn", "left"
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh found. `problem` says why it could not be made; then nothing changed. `minor`: called minor by the vendor."""
+    """What a refresh found. `problem` says why it could not be made; then nothing changed. `minor`: called minor by the vendor.
+    `reopened`: waived cases whose waiver ended."""
 
     problem: str = ""
     opened: int = 0
@@ -52,6 +53,7 @@ class Refreshed:
     ended: int = 0
     minor: int = 0
     entry: int | None = None
+    reopened: int = 0
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -22,8 +23,7 @@ def renew(platform: Platform, now: datetime | None = None) -> Refreshed:
     """The queue as of the newest looks and advisories, and no waiver left that has ended."""
     now = now or datetime.now(UTC)
     made = refresh(platform, now)
-    settle(platform, now)
-    return made
+    return replace(made, reopened=len(settle(platform, now)))
 
 
 def fingerprint(case: Case) -> str:
