@@ -278,6 +278,18 @@ def test_stale_data_are_a_finding_and_not_a_clean_queue(fleet: Platform) -> None
     assert Verdict.FAIL in {one.verdict for one in stale}
 
 
+def test_data_that_know_hardly_anything_that_is_installed_were_cut(fleet: Platform, tmp_path: Path) -> None:
+    seen(fleet, look("app-1", {"openssl": OLD} | {f"package-{n}": "1.0-1" for n in range(60)}))
+    told = judged(fleet)["data_are_fresh", "advisories"]
+    assert told.verdict is Verdict.UNKNOWN
+    assert "speak of 1 of 61 packages installed" in told.seen
+    # What they are silent about is not taken for over: a queue of cut data is not a clean one.
+    refresh(fleet, AT)
+    give_feeds(fleet, tmp_path / "later", openssl={"CVE-2026-0077": {"releases": {}}})
+    refresh(fleet, AT)
+    assert "CVE-2026-0006" in cases(fleet)
+
+
 def test_only_what_concerns_the_fleet_can_be_decided(fleet: Platform) -> None:
     refresh(fleet, AT)
     with pytest.raises(BadInput, match="concerns the fleet"):

@@ -260,11 +260,16 @@ def every_place(connection: Connection) -> list[tuple[int, Component]]:
     return [(row.id, component_of(row)) for row in rows]
 
 
-def ecosystems_installed(connection: Connection) -> set[str]:
+def names_installed(connection: Connection) -> dict[str, set[str]]:
+    """The names of the packages that something has, by ecosystem."""
     held = select(installed.c.place).distinct()
-    return set(
-        connection.execute(select(places.c.ecosystem).where(places.c.id.in_(held)).distinct()).scalars()
-    )
+    p = places.c
+    made: dict[str, set[str]] = {}
+    for ecosystem, name in connection.execute(
+        select(p.ecosystem, p.package).where(p.id.in_(held)).distinct()
+    ).all():
+        made.setdefault(ecosystem, set()).add(name)
+    return made
 
 
 def hosts_of(connection: Connection, wanted: Iterable[int]) -> dict[int, list[str]]:

@@ -98,7 +98,10 @@ def _refresh(platform: Platform, connection: Connection, db: Database, now: date
     every = every_place(connection)
     found, minor = _match(platform, connection, db, looks, every)
     # Where the data do not cover an ecosystem, their silence about a flaw does not end it.
-    unsure = {one for one in {component.ecosystem for _, component in every} if not_covered(db, [one], now)}
+    names: dict[str, set[str]] = {}
+    for _, component in every:
+        names.setdefault(component.ecosystem, set()).add(component.name)
+    unsure = {one for one, some in names.items() if not_covered(db, {one: some}, now)}
     changes = _Changes(connection, now, fleet, looks, found, every, unsure)
     cases, assets = changes.made()
     entry = None

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from wardkeep.advisories.coverage import not_covered
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.flaw_review.cases import Case, read_cases
-from wardkeep.engine.flaw_review.inventory import GONE, ecosystems_installed, is_host, known_inventories
+from wardkeep.engine.flaw_review.inventory import GONE, is_host, known_inventories, names_installed
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.folder import open_advisories
 from wardkeep.engine.platform import Platform, timestamp
@@ -47,12 +47,12 @@ def data_now(
     except Unavailable:
         return "", [], []
     with db:
-        ecosystems = ecosystems_installed(connection)
+        names = names_installed(connection)
         feeds = [
             {"title": one.title, "taken": one.taken and timestamp(one.taken), "stale": one.is_stale}
             for one in db.feeds(now)
         ]
-        return db.meta["built"], not_covered(db, ecosystems, now) if ecosystems else [], feeds
+        return db.meta["built"], not_covered(db, names, now) if names else [], feeds
 
 
 def _case(one: Case) -> dict[str, Any]:
