@@ -16,14 +16,14 @@ E2E_PACKAGES := podman runc mmdebstrap uidmap netavark aardvark-dns debian-archi
 # gcc and libdpkg-dev: the yardstick of versions is libdpkg itself.
 BENCH_PACKAGES := $(TEST_PACKAGES) gcc libdpkg-dev
 
-.PHONY: help up test search lint e2e scenarios bench record lock wheel docs screenshots clean
+.PHONY: help compiled up test search lint e2e scenarios bench record lock wheel docs screenshots clean
 help: ## list the targets
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-up: .venv/.run ## bring Wardkeep up here (read-only look at this machine) and serve the console
+up: compiled ## bring Wardkeep up here (read-only look at this machine) and serve the console
 	@exec .venv/bin/wardkeep up
 
-test: .venv/.dev ## run the tests
+test: .venv/.dev compiled ## run the tests
 	@scripts/packages.sh $(TEST_PACKAGES)
 	$(PY) -m pytest -m "not e2e" --durations=15
 
@@ -34,15 +34,15 @@ search: .venv/.dev ## the laws and other generated tests on examples never tried
 lint: .venv/.dev ## ruff and mypy --strict
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
-e2e: .venv/.dev ## scenarios on live Debian hosts (namespaces, containers, virtual machines)
+e2e: .venv/.dev compiled ## scenarios on live Debian hosts (namespaces, containers, virtual machines)
 	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
 	$(AS_ROOT) WARDKEEP_LAB=required $(PY) scripts/e2e.py
 
-scenarios: .venv/.dev ## what CI runs of them: within an hour, on the kinds of host that this machine can carry
+scenarios: .venv/.dev compiled ## what CI runs of them: within an hour, on the kinds of host that this machine can carry
 	@scripts/packages.sh $(TEST_PACKAGES) $(E2E_PACKAGES)
 	$(AS_ROOT) $(PY) scripts/e2e.py --kinds .ci/kinds --minutes 60 --again
 
-bench: .venv/.dev ## measure, each figure with its yardstick in the same run
+bench: .venv/.dev compiled ## measure, each figure with its yardstick in the same run
 	@scripts/packages.sh $(BENCH_PACKAGES)
 	$(PY) -m bench
 
@@ -67,6 +67,10 @@ screenshots: .venv/.dev ## renew the pictures in docs/images from the running co
 
 clean: ## remove what make made (never the platform's state)
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Where PYTHONDONTWRITEBYTECODE is set, each start of each program would compile the sources anew: half a second.
+compiled: .venv/.run
+	@$(PY) -m compileall -q src
 
 .venv/.made:
 	@scripts/packages.sh $(RUN_PACKAGES)
