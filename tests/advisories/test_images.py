@@ -37,6 +37,29 @@ def test_an_archive_that_is_packed_itself(tmp_path: Path) -> None:
     plain = docker_save(tmp_path / "i.tar", DEBIAN)
     (tmp_path / "i.tar.gz").write_bytes(gzip.compress(plain.read_bytes()))
     assert sources(tmp_path / "i.tar.gz").keys() == NAMES
+    if shutil.which("zstd"):
+        (tmp_path / "i.tar.zst").write_bytes(zstd(plain.read_bytes()))
+        assert sources(tmp_path / "i.tar.zst").keys() == NAMES
+        (tmp_path / "cut.tar.zst").write_bytes(zstd(plain.read_bytes())[:-20])
+        refused(tmp_path / "cut.tar.zst", "damaged or cut")
+        (tmp_path / "bomb.tar.zst").write_bytes(zstd(tar({"manifest.json": b"[]"}) + bytes(600 << 20)))
+        refused(tmp_path / "bomb.tar.zst", "swells too far")
+
+
+def test_the_archive_of_a_root_file_system(tmp_path: Path) -> None:
+    path, whole = tmp_path / "root.tar", tar(DEBIAN)
+    for packed in (whole, gzip.compress(whole), *([zstd(whole)] if shutil.which("zstd") else [])):
+        path.write_bytes(packed)
+        made = read_path(path)
+        assert ({one.name for one in made.components}, made.release) == (NAMES, ("debian", "12"))
+    # Cut between two files it would be a smaller system, with nothing else to show it.
+    with tarfile.open(fileobj=BytesIO(whole)) as archive:
+        last = archive.getmembers()[-1]
+    path.write_bytes(whole[: last.offset])
+    refused(path, "it has no end")
+    with pytest.raises(BadInput, match="--image says nothing"):
+        path.write_bytes(whole)
+        read_path(path, "app:1")
 
 
 def test_oci_layouts(tmp_path: Path) -> None:
@@ -160,7 +183,7 @@ def test_cut_and_changed_archives(tmp_path: Path) -> None:
     path = tmp_path / "i.tar"
     for cut in (700, 3000, len(whole) // 2, len(whole) - 12000):
         path.write_bytes(whole[:cut])
-        refused(path, "damaged or cut|missing in it|is an archive, but no container image")
+        refused(path, "damaged or cut|missing in it|has no package database")
     # One byte of the package database changed: no checksum of tar sees it, the layer's digest does.
     path.write_bytes(whole.replace(b"3.0.14-1~deb12u2+b1", b"9.9.14-1~deb12u2+b1"))
     refused(path, "another digest than the image says")
@@ -227,7 +250,7 @@ def test_manifests_that_are_none(tmp_path: Path) -> None:
         path.write_bytes(tar({"index.json": index}))
         refused(path, words)
     path.write_bytes(tar({"readme": b"x"}))
-    refused(path, "is an archive, but no container image")
+    refused(path, "has no package database")
 
 
 def test_an_index_that_holds_itself(tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ def test_data_that_know_hardly_anything_that_is_installed_were_cut(fleet: Platfo
     seen(fleet, look("app-1", {"openssl": OLD} | {f"package-{n}": "1.0-1" for n in range(60)}))
     told = judged(fleet)["data_are_fresh", "advisories"]
     assert told.verdict is Verdict.UNKNOWN
-    assert "speak of 1 of 61 packages installed" in told.seen
+    assert "speak of 1 of 61 installed packages" in told.seen
     # What they are silent about is not taken for over: a queue of cut data is not a clean one.
     refresh(fleet, AT)
     give_feeds(fleet, tmp_path / "later", openssl={"CVE-2026-0077": {"releases": {}}})

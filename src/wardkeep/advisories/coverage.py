@@ -60,7 +60,7 @@ def _cut_line(db: Database, ecosystem: str, names: Collection[str]) -> str:
     if having >= KNOWN * len(asked):
         return ""
     return (
-        f"the data of {ecosystem} speak of {having} of {len(asked)} packages installed, and whole ones of about a half:"
+        f"the data of {ecosystem} speak of {having} of {len(asked)} installed packages asked for, and whole ones of about a half:"
         f" they were cut. {RENEW}"
     )
 

@@ -43,9 +43,9 @@ def scan(
     """Which flaws concern what is installed; each with state, severity and whose, deadline and why.
 
     A target is this machine, a host of the inventory, a container image (archive of docker or podman save, OCI layout), the
-    root folder of a system, a project's folder, a bill of materials (CycloneDX, SPDX), a lock file, a jar or a
-    program. Example: wardkeep vulns scan image.tar --json. Exit status: 0 nothing is affected, 1 something is, 2 the target
-    cannot be read, 3 nothing is, but something is unknown: no database, one too old to trust, or a part that could not be read.
+    root folder of a system or an archive of it, a project's folder, a bill of materials (CycloneDX, SPDX), a lock file, a
+    jar or a program. Example: wardkeep vulns scan image.tar --json. Exit status: 0 nothing is affected, 1 something is, 2 the
+    target cannot be read, 3 nothing is, but something is unknown: no database, one too old to trust, or a part that could not be read.
     """
     from wardkeep.advisories.coverage import unasked
     from wardkeep.advisories.matching import Matcher, foreign_notices

@@ -7,12 +7,20 @@ from pathlib import Path
 
 from wardkeep.advisories.components import Inventory, Notice
 from wardkeep.advisories.inventories.folders import tree_of_folder
-from wardkeep.advisories.inventories.images import choose, images, open_store, tree_of_image
+from wardkeep.advisories.inventories.images import (
+    choose,
+    images,
+    open_store,
+    tree_of_archive,
+    tree_of_image,
+)
 from wardkeep.advisories.inventories.lockfiles import format_of, read_lock_file
 from wardkeep.advisories.inventories.sbom import read_sbom
 from wardkeep.advisories.inventories.sbom_forms import is_tag_value
 from wardkeep.advisories.inventories.system import read_tree
+from wardkeep.advisories.inventories.tree import Tree
 from wardkeep.advisories.inventories.wanted import look
+from wardkeep.advisories.zstd import MAGIC
 from wardkeep.core.errors import BadInput
 from wardkeep.core.printable import printable
 
@@ -43,11 +51,9 @@ def _read(path: Path, image: str) -> Inventory:
                 made = read_tree(tree_of_image(store, chosen), f"{path} ({chosen.shown})")
                 made.images = chosen.digests
                 return made
-        if path.is_dir():
-            return _read_folder(path)
-        raise BadInput(
-            "is an archive, but no container image", where=str(path), todo="Unpack it and give the folder."
-        )
+        if image and not path.is_dir():
+            raise BadInput("is no image archive, so --image says nothing", where=str(path))
+        return _read_root(path, tree_of_folder(path) if path.is_dir() else tree_of_archive(path))
     if image:
         raise BadInput("is no image archive, so --image says nothing", where=str(path))
     return _read_file(path)
@@ -73,13 +79,13 @@ def _shown(made: Inventory) -> Inventory:
     return made
 
 
-def _read_folder(path: Path) -> Inventory:
-    made = read_tree(tree_of_folder(path), str(path))
+def _read_root(path: Path, tree: Tree) -> Inventory:
+    made = read_tree(tree, str(path))
     if not made.components and not any(one.is_unknown for one in made.notices):
         raise BadInput(
             "has no package database (dpkg, apk, rpm), no lock file and no installed language package",
             where=str(path),
-            todo="Give the root of a system, or a project's folder.",
+            todo="Give the root of a system (a folder, or an archive of it), an image, or a project's folder.",
         )
     return made
 
@@ -106,7 +112,8 @@ def _read_file(path: Path) -> Inventory:
 
 
 def _is_tar(path: Path) -> bool:
-    """By content: a plain tar, or anything packed by gzip (which a bill of materials is not)."""
+    """By content: a plain tar, or anything packed by gzip or zstd (which a bill of materials is not)."""
     with path.open("rb") as file:
         head = file.read(512)
-    return head[257:262] == b"ustar" or head[:2] == b"\x1f\x8b" or path.name.endswith(".tar")
+    is_packed = head[:2] == b"\x1f\x8b" or head[:4] == MAGIC
+    return head[257:262] == b"ustar" or is_packed or path.name.endswith(".tar")

@@ -10,15 +10,17 @@ import gzip
 import platform
 import re
 import tarfile
+import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from wardkeep.advisories.inventories.layers import FREE, SWELL, Budget, Member, apply_layer, inside
 from wardkeep.advisories.inventories.tree import HOPS, Tree
+from wardkeep.advisories.zstd import MAGIC, unpacked_by_zstd
 from wardkeep.core.errors import BadInput
 from wardkeep.core.foreign_json import read_json
 
@@ -118,12 +120,19 @@ def open_store(path: Path) -> Iterator[Store | None]:
         yield FolderStore(path) if (path / "oci-layout").is_file() else None
         return
     try:
-        with path.open("rb") as file:
-            is_packed = file.read(2) == b"\x1f\x8b"
-        size = path.stat().st_size
-        # What lies there unpacked cannot swell; where it ends too early, tarfile says so.
-        most = max(size * SWELL, FREE) if is_packed else 1 << 62
-        with tarfile.open(path, "r:gz" if is_packed else "r:", tarinfo=Member) as archive:
+        with ExitStack() as open_now:
+            file: IO[bytes] = open_now.enter_context(path.open("rb"))
+            head = file.read(4)
+            file.seek(0)
+            is_packed, mode = head[:2] == b"\x1f\x8b" or head == MAGIC, "r:gz"
+            size = path.stat().st_size
+            # What lies there unpacked cannot swell; where it ends too early, tarfile says so.
+            most = max(size * SWELL, FREE) if is_packed else 1 << 62
+            if head[:2] != b"\x1f\x8b":
+                mode = "r:"
+                if head == MAGIC:
+                    file = open_now.enter_context(_lying_unpacked(file, str(path), most))
+            archive = open_now.enter_context(tarfile.open(fileobj=file, mode=mode, tarinfo=Member))
             store = TarStore(archive, str(path), most)
             yield store if store.has("manifest.json") or store.has("index.json") else None
     except BadInput as e:
@@ -134,6 +143,28 @@ def open_store(path: Path) -> Iterator[Store | None]:
         ) from None
     except OSError as e:
         raise BadInput(f"cannot be read: {e.strerror or e}", where=str(path)) from None
+
+
+@contextmanager
+def _lying_unpacked(file: IO[bytes], where: str, most: int) -> Iterator[IO[bytes]]:
+    """What zstd packed, in a file that has no name and is gone when it is closed: members are found by going back in it."""
+    with tempfile.TemporaryFile() as made:
+        with unpacked_by_zstd(file, where) as stream:
+            while block := stream.read(1 << 20):
+                most -= len(block)
+                if most < 0:
+                    raise BadInput("swells too far when it is unpacked", todo="It may be a bomb.")
+                made.write(block)
+        made.seek(0)
+        yield made
+
+
+def tree_of_archive(path: Path) -> Tree:
+    """A root file system in an archive, as `docker export` or mmdebstrap write it; packed by gzip or zstd, too."""
+    tree = Tree()
+    with path.open("rb") as file:
+        apply_layer(tree, file, str(path), path.stat().st_size, Budget(), to_its_end=True)
+    return tree
 
 
 def images(store: Store) -> list[Image]:

@@ -22,6 +22,7 @@ from wardkeep.core.errors import BadInput
 
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 BLOCK = 1 << 20
+END = bytes(1024)  # two empty blocks
 HEADER = 1 << 20  # the longest extended header of a member: names and attributes
 # How often larger a layer may become. Ordinary ones stay below 20; only those that swell beyond this size are held to it.
 SWELL, FREE = 200, 512 << 20
@@ -56,6 +57,12 @@ class Stream:
         self._file, self._where, self._budget = file, where, budget
         self._most, self._count = max(packed * SWELL, FREE), 0
         self._digest = hashlib.sha256()
+        self._last = b""
+
+    @property
+    def has_end(self) -> bool:
+        """Whether what was read ends as an archive does. One that is cut between two files differs from a whole one in this alone."""
+        return self._last == END
 
     def read(self, size: int = BLOCK) -> bytes:
         block = self._file.read(size)
@@ -64,6 +71,7 @@ class Stream:
         if self._count > self._most:
             raise BadInput("swells too far when it is unpacked", where=self._where, todo="It may be a bomb.")
         self._digest.update(block)
+        self._last = (self._last + block)[-len(END) :] if len(block) < len(END) else block[-len(END) :]
         return block
 
     def finish(self) -> str:
@@ -85,18 +93,28 @@ class Member(tarfile.TarInfo):
         return made
 
 
-def apply_layer(tree: Tree, file: IO[bytes], where: str, packed: int, budget: Budget) -> str:
-    """Put the layer on the tree; the sha256 digest of its unpacked archive. Raises BadInput in one line for a layer that is damaged."""
+def apply_layer(
+    tree: Tree, file: IO[bytes], where: str, packed: int, budget: Budget, *, to_its_end: bool = False
+) -> str:
+    """Put the layer on the tree; the sha256 digest of its unpacked archive. Raises BadInput in one line for a layer that is damaged.
+
+    `to_its_end` is for an archive of which nobody tells the digest: it must end as an archive does.
+    """
     try:
         with unpacked(file, where) as raw:
             stream = Stream(raw, where, packed, budget)
             _apply(tree, stream, where, budget)
-            return stream.finish()
+            digest = stream.finish()
+            if to_its_end and not stream.has_end:
+                raise EOFError("it has no end")
+            return digest
     except BadInput as e:
         raise BadInput(e.what, where=e.where or where, todo=e.todo) from None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, ValueError) as e:
         raise BadInput(
-            f"the layer is damaged or cut: {e}", where=where, todo="Save the image again."
+            f"the {'archive' if to_its_end else 'layer'} is damaged or cut: {e}",
+            where=where,
+            todo="Save it again." if to_its_end else "Save the image again.",
         ) from None
 
 
