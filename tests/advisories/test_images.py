@@ -57,8 +57,8 @@ def test_the_archive_of_a_root_file_system(tmp_path: Path) -> None:
         last = archive.getmembers()[-1]
     path.write_bytes(whole[: last.offset])
     refused(path, "it has no end")
+    path.write_bytes(whole)
     with pytest.raises(BadInput, match="--image says nothing"):
-        path.write_bytes(whole)
         read_path(path, "app:1")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wardkeep.advisories.components import Inventory
+from wardkeep.advisories.inventories import read_path
 from wardkeep.advisories.inventories.sbom import read_sbom
+from wardkeep.core.errors import BadInput
 
 
 def bill(*components: dict[str, Any] | str) -> Inventory:
@@ -66,3 +69,22 @@ def test_a_lock_file_that_trivy_names_is_no_package_without_an_address() -> None
         {"type": "application", "name": "nobody", "version": "1"},
     )
     assert [one.subject for one in made.notices] == ["nobody 1"]
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_bills_are_read_in_the_encodings_that_shells_write(code: str, tmp_path: Path) -> None:
+    purl = "pkg:pypi/jinja2@2.4.1"
+    as_json = {"bomFormat": "CycloneDX", "components": [{"name": "Gebäude", "purl": purl}]}
+    xml = f'<bom xmlns="http://cyclonedx.org/schema/bom/1.5"><components><component type="library"><name>ä</name><purl>{purl}</purl></component></components></bom>'
+    tags = f"SPDXVersion: SPDX-2.3\nPackageName: ä\nExternalRef: PACKAGE-MANAGER purl {purl}\n"
+    mark = "\ufeff" if code == "utf-16-be" else ""
+    for text in (
+        json.dumps(as_json, ensure_ascii=False),
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{xml}',  # as the tool wrote it, before it was redirected
+        tags,
+    ):
+        (tmp_path / "bill").write_bytes(f"{mark}{text}".encode(code))
+        assert [one.name for one in read_path(tmp_path / "bill").components] == ["jinja2"]
+    (tmp_path / "bill").write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(BadInput, match="mark of UTF-16 and is none"):
+        read_path(tmp_path / "bill")

@@ -100,7 +100,7 @@ def _read_file(path: Path) -> Inventory:
         raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
     if format_of(path.name) is not None:
         return read_lock_file(data, str(path))
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"<") or is_tag_value(data):
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or _is_bill(data):
         return read_sbom(data, str(path))
     kept = look(path.name, mode, len(data), lambda size: data[:size])
     if kept is not None:
@@ -109,6 +109,11 @@ def _read_file(path: Path) -> Inventory:
         "is no root folder, image, bill of materials (CycloneDX, SPDX), lock file, jar or program known here",
         where=str(path),
     )
+
+
+def _is_bill(data: bytes) -> bool:
+    """By its beginning."""
+    return data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"<") or is_tag_value(data)
 
 
 def _is_tar(path: Path) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote
 from wardkeep.advisories.components import Component, Inventory, Notice
 from wardkeep.advisories.ecosystems import DEBIAN, PURLS, UBUNTU, normal_name, of_release
 from wardkeep.advisories.inventories.debian import BINARY_REBUILD, marked, unsigned
-from wardkeep.advisories.inventories.sbom_forms import cyclonedx_of_xml, is_tag_value, spdx_of_tags
+from wardkeep.advisories.inventories.sbom_forms import cyclonedx_of_xml, in_utf8, is_tag_value, spdx_of_tags
 from wardkeep.advisories.inventories.sbom_out import FOREIGN, UNREAD
 from wardkeep.core.errors import BadInput
 from wardkeep.core.foreign_json import read_json
@@ -37,6 +37,10 @@ class Purl(NamedTuple):
 
 def read_sbom(data: bytes, name: str) -> Inventory:
     """Raises BadInput for what is neither form. A component without a package URL becomes a notice, never silence."""
+    try:
+        data = in_utf8(data)
+    except BadInput as e:
+        raise BadInput(e.what, where=name) from None
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         made: Any = cyclonedx_of_xml(data.lstrip(b" \t\r\n"), name)
     elif is_tag_value(data):

@@ -10,7 +10,21 @@ from wardkeep.core.errors import BadInput
 
 KEPT = ("name", "version", "purl")
 DEEPEST = 200
+CODING = re.compile(r"""^(\s*<\?xml[^>]*?)\s+encoding\s*=\s*["'][^"']*["']""")
 FIELD = re.compile(r"^([A-Za-z0-9]+):[ \t]*(.*)$")
+
+
+def in_utf8(data: bytes) -> bytes:
+    """The same text in UTF-8, where it begins with the mark of UTF-16, as shells of Windows write what is redirected into a file.
+
+    Raises BadInput for what is no such text.
+    """
+    if data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return data
+    try:
+        return CODING.sub(r"\1", data.decode("utf-16")).encode()
+    except UnicodeError as e:
+        raise BadInput(f"begins with the mark of UTF-16 and is none: {e}") from None
 
 
 def cyclonedx_of_xml(data: bytes, where: str) -> dict[str, Any]:
@@ -70,7 +84,7 @@ def cyclonedx_of_xml(data: bytes, where: str) -> dict[str, Any]:
 
 def is_tag_value(data: bytes) -> bool:
     """Whether it is SPDX in tag-value form: its version stands at the beginning, perhaps after remarks."""
-    return bool(re.match(rb"\s*(#[^\n]*\n\s*)*SPDXVersion:", data[:4096]))
+    return bool(re.match(rb"(?:\xef\xbb\xbf)?\s*(#[^\n]*\n\s*)*SPDXVersion:", data[:4096]))
 
 
 def spdx_of_tags(data: bytes) -> dict[str, Any]:
@@ -78,7 +92,7 @@ def spdx_of_tags(data: bytes) -> dict[str, Any]:
     packages: list[dict[str, Any]] = []
     made: dict[str, Any] = {"spdxVersion": "", "packages": packages}
     is_quoted = False
-    for line in data.decode("utf-8", "replace").splitlines():
+    for line in data.decode("utf-8-sig", "replace").splitlines():
         if is_quoted:  # a text of several lines
             is_quoted = "</text>" not in line
             continue
