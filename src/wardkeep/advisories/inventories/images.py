@@ -124,15 +124,14 @@ def open_store(path: Path) -> Iterator[Store | None]:
             file: IO[bytes] = open_now.enter_context(path.open("rb"))
             head = file.read(4)
             file.seek(0)
-            is_packed, mode = head[:2] == b"\x1f\x8b" or head == MAGIC, "r:gz"
-            size = path.stat().st_size
+            is_gzip, size = head[:2] == b"\x1f\x8b", path.stat().st_size
             # What lies there unpacked cannot swell; where it ends too early, tarfile says so.
-            most = max(size * SWELL, FREE) if is_packed else 1 << 62
-            if head[:2] != b"\x1f\x8b":
-                mode = "r:"
-                if head == MAGIC:
-                    file = open_now.enter_context(_lying_unpacked(file, str(path), most))
-            archive = open_now.enter_context(tarfile.open(fileobj=file, mode=mode, tarinfo=Member))
+            most = max(size * SWELL, FREE) if is_gzip or head == MAGIC else 1 << 62
+            if head == MAGIC:
+                file = open_now.enter_context(_lying_unpacked(file, str(path), most))
+            archive = open_now.enter_context(
+                tarfile.open(fileobj=file, mode="r:gz" if is_gzip else "r:", tarinfo=Member)
+            )
             store = TarStore(archive, str(path), most)
             yield store if store.has("manifest.json") or store.has("index.json") else None
     except BadInput as e:
