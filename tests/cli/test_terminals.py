@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(
     folder: Path, words: str, encoding: str = "utf-8", out: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[bytes]:
+    state = [] if words == "--help" else ["--state", str(folder)]
     return subprocess.run(
-        [sys.executable, "-m", "wardkeep", *words.split(), "--state", str(folder)],
+        [sys.executable, "-m", "wardkeep", *words.split(), *state],
         stdout=out,
         stderr=subprocess.PIPE,
         check=False,
@@ -67,11 +69,13 @@ def test_output_that_cannot_be_written_is_one_line_and_no_verdict(folder: Path, 
     assert ran.stderr.count(b"\n") == 1
 
 
-def test_a_reader_who_goes_away_gets_no_traceback(folder: Path) -> None:
+@pytest.mark.parametrize("words", ["controls --json", "status", "settings", "--help"])
+def test_a_reader_who_goes_away_gets_no_traceback_and_no_verdict(folder: Path, words: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        ran = run(folder, "controls --json", out=writing)
+        ran = run(folder, words, out=writing)
     finally:
         os.close(writing)
     assert ran.stderr == b""
+    assert ran.returncode == -signal.SIGPIPE

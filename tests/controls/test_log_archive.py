@@ -80,3 +80,17 @@ def test_a_journal_upload_counts_only_while_it_runs() -> None:
     )
     assert seen["logs_travel_encrypted journal-upload"] == "pass: logs.example.net"
     assert "pw" not in str(seen)
+
+
+def test_a_shipper_whose_settings_are_not_read_leaves_open_whether_it_encrypts() -> None:
+    services = text_of("services-debian12-lab")
+    units = services.replace(
+        "= end",
+        "|\n|Result=success\n|ExecMainExitTimestamp=\n|Id=vector.service\n|LoadState=loaded\n|ActiveState=active\n|SubState=running\n|UnitFileState=enabled\n= end",
+    )
+    seen = told("log_archive", "log_shipping-debian12-lab", services=units)
+    assert seen["logs_travel_encrypted service:vector.service"].startswith("unknown: vector.service runs")
+    assert "logs_travel_encrypted host" not in seen
+    assert told("log_archive", "log_shipping-debian12-lab", services=services)[
+        "logs_travel_encrypted host"
+    ].startswith("pass")

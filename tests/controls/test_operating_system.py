@@ -262,3 +262,13 @@ def test_updates_need_a_security_archive_and_timers_that_run() -> None:
     stopped = tuple(replace(timer, active="inactive") for timer in known.timers)
     assert failing(replace(known, timers=stopped)) == {"timers"}
     assert failing(replace(known, timers=())) == {"timers"}
+
+
+def test_where_no_dpkg_is_nothing_asks_for_a_reboot_and_that_is_no_pass() -> None:
+    world = snapshot("debian13-hardened")
+    (seen,) = said("no_reboot_waits", world)
+    assert seen.verdict is Verdict.PASS
+    alpine = replace(world.learn(Kernel), has_dpkg=False, installed=(), newest=None)
+    (seen,) = said("no_reboot_waits", snapshot("debian13-hardened", kernel=alpine))
+    assert seen.verdict is Verdict.UNKNOWN
+    assert "without dpkg" in seen.seen

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -204,6 +205,31 @@ def test_nothing_is_written_to_the_terminal(
     assert out.out == ""
     assert out.err == ""
     assert "dbos.dev" not in caplog.text
+
+
+def test_work_that_the_end_interrupts_is_no_error_in_the_log_and_another_fault_is(
+    durable: Durable, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    before = set(threading.enumerate())
+
+    def slow(run: Run) -> Json:
+        run.step("first", lambda: inside.set())
+        go_on.wait(PATIENCE)
+        return run.step("second", lambda: 2)
+
+    durable.workflow("slow", slow)
+    with durable:
+        durable.start("slow", "s")
+        assert inside.wait(PATIENCE)
+    go_on.set()  # the engine is gone: what the work does now cannot be recorded, and is done again at the next start
+    until(lambda: not set(threading.enumerate()) - before)
+    assert "background workflow" not in caplog.text
+    try:
+        raise ValueError("another fault")
+    except ValueError:
+        logging.getLogger("dbos").exception("Exception encountered in background workflow:")
+    assert "background workflow" in caplog.text
 
 
 def test_a_service_that_was_declared_dead_begins_again_as_a_new_worker(store: Store, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from wardkeep.core.facts import Question, Snapshot
 from wardkeep.fleet.connect import connect
 from wardkeep.fleet.fanout import observe_all
 from wardkeep.fleet.inventory import Host
+from wardkeep.fleet.local import LocalConnector
 from wardkeep.fleet.ssh import KEEPALIVE, SshConnector
 from wardkeep.fleet.ssh_keys import Keyring, fingerprint, scan_host_keys
 
@@ -101,6 +102,51 @@ async def test_no_pinned_key_or_a_broken_one_never_connects(sshd: Sshd) -> None:
 async def test_a_key_nobody_authorised_is_refused_in_one_line(sshd: Sshd, tmp_path: Path) -> None:
     host = replace(sshd.host(), identity=str(make_key(tmp_path / "stranger")))
     assert "the login as root was refused. Put the public key into ~root/.ssh" in await problem_of(host)
+
+
+async def test_where_no_key_of_ours_is_at_hand_that_is_what_is_said(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    host = replace(sshd.host(), identity="")
+    said = await problem_of(host)
+    assert "there is no key to log in with: ~/.ssh has none" in said
+    assert "no agent runs here. Name one by --identity" in said
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "gone"))
+    assert "the agent does not answer" in await problem_of(host)
+    (tmp_path / ".ssh").mkdir()
+    make_key(tmp_path / ".ssh" / "id_ed25519")
+    assert "the login as root was refused" in await problem_of(host)
+
+
+@pytest.mark.parametrize(
+    "banner", ["Zugriff verboten für Unbefugte\n".encode("latin-1"), bytes(range(256)) * 16]
+)
+async def test_a_banner_in_any_encoding_holds_nobody_up(tmp_path: Path, banner: bytes) -> None:
+    shown = tmp_path / "banner"
+    shown.write_bytes(banner)
+    with running_sshd(tmp_path / "sshd", config=f"Banner {shown}") as server:
+        connector = SshConnector(server.host())
+        assert (await connector.ask(WHO)).answers["name"].stdout == b"root\n"
+        await connector.close()
+        assert [key.line for key in await scan_host_keys(server.host())] == [server.host_key]
+
+
+async def test_a_login_shell_that_ends_at_once_is_named_as_what_to_look_at(tmp_path: Path) -> None:
+    with running_sshd(tmp_path / "sshd", config="ForceCommand /bin/false") as server:
+        said = await problem_of(server.host())
+    assert said.startswith("the collector did not start there: the shell there ended without a word")
+    assert "login shell" in said
+
+
+async def test_a_host_without_sudo_says_so() -> None:
+    bare = ("setpriv", "--reuid=61002", "--clear-groups", "env", "PATH=/nowhere", "/bin/sh", "-s")
+    connector = LocalConnector("bare", shell=bare)
+    snapshot = await connector.ask(WHO)
+    assert snapshot.answers["who"].problem == "needs root, and was asked as uid 61002: there is no sudo there"
+    answer = await connector.run("echo never")
+    assert answer.problem == "needs root: the login is not root and there is no sudo there"
 
 
 async def test_passphrases(sshd: Sshd, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -114,6 +115,13 @@ def _say_wrong_use(error: Any) -> None:
     sys.stderr.write(f"{WardkeepError(said, where=command, todo=f'See `{command} --help`.').line()}\n")
 
 
+def _end_with_the_pipe() -> NoReturn:
+    """Whoever read stdout has gone (`wardkeep findings | head`): end quietly as by SIGPIPE, like other tools, without a verdict."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    os._exit(128 + signal.SIGPIPE)  # where the signal is blocked
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command. Errors meant for people become one line on stderr and their exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -130,6 +138,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     except WrongUse as e:
         _say_wrong_use(e)
         sys.exit(2)
+    except BrokenPipeError:
+        _end_with_the_pipe()
+    except SystemExit as e:
+        # The libraries that print make of a reader who went away an exit status 1, which is a verdict here.
+        if isinstance(e.__context__, BrokenPipeError):
+            _end_with_the_pipe()
+        raise
     except OSError as e:
         if e.filename is not None or e.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
             raise

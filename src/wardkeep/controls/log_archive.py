@@ -134,11 +134,15 @@ logs_leave_the_host.cannot_mend("which host keeps the logs is the operator's dec
         "164.312(b)": "A trail that can be read and changed on its way is not the record it claims to be."
     },
 )
-def logs_travel_encrypted(shipping: LogShipping) -> Iterator[Seen]:
+def logs_travel_encrypted(shipping: LogShipping, services: Services) -> Iterator[Seen]:
     away = [f for f in shipping.forwards if not is_here(f.host)]
+    unread = [unit for unit in services.installed(OTHERS) if unit.runs]
     for kind in shipping.others:
         yield unsure(f"output:{kind}", f"rsyslog writes by {kind}; whether encrypted is not read")
-    if not away and not shipping.upload_url and not shipping.others:
+    for unit in unread:
+        said = f"{unit.name} runs; whether what it sends is encrypted is not read"
+        yield unsure(f"service:{unit.name}", said, "Look for yourself.")
+    if not away and not shipping.upload_url and not shipping.others and not unread:
         yield passes("host", "rsyslog and the journal send nothing over a network")
     # One subject may be named twice, once encrypted and once not: the weaker one counts.
     for key in sorted({(f.protocol, f.host) for f in away}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,8 @@ HEARD = "heard"
 UNHEARD = 20.0  # seconds; for recordings from before it was noted
 # By the answer's bytes; a fact takes up to about ten times the memory of the text it was read from.
 _read_before = Memo(16 << 20)
+# How dash, bash and BusyBox say on stderr which program they did not find; every question is asked with LC_ALL=C.
+_NOT_FOUND = re.compile(rb"(?:^|[ /])([A-Za-z0-9][A-Za-z0-9._+-]{0,39}): (?:command )?not found\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ class Snapshot:
         if not answer.whole:
             return Unknown(f"{ask.id}: {answer.problem or 'the answer was cut short'}")
         if answer.exit == 127 and 127 not in ask.ok:
-            return Unknown(f"{ask.id}: {ask.tool or 'a needed program'} is not installed there")
+            tool = _missing(answer.stderr) or ask.tool or "a needed program"
+            return Unknown(f"{ask.id}: {tool} is not installed there")
         if answer.exit not in ask.ok:
             said = " ".join(answer.stderr.decode(errors="replace").split())[:200]
             return Unknown(f"{ask.id}: exit status {answer.exit}" + (f", said: {said}" if said else ""))
@@ -158,3 +162,9 @@ class Snapshot:
             return Unknown(
                 f"{ask.id}: the parser failed ({type(e).__name__}); please report this as a defect"
             )
+
+
+def _missing(stderr: bytes) -> str:
+    """The program that the shell there did not find, as it said last; "" where it named none."""
+    found = _NOT_FOUND.search(stderr)
+    return found[1].decode() if found else ""

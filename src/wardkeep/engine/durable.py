@@ -2,13 +2,12 @@
 
 A workflow is a function of a `Run` and JSON values. Each of its steps is recorded when done and not repeated; the one
 in flight when the process died runs again, so steps look before they act. What of DBOS must not reach us stays
-here: pickle, its console output, its cloud, its environment variables, its process-wide state.
+here and in `quiet_dbos`: pickle, its console output, its cloud, its environment variables, its process-wide state.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from wardkeep.core.errors import Unavailable, WardkeepError
 from wardkeep.engine.frozen_locks import Ended, end_frozen, lock_files
 from wardkeep.engine.leases import LEASE, Fence, Fenced, Worker, forget_workers, known_workers
 from wardkeep.engine.queue_file import QUEUE_FILE, begin_queue
+from wardkeep.engine.quiet_dbos import expect_ending, quiet_dbos
 from wardkeep.store import Store
 
 Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
@@ -162,7 +162,7 @@ class Durable:
 
     def _begin(self) -> None:
         """Join under a new name and begin to carry out."""
-        dbos = _quiet_dbos()
+        dbos = quiet_dbos()
         self._worker = Worker(self.store, self.role, self.lease, on_lost=self._abandon)
         dbos(config=self._settings())
         self._registered = {
@@ -177,6 +177,7 @@ class Durable:
     def _end(self) -> None:
         from dbos import DBOS
 
+        expect_ending()
         DBOS.destroy(destroy_registry=True)
 
     def __enter__(self) -> Durable:
@@ -362,31 +363,4 @@ def _state(row: Any) -> State:
         str(row.executor_id or ""),
         row.output,
         why,
-    )
-
-
-def _quiet_dbos() -> Any:
-    """DBOS without its environment, its console output, and its pickle."""
-    for name in [name for name in os.environ if name.startswith("DBOS_")]:
-        del os.environ[name]
-    logger = logging.getLogger("dbos")
-    if not logger.handlers:
-        logger.addHandler(
-            logging.NullHandler()
-        )  # with a handler present it does not add its own for the console
-        logger.propagate = True
-    from dbos import DBOS, _serialization
-
-    # Its tables say of each row how it is serialized, and it would follow a row that says "pickle" whatever serializer
-    # is set: then whoever can write the database could run code here.
-    _serialization.DefaultSerializer.deserialize = _refuse_pickle  # type: ignore[assignment]
-    _serialization.DefaultSerializer.serialize = _refuse_pickle  # type: ignore[assignment]
-    return DBOS
-
-
-def _refuse_pickle(*_: object) -> Any:
-    raise WardkeepError(
-        "a pickled value is never read nor written",
-        where=QUEUE_FILE,
-        todo="Someone has written to it: look at who can.",
     )

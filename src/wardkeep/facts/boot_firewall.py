@@ -56,7 +56,7 @@ printf '%s\\n' "$out" | sed 's/^/|/'
 class BootFirewall:
     """What would be in force after a boot. `rules` is None where the files cannot be loaded, and `problem` says why."""
 
-    ask: ClassVar[Question] = Question("boot_firewall", SCRIPT, tool="nft and systemctl")
+    ask: ClassVar[Question] = Question("boot_firewall", SCRIPT, tool="nft or systemctl")
     loaders: tuple[str, ...]  # the enabled units, of those known here
     rules: Nftables | None
     problem: str = ""

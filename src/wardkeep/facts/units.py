@@ -15,6 +15,7 @@ SCRIPT = (
 read -r first </proc/1/comm || exit
 printf '= first %s\n' "$first"
 if [ -d /run/systemd/system ]; then
+  command -v systemctl >/dev/null || exit 127
   state=$(systemctl is-system-running 2>/dev/null)
   [ -n "$state" ] || exit 4
   printf '= state %s\n' "$state"
@@ -30,7 +31,7 @@ fi
 class Units:
     """`first` is PID 1. `state` is systemd's word for the whole (`running`, `degraded`, ...), "" without systemd."""
 
-    ask: ClassVar[Question] = Question("units", SCRIPT, root=False)
+    ask: ClassVar[Question] = Question("units", SCRIPT, tool="systemctl", root=False)
     first: str
     state: str
     failed: tuple[tuple[str, str], ...]  # (unit, its description)

@@ -244,6 +244,8 @@ class FrameReader:
             # What a person can read of it: a hostile host has no say in what a terminal does.
             noise = " ".join(_UNREADABLE.sub(b" ", self._first).decode().split())[:120]
             said = f"; it said: {noise}" if noise else "; it said nothing that is text" if self._first else ""
+            if not said and not cut:
+                said = ": the shell there ended without a word (look at the account's login shell and its start files)"
             self.problem = f"the collector did not start there{': ' + cut if cut else ''}{said}"
         full = f"could not be kept there: {self.run.get('folder', 'the folder')} is full" if self.full else ""
         why = (
@@ -262,5 +264,7 @@ def needs_root(question: Question, run: Mapping[str, str]) -> str:
     """Why an answer given without privilege is not the whole one, or ""."""
     if run.get("uid") == "0" or not question.root:
         return ""
-    refused = ": `sudo -n` was refused" if run.get("sudo") == "refused" else ""
-    return f"needs root, and was asked as uid {run.get('uid', 'unknown')}{refused}"
+    refused = {"refused": ": `sudo -n` was refused", "missing": ": there is no sudo there"}
+    return (
+        f"needs root, and was asked as uid {run.get('uid', 'unknown')}{refused.get(run.get('sudo', ''), '')}"
+    )

@@ -307,5 +307,7 @@ if [ "$uid" = 0 ]; then
   eval "$s"
 fi
 printf 'sudo=yes uid=\n%s\n' "$s" | sudo -n /bin/sh -s
-case $? in 1 | 127) printf 'sudo=refused uid=\n%s\n' "$s" | exec /bin/sh -s ;; esac
+x=$? r=refused
+command -v sudo >/dev/null || r=missing
+case $x in 1 | 127) printf 'sudo=%s uid=\n%s\n' "$r" "$s" | exec /bin/sh -s ;; esac
 """

@@ -74,7 +74,8 @@ async def hold_session(
     except WardkeepError as e:
         cut = e.line()
     if needs_root and reader.run and reader.run.get("uid") != "0":
-        reader.problem = "needs root: the login is not root and `sudo -n` was refused there"
+        refused = "there is no sudo" if reader.run.get("sudo") == "missing" else "`sudo -n` was refused"
+        reader.problem = f"needs root: the login is not root and {refused} there"
     answers = reader.answers(cut=cut)
     if not reader.run and cut:
         return unreachable(host, at, questions, cut)

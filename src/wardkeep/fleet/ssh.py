@@ -13,7 +13,7 @@ from wardkeep.fleet.collector import COMMAND
 from wardkeep.fleet.connector import Clock, utc_now
 from wardkeep.fleet.inventory import Address, Host, parse_url
 from wardkeep.fleet.session import hold_session, run_script
-from wardkeep.fleet.ssh_keys import Keyring, algorithms_for, read_host_key, reason
+from wardkeep.fleet.ssh_keys import Keyring, algorithms_for, lacking_keys, read_host_key, reason
 from wardkeep.fleet.ssh_library import asyncssh
 
 _PIECE = 1 << 18
@@ -63,7 +63,7 @@ async def open_connection(
                 address.place, address.port, username=address.user, client_factory=lambda: client,
                 known_hosts=(trusted, [], []), server_host_key_algs=algorithms_for(pins), config=None, encryption_algs=_CIPHERS, gss_host=None,
                 host_based_auth=False, keepalive_interval=KEEPALIVE, keepalive_count_max=3,
-                tunnel=tunnel or (), **login,
+                tunnel=tunnel or (), utf8_decode_errors="replace", **login,  # a banner may be in any encoding
             )  # fmt: skip
     except asyncssh.PermissionDenied:
         raise
@@ -144,9 +144,12 @@ class SshConnector:
                 preferred_auth="publickey", **login,
             )  # fmt: skip
         except asyncssh.PermissionDenied:
+            where = f"{address.place}:{address.port}"
+            if not self._host.identity and (lacking := await lacking_keys()):
+                raise Refused(lacking, where=where, todo="Name one by --identity, or `ssh-add` one") from None
             raise Refused(
                 f"the login as {address.user} was refused",
-                where=f"{address.place}:{address.port}",
+                where=where,
                 todo=f"Put the public key into ~{address.user}/.ssh/authorized_keys there",
             ) from None
 

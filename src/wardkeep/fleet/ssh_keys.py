@@ -99,6 +99,25 @@ class Keyring:
             raise BadInput("wrong passphrase", where=str(path), todo="Try again; nothing was sent") from None
 
 
+async def lacking_keys() -> str:
+    """Why there was no key of ours to offer to a host for which none is named; "" where there was one."""
+    from asyncssh.public_key import load_default_keypairs
+
+    if load_default_keypairs():
+        return ""
+    if not os.environ.get("SSH_AUTH_SOCK"):
+        agent = "no agent runs here"
+    else:
+        try:
+            async with asyncio.timeout(5), asyncssh.connect_agent() as asked:
+                if await asked.get_keys():
+                    return ""
+            agent = "the agent holds none"
+        except (OSError, TimeoutError, asyncssh.Error, ValueError):
+            agent = "the agent does not answer"
+    return f"there is no key to log in with: ~/.ssh has none that opens without a passphrase, and {agent}"
+
+
 class _Showing(asyncssh.SSHClient):
     """Takes down the key a server shows, and goes no further."""
 
@@ -130,7 +149,7 @@ async def scan_host_keys(
                 await asyncssh.connect(
                     address.place, address.port, client_factory=lambda seen=seen: seen, known_hosts=([], [], []),
                     server_host_key_algs=[kind], username=address.user, config=None, client_keys=None,
-                    agent_path=None, tunnel=tunnel or (),
+                    agent_path=None, tunnel=tunnel or (), utf8_decode_errors="replace",
                 )  # fmt: skip
         except asyncssh.HostKeyNotVerifiable:
             pass

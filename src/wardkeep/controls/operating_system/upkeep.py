@@ -95,6 +95,9 @@ def no_reboot_waits(kernel: Kernel) -> Iterator[Seen]:
         yield unsure(
             "reboot", "no file asks for a reboot, but what PID 1 runs could not be read", "Look as root."
         )
+    elif not kernel.has_dpkg:
+        said = "PID 1 runs the libraries that are installed, but without dpkg nothing here writes /run/reboot-required"
+        yield unsure("reboot", said, "Ask this system's own package tool.")
     else:
         yield passes("reboot", "no file asks for a reboot, and PID 1 runs the libraries that are installed")
 
