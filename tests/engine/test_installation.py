@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,13 @@ from wardkeep.core.findings import Verdict
 from wardkeep.engine.accounts.opening import accounts_of
 from wardkeep.engine.doctor import examine
 from wardkeep.engine.folder import hold
-from wardkeep.engine.installation import plan_installation
+from wardkeep.engine.installation import plan_installation, take_out
 from wardkeep.engine.platform import open_platform
 from wardkeep.engine.queue_file import QUEUE_FILE, begin_queue, look_at_queue
 from wardkeep.engine.start import take_this_machine
+
+# pytest's own folders lie where a service sees nothing.
+in_opt = pytest.mark.skipif(not os.access("/opt", os.W_OK), reason="/opt belongs to root")
 
 
 @pytest.fixture
@@ -54,10 +59,55 @@ def test_the_service_has_its_own_user_and_no_privileges(unit: Path) -> None:
     assert "\nAmbientCapabilities=\n" in text
 
 
-@pytest.mark.parametrize("home", ["/root/.local/bin/wardkeep", "/home/alice/.venv/bin/wardkeep"])
-def test_a_program_in_a_home_folder_is_refused_with_the_way_out(home: str) -> None:
-    with pytest.raises(Refused, match=r"pipx install --global"):
-        plan_installation(Path("/var/lib/wardkeep"), [home])
+@pytest.mark.parametrize(
+    "program", ["/root/.local/bin/wardkeep", "/home/alice/.venv/bin/wardkeep", "/tmp/venv/bin/wardkeep"]
+)
+def test_a_program_that_the_service_cannot_see_is_refused_with_the_way_out(program: str) -> None:
+    with pytest.raises(Refused, match=r"PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install"):
+        plan_installation(Path("/var/lib/wardkeep"), [program])
+
+
+@in_opt
+def test_a_program_in_a_closed_folder_is_refused() -> None:
+    with tempfile.TemporaryDirectory(dir="/opt") as folder:
+        program = Path(folder) / "wardkeep"
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+        with pytest.raises(Refused, match=f"{folder} is closed to others"):
+            plan_installation(Path("/var/lib/wardkeep"), [str(program)])
+        Path(folder).chmod(0o755)
+        assert plan_installation(Path("/var/lib/wardkeep"), [str(program)]).program == (str(program),)
+        program.chmod(0o700)
+        with pytest.raises(Refused, match="is closed to others"):
+            plan_installation(Path("/var/lib/wardkeep"), [str(program)])
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("/root/.local/state/wardkeep", "it lies in a home folder"),
+        ("/tmp/state", "it lies in a folder for temporary files"),
+        ("/srv/my state", "spaces or signs"),
+        ("/srv/100%", "spaces or signs"),
+    ],
+)
+def test_a_state_folder_that_the_service_cannot_have_is_refused(folder: str, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        plan_installation(Path(folder), ["/bin/true"])
+
+
+@in_opt
+def test_a_state_that_is_there_already_becomes_the_services_own() -> None:
+    with tempfile.TemporaryDirectory(dir="/opt") as folder:
+        changes = ("chown", "-R", "wardkeep:wardkeep", folder)
+        assert changes not in plan_installation(Path(folder), ["/bin/true"]).commands
+        (Path(folder) / "ledger").mkdir()
+        planned = plan_installation(Path(folder), ["/bin/true"]).commands
+        assert planned.index(changes) < planned.index(("systemctl", "daemon-reload"))
+
+
+def test_removing_what_is_not_installed_says_so(tmp_path: Path) -> None:
+    assert take_out(tmp_path / "wardkeep.service") is False
 
 
 def verdicts(folder: Path) -> dict[str, Verdict]:

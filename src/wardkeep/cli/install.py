@@ -29,8 +29,10 @@ def command(
     from wardkeep.engine.installation import carry_out, plan_installation, take_out
 
     if remove:
-        take_out()
-        typer.echo(f"The service is removed. Its state stays in {folder}.")
+        if take_out():
+            typer.echo(f"The service is removed. Its state stays in {folder}.")
+        else:
+            typer.echo("No service of Wardkeep is installed here; nothing was done.")
         return
     wanted = plan_installation(folder)
     typer.echo(f"# {wanted.path}\n{wanted.unit}")

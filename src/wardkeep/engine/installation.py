@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardkeep.core.errors import Refused, Unavailable
-from wardkeep.engine.folder import SYSTEM_FOLDER
+from wardkeep.engine.folder import LEDGER, SYSTEM_FOLDER
 
 UNIT = Path("/etc/systemd/system/wardkeep.service")
 USER = "wardkeep"
+# By variables: `pipx install --global` came after the pipx of Debian 12. From a wheel: the name belongs to nobody on PyPI.
+FOR_ALL = (
+    "Install it for all users first: `PIPX_HOME=/opt/pipx PIPX_BIN_DIR=/usr/local/bin pipx install` and the wheel, "
+    "or a virtual environment of Debian's python3 under /opt."
+)
 
 # What the service may not do: everything it does not need. It opens ssh connections, its own folder and loopback.
 HARDENING = """\
@@ -58,22 +64,60 @@ class Installation:
 
 
 def plan_installation(folder: Path = SYSTEM_FOLDER, program: Sequence[str] | None = None) -> Installation:
-    """The service as it would be written. Raises Refused if its user could not read the program."""
+    """The service as it would be written. Raises Refused if its user could not read the program or write the folder."""
     argv = tuple(program or _this_program())
-    home = next((Path(part) for part in argv if part.startswith(("/root/", "/home/"))), None)
-    if home is not None:
+    for part in [*argv, *(() if program else _stands_on())]:
+        if part.startswith("/") and (why := _out_of_reach(Path(part))):
+            raise Refused(f"the service's own user cannot read this program: {why}", where=part, todo=FOR_ALL)
+    folder = folder.expanduser().absolute()
+    if why := _out_of_sight(folder):
         raise Refused(
-            "the service's own user cannot read a program under a home folder",
-            where=str(home),
-            todo="Install it for all users first: `pipx install --global wardkeep` or a virtual environment under /opt.",
+            f"the service cannot keep its state here: {why}",
+            where=str(folder),
+            todo=f"Leave --state out (it is {SYSTEM_FOLDER}); docs/running.md says how a state moves there.",
         )
-    commands = (
+    if re.search(r"[^A-Za-z0-9/._+@-]", str(folder)):
+        raise Refused(
+            "a unit cannot name a folder with spaces or signs",
+            where=str(folder),
+            todo="Choose a plainer name.",
+        )
+    commands = [
         ("useradd", "--system", "--home-dir", str(folder), "--shell", "/usr/sbin/nologin", USER),
         ("install", "-d", "-m", "0700", "-o", USER, "-g", USER, str(folder)),
         ("systemctl", "daemon-reload"),
         ("systemctl", "enable", "--now", UNIT.name),
-    )
-    return Installation(argv, _unit(argv, folder), UNIT, commands)
+    ]
+    if (folder / LEDGER).is_dir():  # a state that root restored there, say
+        commands.insert(2, ("chown", "-R", f"{USER}:{USER}", str(folder)))
+    return Installation(argv, _unit(argv, folder), UNIT, tuple(commands))
+
+
+def _out_of_sight(path: Path) -> str:
+    """Which line of the unit hides this place from the service, or ""."""
+    hidden = {"/home": "home", "/root": "home", "/run/user": "home", "/tmp": "tmp", "/var/tmp": "tmp"}  # noqa: S108  (refused)
+    why = {"home": "it lies in a home folder", "tmp": "it lies in a folder for temporary files"}
+    return next((why[kind] for place, kind in hidden.items() if path.is_relative_to(place)), "")
+
+
+def _out_of_reach(path: Path) -> str:
+    """Why a user without rights cannot run or read what is there, or ""."""
+    if why := _out_of_sight(path):
+        return why
+    for one in (path, *path.parents):
+        try:
+            mode = one.stat().st_mode
+        except OSError:
+            continue
+        if not mode & (0o001 if one.is_dir() else 0o004):
+            return f"{one} is closed to others"
+    return ""
+
+
+def _stands_on() -> tuple[str, ...]:
+    """What a program in Python needs besides its own file: the interpreter behind its links, its packages, ours."""
+    ours = Path(__file__).resolve().parents[1]
+    return sys.executable, str(Path(sys.executable).resolve()), sys.prefix, str(ours)
 
 
 def carry_out(installation: Installation) -> None:
@@ -88,21 +132,24 @@ def carry_out(installation: Installation) -> None:
             "systemd does not run here",
             todo="Use `wardkeep install --print` and start it by your own service manager.",
         )
-    for command in installation.commands[:2]:
+    for command in installation.commands:
         if command[0] == "useradd" and _exists(USER):
             continue
-        _run(command)
-    installation.path.write_text(installation.unit)
-    for command in installation.commands[2:]:
+        if command[-1] == "daemon-reload":
+            installation.path.write_text(installation.unit)
         _run(command)
 
 
-def take_out(path: Path = UNIT) -> None:
-    """Stop the service and remove its unit. The state folder and the user stay: they hold evidence."""
-    if path.exists():
-        _run(("systemctl", "disable", "--now", path.name))
-        path.unlink()
-        _run(("systemctl", "daemon-reload"))
+def take_out(path: Path = UNIT) -> bool:
+    """Stop the service and remove its unit; False where there is none. The state folder and the user stay: they hold evidence."""
+    if not path.exists():
+        return False
+    if os.geteuid() != 0:
+        raise Unavailable("only root can remove a service", todo="Run it again by sudo.")
+    _run(("systemctl", "disable", "--now", path.name))
+    path.unlink()
+    _run(("systemctl", "daemon-reload"))
+    return True
 
 
 def _unit(argv: Sequence[str], folder: Path) -> str:
