@@ -92,6 +92,45 @@ def test_the_old_kernel_tables_are_followed() -> None:
     assert found["invariants_hold must_deny:53/udp"].startswith("fail: ")
 
 
+DOCKER = """*nat
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -p tcp --dport 15432 -j DNAT --to-destination 172.17.0.2:5432
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT
+-A FORWARD -d 172.17.0.2/32 -p tcp --dport 5432 -j ACCEPT
+COMMIT
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "policy", "start"),
+    [
+        (DOCKER, {"must_deny": ("15432/tcp",)}, "fail: IPv4 tcp "),
+        (DOCKER, {"must_deny": ("5432/tcp",)}, "pass: no packet of it gets in"),
+        (DOCKER.replace("5432 -j ACCEPT", "5432 -j DROP"), {"must_deny": ("15432/tcp",)}, "pass: no packet"),
+        (DOCKER, {"must_allow": ("15432/tcp from 198.51.100.0/24",)}, "pass: every packet of it gets in"),
+        (DOCKER.replace("5432 -j ACCEPT", "5432 -j DROP"), {"must_allow": ("15432/tcp from 198.51.100.0/24",)}, "fail: "),
+        (DOCKER.replace("--dport 15432", "-s 198.51.100.0/25 --dport 15432"), {"must_allow": ("15432/tcp from 198.51.100.0/24",)}, "fail: "),
+        (DOCKER, {"must_allow": ("15433/tcp from 198.51.100.0/24",)}, "fail: "),
+    ],
+)  # fmt: skip
+def test_a_port_published_for_a_container_is_one_of_the_host(
+    rules: str, policy: dict[str, tuple[str, ...]], start: str
+) -> None:
+    closed = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
+    dump = "".join(
+        f"= legacy {family}\n{''.join(f'|{line}' for line in text.splitlines(keepends=True))}= nft {family}\n"
+        for family, text in (("ip", rules), ("ip6", closed))
+    )
+    found = told("firewall", "nftables-nothing", iptables=dump + "= end\n", policy=policy)
+    (seen,) = [value for key, value in found.items() if " must_" in key]
+    assert seen.startswith(start), seen
+
+
 def test_rules_that_cannot_be_followed_are_told_of_once() -> None:
     """A table that the old code and nftables both hold; nothing is named, and still that is no pass."""
     found = findings("firewall", snapshot("firewall", "nftables-iptables-nft", "iptables-legacy"))

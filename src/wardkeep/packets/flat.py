@@ -79,6 +79,18 @@ class Flat:
                 out |= (self.lo[:, column] > 0) | (self.hi[:, column] < top)
         return out
 
+    def fates(self, point: Ints) -> set[Fate]:
+        """What may become of the packet of a point, whatever the conditions say that its walk hangs on by luck."""
+        luck, own = self.lucky(), self.own_columns()
+        inside = ((self.lo[:, own] <= point[own]) & (self.hi[:, own] >= point[own])).all(axis=1)
+        places, found = {0}, set[Fate]()
+        for n in np.flatnonzero(inside).tolist():
+            behind = {place for place in places if place <= n}
+            if behind:
+                found.add(Fate(int(self.fate[n])))
+                places = (places - behind) | {int(self.target[n])} | ({n + 1} if luck[n] else set())
+        return found - {Fate.OPEN}
+
     def own_columns(self) -> list[int]:
         """The columns of the packet as it arrives, without what rewriting adds."""
         width = self.lo.shape[1]

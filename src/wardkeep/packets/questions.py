@@ -109,7 +109,8 @@ class Asked:
                     for group in found.doubtful:
                         doubt[group] = True
                     if (hit := found.reached.get(_DENIED)) is not None:
-                        denied = Witness(flat, hit[1], hit[0], sure is flat)
+                        certain = sure is flat or Fate.ACCEPT not in flat.fates(hit[1])
+                        denied = Witness(flat, hit[1], hit[0], certain)
                     if (hit := found.reached.get(_ACCEPTED)) is None:
                         continue
                     if sure is flat:

@@ -14,10 +14,22 @@ from typing import Final
 from wardkeep.packets.dimensions import STATUS, Bits, Row, states
 from wardkeep.packets.program import Assign, Branches, Chain, Match, Nat, Part, Program, Rule, Unknown
 
+# A bit of the status that no rule can ask for (the kernel's IPS_HELPER): here, that a rule gave the packet another destination
+# which is not this host (see `published`).
+SENT_ON: Final = 1 << 13
 AT_FIRST: Final = Bits(
-    sum(STATUS[n] for n in ("expected", "seen-reply", "assured", "confirmed", "snat", "dnat")), 0
+    SENT_ON + sum(STATUS[n] for n in ("expected", "seen-reply", "assured", "confirmed", "snat", "dnat")), 0
 )
 DESTINATION: Final = frozenset({"dnat", "redirect"})
+
+
+def to_another(part: Part) -> bool:
+    """Whether the statement gives packets another destination."""
+    if not isinstance(part, Nat):
+        return False
+    return part.kind in DESTINATION or (
+        part.kind == "netmap" and any(name.startswith("dst") for name in part.to)
+    )
 
 
 def asks_status(program: Program) -> bool:
@@ -49,14 +61,19 @@ def _noted(chain: Chain) -> Chain:
 
 
 def _noting(rule: Rule) -> Rule:
-    if not any(isinstance(part, Nat) and part.kind in DESTINATION for part in rule.body):
+    if not any(map(to_another, rule.body)) or any(_notes(part) for part in rule.body):
         return rule
     body: list[Part] = []
     for part in rule.body:
-        if isinstance(part, Nat) and part.kind in DESTINATION:
+        if to_another(part):
             body.append(Assign("status", xor=STATUS["dnat"]))
         body.append(part)
     return replace(rule, body=tuple(body))
+
+
+def _notes(part: Part) -> bool:
+    """Whether the statement says already what `noted` would."""
+    return isinstance(part, Assign) and part.dimension == "status"
 
 
 def _rows(part: Part) -> Iterator[Row]:

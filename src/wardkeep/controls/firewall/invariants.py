@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wardkeep.controls.firewall.allowed import Opening, openings
 from wardkeep.controls.firewall.declared_program import PROTOCOLS
@@ -20,7 +20,11 @@ from wardkeep.facts.nftables import Nftables
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Chain, Match, Part, Program, Rule
 from wardkeep.rulesets.observed import rule_set_of
+from wardkeep.rulesets.published import addressed_here, published, sends_on
 from wardkeep.rulesets.translation import first_packets, noted
+
+if TYPE_CHECKING:
+    from wardkeep.packets.questions import Answer
 
 LOOK = "Look at the rules: `nft list ruleset`."
 # What every host needs: (subject, route, packets, what does not work without, what to open).
@@ -61,12 +65,12 @@ def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iter
     wanted = dict.fromkeys(policy.must_allow), dict.fromkeys(policy.must_deny)
     try:
         whole = rule_set_of(rules, iptables.in_words()).program
-        program = noted(decided(for_strangers(whole, policy.permit.interfaces)))
+        met = decided(for_strangers(whole, policy.permit.interfaces))
         for sentence in wanted[0]:
-            yield _open(program, sentence, openings((sentence,), policy.zones))
+            yield _open(met, sentence, openings((sentence,), policy.zones))
         for sentence in wanted[1]:
-            yield _closed(program, sentence, openings((sentence,), policy.zones))
-        yield from tuple(_needed(program))
+            yield _closed(met, sentence, openings((sentence,), policy.zones))
+        yield from tuple(_needed(noted(met)))
         # Last: rules that cannot be followed are told of the same subject.
         if not any(wanted):
             yield passes("invariants", "the policy names nothing that must stay open or closed")
@@ -98,11 +102,11 @@ def _needed(program: Program) -> Iterator[Seen]:
 
 
 def _open(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen:
-    # Only rows of the matrix that hold a few sentences need numpy, which takes long to import.
-    from wardkeep.packets.questions import Question, reaches
-
     subject = f"must_allow:{sentence}"
-    answer = reaches(program, Question(first_packets(program, _rows(about)), ("input",)))
+    if sends_on(program):
+        answer = _answer(published(program, "accept"), about, ("input", "forward"))
+    else:
+        answer = _answer(addressed_here(program), about, ("input",))
     if answer.whole:
         return passes(subject, "every packet of it gets in")
     if answer.denied is not None and (answer.reach == "closed" or answer.denied.certain):
@@ -111,15 +115,27 @@ def _open(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen:
 
 
 def _closed(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen:
+    subject = f"must_deny:{sentence}"
+    answers = [(_answer(program, about, ("input",)), "gets in")]
+    if sends_on(program):
+        # A port that is published for a container is one of this host too.
+        answers.append(
+            (_answer(published(program, "drop"), about, ("forward",)), "gets in, and on to another host")
+        )
+    for answer, what in answers:
+        if answer.reach == "open" and answer.allowed is not None:
+            return fails(subject, f"{answer.allowed.text()} {what}", "Close it, or plan our own table.")
+    if all(answer.reach == "closed" for answer, _ in answers):
+        return passes(subject, "no packet of it gets in")
+    return unsure(subject, "whether some of it gets in hangs on conditions that are not modelled", LOOK)
+
+
+def _answer(program: Program, about: tuple[Opening, ...], routes: tuple[str, ...]) -> Answer:
+    # Only rows of the matrix that hold a few sentences need numpy, which takes long to import.
     from wardkeep.packets.questions import Question, reaches
 
-    subject = f"must_deny:{sentence}"
-    answer = reaches(program, Question(first_packets(program, _rows(about)), ("input",)))
-    if answer.reach == "closed":
-        return passes(subject, "no packet of it gets in")
-    if answer.reach == "open" and answer.allowed is not None:
-        return fails(subject, f"{answer.allowed.text()} gets in", "Close it, or plan our own table.")
-    return unsure(subject, "whether some of it gets in hangs on conditions that are not modelled", LOOK)
+    program = noted(program)
+    return reaches(program, Question(first_packets(program, _rows(about)), routes))
 
 
 invariants_hold.cannot_mend(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from wardkeep.packets.dimensions import Row
+from wardkeep.packets.dimensions import ROUTES, Row, Values
+from wardkeep.packets.program import Program
 from wardkeep.rulesets.audit.model import sentence, worded
 from wardkeep.rulesets.audit.questions import Question
 from wardkeep.rulesets.audit.regions import STRANGERS
 from wardkeep.rulesets.files import RuleSet
+from wardkeep.rulesets.published import OWN, addressed_here, published, sends_on
 from wardkeep.rulesets.reach import Answer, Met, Reach
+
+_INPUT: Final[Values] = ((ROUTES.index("input"),) * 2,)
+_FORWARD: Final[Values] = ((ROUTES.index("forward"),) * 2,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,48 @@ class Told:
         return 3 if self.holds is None else 0 if self.holds else 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Where the packets of a question are looked for: who is let in, and the strangers among them; and who is turned away."""
+
+    rows: Sequence[Row]
+    close: Sequence[Row]
+    reach: Reach
+    against: Reach
+
+
 def answer(rule_set: RuleSet, questions: Sequence[Question]) -> list[Told]:
     """Every question, of one rule set."""
-    rows = {n: [r for r in q.rows if _known(r, rule_set)] for n, q in enumerate(questions)}
-    close = {n: [_strangers(r) for r in found] if questions[n].world else [] for n, found in rows.items()}
-    regions = [row for found in (*rows.values(), *close.values()) for row in found]
-    reach = Reach(rule_set.program, regions)
-    return [_told(rule_set, reach, q, rows[n], close[n]) for n, q in enumerate(questions)]
+    program = rule_set.program
+    rows = [[r for r in q.rows if _known(r, rule_set)] for q in questions]
+    here = [all(r["route"] == _INPUT for r in found) for found in rows]
+    let_in = against = addressed_here(program)
+    if sends_on(program):
+        # A port of this host may be one of another: packets to it then come by the forward hook.
+        let_in, against = published(program, "drop"), published(program, "accept")
+        for found, mine in zip(rows, here, strict=True):
+            found += [{**r, "route": _FORWARD} for r in found] if mine else []
+    close = [
+        [_strangers(r) for r in found] if q.world else [] for q, found in zip(questions, rows, strict=True)
+    ]
+
+    def ready(met: Program, mine: bool) -> Reach:
+        """The program made ready for the packets to this host, or for the others."""
+        asked = [n for n, one in enumerate(here) if one is mine]
+        return Reach(met, [r for n in asked for r in (*rows[n], *close[n])])
+
+    elsewhere = ready(program, False)
+    inside = ready(let_in, True)
+    turning = inside if against is let_in else ready(against, True)
+    return [
+        _told(
+            rule_set,
+            q,
+            _Look(found, strangers, *((inside, turning) if mine else (elsewhere, elsewhere))),
+            mine,
+        )
+        for q, found, strangers, mine in zip(questions, rows, close, here, strict=True)
+    ]
 
 
 def _known(row: Row, rule_set: RuleSet) -> bool:
@@ -63,16 +103,15 @@ def _strangers(row: Row) -> Row:
     return {**row, f"src{version}": STRANGERS[version]}
 
 
-def _told(
-    rule_set: RuleSet, reach: Reach, question: Question, rows: Sequence[Row], close: Sequence[Row]
-) -> Told:
+def _told(rule_set: RuleSet, question: Question, look: _Look, here: bool) -> Told:
     name = rule_set.program.name
-    if not rows:
+    if not look.rows:
         why = "nothing is known of the family of addresses that is asked about"
         return Told(question.text, name, "undecided", None, why, must=question.must)
-    let_in = _best(reach, rows, True)
-    kept_out = _best(reach, rows, False)
-    stranger = _best(reach, close, True) if close else None
+    let_in = _best(look.reach, look.rows, True)
+    kept_out = _best(look.against, look.rows, False)
+    stranger = _best(look.reach, look.close, True) if look.close else None
+    on = " to another host" if here and let_in.met and let_in.met.packet["route"] == "forward" else ""
     if let_in.met is None:
         word = "no" if let_in.whole else "undecided"
         why = (
@@ -81,19 +120,22 @@ def _told(
     elif not let_in.met.sure:
         word, why = (
             "undecided",
-            f"{_packet(let_in.met)} may get through: a match that is not modelled decides",
+            f"{_packet(let_in.met)} may get through{on}: a match that is not modelled decides",
         )
     elif stranger is not None and stranger.met is None:
-        word, why = "partly", f"only from some networks: {_packet(let_in.met)} gets through"
+        word, why = "partly", f"only from some networks: {_packet(let_in.met)} gets through{on}"
     elif kept_out.met is not None and (kept_out.met.sure or stranger is None):
         word = "partly" if stranger is None else "yes"
-        why = f"{_packet(let_in.met)} gets through"
+        why = f"{_packet(let_in.met)} gets through{on}"
         if word == "partly":
             why += f", {_packet(kept_out.met)} {'does' if kept_out.met.sure else 'may'} not"
     else:
-        word, why = "yes", f"{_packet(let_in.met)} gets through"
-    if let_in.met is not None and let_in.met.rule:
-        why += f" (by {let_in.met.rule})"
+        word, why = "yes", f"{_packet(let_in.met)} gets through{on}"
+    rule = let_in.met.rule if let_in.met is not None else ""
+    if rule.startswith(f"policy of {OWN} "):
+        rule = ""  # no chain of the rule set filters what is sent on
+    if rule:
+        why += f" (by {rule})"
     return Told(
         question.text,
         name,
@@ -102,7 +144,7 @@ def _told(
         why,
         worded(let_in.met.packet) if let_in.met else None,
         worded(kept_out.met.packet) if kept_out.met else None,
-        let_in.met.rule if let_in.met else "",
+        rule,
         question.must,
     )
 

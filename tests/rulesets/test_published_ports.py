@@ -1,0 +1,133 @@
+"""Questions about ports of this host that its rules send on to another, as Docker does for its containers."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+from packet_fates import number
+
+from wardkeep.packets.reference import ways
+from wardkeep.rulesets.audit.answers import Told, answer
+from wardkeep.rulesets.audit.questions import Names, ask
+from wardkeep.rulesets.files import Source, kind_of, rule_sets
+from wardkeep.rulesets.published import OWN, published, sends_on
+from wardkeep.rulesets.translation import noted
+
+# As Docker writes them: one published port, of one container.
+DOCKER = """*nat
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER
+-A DOCKER -i docker0 -j RETURN
+-A DOCKER ! -i docker0 -p tcp -m tcp --dport 15432 -j DNAT --to-destination 172.17.0.2:5432
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A FORWARD -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 5432 -j ACCEPT
+COMMIT
+"""
+
+
+def told(rules: str, question: str) -> Told:
+    (rule_set,) = rule_sets([Source(Path("rules"), kind_of(rules, "rules"), rules)])
+    return answer(rule_set, [ask(question, Names())])[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("15432/tcp from anywhere", "yes"),
+        ("no 15432/tcp from anywhere", "does not hold"),
+        ("no 15000-16000/tcp from anywhere", "does not hold"),
+        ("5432/tcp from anywhere", "no"),
+        ("15433/tcp from anywhere", "no"),
+        ("15432/udp from anywhere", "no"),
+        ("no 15432/tcp from anywhere in docker0", "holds"),
+        ("22/tcp from anywhere", "yes"),
+    ],
+)
+def test_a_published_port_is_one_of_this_host(question: str, word: str) -> None:
+    assert told(DOCKER, question).word == word
+
+
+def test_the_answer_names_packet_and_rule_and_that_it_goes_on() -> None:
+    found = told(DOCKER, "15432/tcp from anywhere")
+    assert "gets through to another host" in found.why
+    assert found.rule == "ip filter FORWARD 1"
+    assert found.accepted is not None
+    assert (found.accepted["destination_port"], found.accepted["out_interface"]) == (15432, "docker0")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (("-A FORWARD -d 172.17.0.2/32", "-A FORWARD -d 172.17.0.3/32"), "no"),
+        (("--dport 5432 -j ACCEPT", "--dport 5432 -m limit --limit 5/sec -j ACCEPT"), "undecided"),
+        (("-A DOCKER ! -i docker0 -p tcp", "-A DOCKER -s 198.51.100.0/24 -p tcp"), "no"),
+        (
+            ("-m tcp --dport 15432 -j DNAT --to-destination 172.17.0.2:5432", "-j REDIRECT --to-ports 22"),
+            "yes",
+        ),
+    ],
+)
+def test_only_what_the_rules_let_on_is_open(change: tuple[str, str], word: str) -> None:
+    assert told(DOCKER.replace(*change), "15432/tcp from anywhere").word == word
+
+
+def test_who_is_sent_on_and_who_is_not_are_told_apart() -> None:
+    """Of one port some come by the forward hook, the others by the input hook: all of them, and not all of them."""
+    partner = DOCKER.replace("! -i docker0 -p tcp", "-s 198.51.100.0/24 -p tcp").replace(
+        "! -i docker0 -o docker0 ", ""
+    )
+    here = partner.replace(":INPUT DROP", ":INPUT ACCEPT")
+    assert told(partner, "15432/tcp from 198.51.100.7 in eth0").word == "yes"
+    assert told(partner, "15432/tcp from 198.51.100.0/23 in eth0").word == "partly"
+    assert told(here, "15432/tcp from 198.51.100.0/23 in eth0").word == "yes"
+    assert (
+        told(
+            here.replace("-d 172.17.0.2/32", "-d 172.17.0.3/32"), "15432/tcp from 198.51.100.0/23 in eth0"
+        ).word
+        == "partly"
+    )
+
+
+def test_rules_that_no_chain_filters_behind_are_named_by_nobody() -> None:
+    nat = DOCKER[: DOCKER.index("*filter")]
+    found = told(nat + "*filter\n:INPUT DROP [0:0]\nCOMMIT\n", "15432/tcp from anywhere")
+    assert (found.word, found.rule) == ("yes", "")
+    assert OWN not in found.why
+
+
+def test_nothing_is_sent_on_where_no_rule_translates_on_the_way_in() -> None:
+    for rules in (
+        DOCKER[DOCKER.index("*filter") :],
+        DOCKER.replace("DNAT --to-destination 172.17.0.2:5432", "REDIRECT --to-ports 22"),
+        DOCKER.replace("-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER\n", ""),
+    ):
+        (rule_set,) = rule_sets([Source(Path("rules"), "iptables", rules)])
+        assert not sends_on(rule_set.program)
+
+
+def test_the_plain_evaluator_agrees_on_every_packet() -> None:
+    """Packet by packet: what is let in by the program of those who are sent on, and what is turned away."""
+    (rule_set,) = rule_sets([Source(Path("rules"), "iptables", DOCKER)])
+    to_drop, to_accept = (noted(published(rule_set.program, others)) for others in ("drop", "accept"))
+    for route, port, link, source in product(
+        ("input", "forward"), (22, 15432, 5432), ("eth0", "docker0"), ("8.8.8.8", "172.17.0.2")
+    ):
+        packet = {
+            "family": 4, "route": route, "in": link, "proto": 6, "src4": number(source), "dst4": number("192.0.2.1"), "sport": 40000,
+            "dport": port, "state": 3, "tcp_flags": 2, "status": 0, "out": "docker0" if route == "forward" else "",
+        }  # fmt: skip
+        sent_on = port == 15432 and link == "eth0"
+        asked = sent_on == (route == "forward")
+        let_in = asked and (sent_on or port == 22)
+        assert {way.fate for way in ways(to_drop, packet)} == {"accept" if let_in else "drop"}
+        turned_away = asked and not let_in
+        assert {way.fate for way in ways(to_accept, packet)} == {"drop" if turned_away else "accept"}
