@@ -17,9 +17,10 @@ from wardkeep.core.errors import BadInput
 from wardkeep.engine.flaw_review import acts
 from wardkeep.engine.flaw_review.deciding import Asked, decide_as_asked
 from wardkeep.engine.flaw_review.follow import look_at_row
+from wardkeep.engine.flaw_review.reading import WHICH
 from wardkeep.engine.flaw_review.trends import Day
 from wardkeep.engine.flaw_review.views import (
-    WHICH,
+    PAGE,
     feed_health,
     flaw_detail,
     host_flaws,
@@ -85,13 +86,15 @@ def flaw(request: Request, visitor: Anyone, flaw: str) -> Response:
 
 
 @twin(router, "/hosts/{name}/flaws")
-def host(request: Request, visitor: Anyone, name: str) -> Response:
+def host(request: Request, visitor: Anyone, name: str, start: Start = 0) -> Response:
     place = console(request)
     if host_detail(place.platform, name[:253]) is None:
         raise HTTPException(404, "No host of this name is in the fleet")
-    found = host_flaws(place.platform, name[:253], place.accounts.books.clock())
-    told = {"host": name, "flaws": [{"case": case, "asset": asset} for case, asset in found]}
-    return answer(request, visitor, "host_flaws.html", told)
+    now = place.accounts.books.clock()
+    count, found = host_flaws(place.platform, name[:253], now, start=start, limit=PAGE)
+    told = {"host": name, "found": count, "after": start + PAGE if count > start + PAGE else 0}
+    told["flaws"] = [{"case": case, "asset": asset} for case, asset in found]
+    return answer(request, visitor, "host_flaws.html", told, start=start, asked={})
 
 
 @router.post("/flaws/reviewed")

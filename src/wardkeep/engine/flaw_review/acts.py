@@ -10,8 +10,9 @@ from wardkeep.advisories.vex import JUSTIFICATIONS as JUSTIFICATIONS
 from wardkeep.core.errors import BadInput
 from wardkeep.engine.findings import to_the_millisecond
 from wardkeep.engine.flaw_review import KIND, ROW
-from wardkeep.engine.flaw_review.cases import Case, Key, decide, read_cases
+from wardkeep.engine.flaw_review.cases import Case, Key, decide
 from wardkeep.engine.flaw_review.queue import refresh
+from wardkeep.engine.flaw_review.reading import cases_named, count_cases
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.engine.schedules import attest
 from wardkeep.engine.waivers import list_waivers, revoke
@@ -26,18 +27,14 @@ def find_cases(platform: Platform, names: Sequence[str], *, closed: bool = False
     Raises BadInput for a name that no open case has. Brings the queue up to date first.
     """
     refresh(platform)
-    with platform.store.read() as connection:
-        known = read_cases(platform, connection, closed=closed)
     found: dict[Key, Case] = {}
     for name in names:
         flaw, _, package = name.partition(":")
         if flaw.lower().startswith("cve-"):
             flaw = flaw.upper()
-        here = [
-            case
-            for case in known
-            if flaw in (case.flaw, *case.told.get("aliases", ())) and package in ("", case.package)
-        ]
+        with platform.store.read() as connection:
+            known = cases_named(platform, connection, flaw, closed=closed)
+        here = [case for case in known if package in ("", case.package)]
         if not here:
             raise BadInput(
                 "no flaw of this name concerns the fleet now", where=name, todo="See `wardkeep vulns review`."
@@ -115,8 +112,8 @@ def done(platform: Platform, *, says: str, by: str, now: datetime | None = None)
     """The day's review was done: what was open, new and undecided then stands beside it in the ledger."""
     now = now or datetime.now(UTC)
     with platform.store.read() as connection:
-        cases = read_cases(platform, connection)
-    body = {"open": len(cases), "undecided": sum(not case.decision for case in cases)}
+        counts = count_cases(platform, connection, now)
+    body = {name: counts[name] for name in ("open", "undecided")}
     return attest(platform, ROW, says=says, by=by, now=now, more=body)
 
 

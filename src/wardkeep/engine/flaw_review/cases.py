@@ -64,9 +64,7 @@ class Case:
     @property
     def last_day(self) -> date:
         """The last day on which it is in time: its clock's, or the earlier one that it was planned for."""
-        due = self.due.date()
-        planned = str(self.said.get("until", "")) if self.decision == "planned" else ""
-        return min(due, date.fromisoformat(planned)) if planned else due
+        return last_day_of(self.due.date(), self.decision, self.said)
 
     @property
     def is_running(self) -> bool:
@@ -79,9 +77,20 @@ class Case:
     @property
     def weight(self) -> Severity:
         """The severity its clock runs by: exploited is critical, and one nobody gave is held to be high."""
-        if self.exploited:
-            return Severity.CRITICAL
-        return Severity.HIGH if self.severity == "unknown" else Severity(self.severity)
+        return weigh(self.severity, bool(self.exploited))
+
+
+def weigh(severity: str, exploited: bool) -> Severity:
+    """The severity a case's clock runs by."""
+    if exploited:
+        return Severity.CRITICAL
+    return Severity.HIGH if severity == "unknown" else Severity(severity)
+
+
+def last_day_of(due: date, decision: str, said: Mapping[str, Any]) -> date:
+    """The day on which the clock ends, or the earlier one that it was planned for."""
+    planned = str(said.get("until", "")) if decision == "planned" else ""
+    return min(due, date.fromisoformat(planned)) if planned else due
 
 
 @dataclass(frozen=True)
@@ -126,29 +135,32 @@ def case_of(row: Any, numbers: Numbers) -> Case:
 
 
 def read_assets(
-    connection: Connection, *, key: Key | None = None, host: str = "", closed: bool = False, how: str = ""
+    connection: Connection,
+    *,
+    key: Key | None = None,
+    closed: bool = False,
+    how: str = "",
+    since: datetime | None = None,
 ) -> list[CaseAsset]:
-    """Assets of one case, of one host with its images, of all; open ones, with `closed` also the others, or those that ended so (`how`)."""
+    """Assets of one case, or of all; open ones, with `closed` also the others, or those that ended so (`how`), after `since`."""
     a = flaw_assets.c
-    query = select(
-        a.flaw, a.package, a.host, a.version, a.fixed, a.state, a.opened, a.closed, a.how
-    ).order_by(a.host, a.flaw, a.package)
+    query = select(a.flaw, a.package, a.host, a.version, a.fixed, a.state, a.opened, a.closed, a.how)
     if key is not None:
         query = query.where(a.flaw == key[0], a.package == key[1])
-    if host:
-        query = query.where((a.host == host) | a.host.startswith(f"{host}/", autoescape=True))
+    if since is not None:
+        query = query.where(a.closed > since)
     if how:
         query = query.where(a.how == how)
     elif not closed:
         query = query.where(a.closed.is_(None))
-    return [CaseAsset(*row) for row in connection.execute(query)]
+    # Sorted here: a database that is asked for an order may walk the whole table along an index to give it.
+    found = [CaseAsset(*row) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: (one.host, one.flaw, one.package))
 
 
-def assets_by_case(
-    connection: Connection, *, host: str = "", closed: bool = False
-) -> dict[Key, list[CaseAsset]]:
+def assets_by_case(connection: Connection, *, closed: bool = False) -> dict[Key, list[CaseAsset]]:
     made: dict[Key, list[CaseAsset]] = {}
-    for one in read_assets(connection, host=host, closed=closed):
+    for one in read_assets(connection, closed=closed):
         made.setdefault((one.flaw, one.package), []).append(one)
     return made
 

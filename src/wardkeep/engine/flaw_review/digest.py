@@ -30,11 +30,11 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
     (`ids`, the most pressing first); how many there are in all is in `counts`. What is late or due is not named as new again."""
     made = renew(platform, now)
     with platform.store.read() as connection:
-        every = read_cases(platform, connection, closed=True)
-        assets = read_assets(connection, how=FIXED)
+        still = read_cases(platform, connection)
+        fixed = read_assets(connection, how=FIXED, since=now - timedelta(days=1))
+        took = mended(platform, connection, now - timedelta(days=90))
         reviewed = last_review(connection)
         built, problems, feeds = data_now(platform, connection, now)
-    still = [case for case in every if case.closed is None]
     since = reviewed or now - timedelta(days=1)
     today = now.date()
     late = [case for case in still if case.is_late(now)]
@@ -42,9 +42,6 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
     new = [case for case in still if case.opened > since]
     undecided = [case for case in still if not case.decision]
     ending = [case for case in still if case.decision == "waived" and _ends_soon(case, now)]
-    fixed = [
-        one for one in assets if one.how == FIXED and one.closed and one.closed > now - timedelta(days=1)
-    ]
     troubles = ([made.problem] if made.problem else []) + problems
     troubles += _stale([one for one in feeds if one["stale"]], problems, now)
     above = {case.key for case in (*late, *soon)}
@@ -83,7 +80,7 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
         "fixed": [{"id": o.flaw, "package": o.package, "host": o.host} for o in fixed][:SHOWN],
         "mended": [
             {"severity": o.severity, "fixed": o.fixed, "in_time": o.in_time, "mean_days": o.mean_days}
-            for o in mended(every, assets, now - timedelta(days=90))
+            for o in took
             if o.fixed
         ],
         "troubles": troubles,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
 from wardkeep.core.findings import Severity
-from wardkeep.engine.flaw_review.cases import QUIET, Case, CaseAsset, read_assets, read_cases
+from wardkeep.engine.flaw_review.cases import QUIET
 from wardkeep.engine.flaw_review.queue import FIXED
+from wardkeep.engine.flaw_review.reading import FixedAlike, alike, fixed_since
 from wardkeep.engine.platform import Platform
 
 DAYS = 90
@@ -46,37 +47,46 @@ class Trends:
 
 def trends(platform: Platform, now: datetime, connection: Connection, days: int = DAYS) -> Trends:
     """From what the tables know now."""
-    cases = read_cases(platform, connection, closed=True)
-    assets = read_assets(connection, how=FIXED)
-    span = [now.date() - timedelta(days=back) for back in range(days - 1, -1, -1)]
-    return Trends(
-        tuple(_day(day, cases, assets) for day in span), mended(cases, assets, now - timedelta(days=days))
-    )
+    today = now.date()
+    first = today - timedelta(days=days - 1)
+    opened, late, fixed = [0] * (days + 1), [0] * (days + 1), [0] * days
+    for one in alike(platform, connection):
+        # Open at the end of each day from the one on which it opened to the one before it closed.
+        begin = max((one.opened.date() - first).days, 0)
+        end = min((one.closed.date() - first).days, days) if one.closed else days
+        if begin >= end:
+            continue
+        opened[begin] += one.count
+        opened[end] -= one.count
+        overdue = max((one.last_day - first).days + 1, begin)
+        if one.decision not in QUIET and overdue < end:
+            late[overdue] += one.count
+            late[end] -= one.count
+    mended_there = fixed_since(platform, connection, now - timedelta(days=days), FIXED)
+    for fix in mended_there:
+        place = (fix.closed.date() - first).days
+        if 0 <= place < days:
+            fixed[place] += fix.count
+    made, still, behind = [], 0, 0
+    for n in range(days):
+        still, behind = still + opened[n], behind + late[n]
+        made.append(Day(first + timedelta(days=n), still, behind, fixed[n]))
+    return Trends(tuple(made), _mended(mended_there))
 
 
-def _day(day: date, cases: Sequence[Case], assets: Sequence[CaseAsset]) -> Day:
-    end = datetime.combine(day + timedelta(days=1), time(), UTC)
-    there = [case for case in cases if case.opened < end and (case.closed is None or case.closed >= end)]
-    late = [case for case in there if case.last_day < day and case.decision not in QUIET]
-    fixed = [one for one in assets if one.how == FIXED and one.closed and one.closed.date() == day]
-    return Day(day, len(there), len(late), len(fixed))
-
-
-def mended(cases: Sequence[Case], assets: Sequence[CaseAsset], since: datetime) -> tuple[Mended, ...]:
+def mended(platform: Platform, connection: Connection, since: datetime) -> tuple[Mended, ...]:
     """From the day a flaw first concerned a host to the look that showed it fixed there."""
-    of = {case.key: case for case in cases}
+    return _mended(fixed_since(platform, connection, since, FIXED))
+
+
+def _mended(some: Sequence[FixedAlike]) -> tuple[Mended, ...]:
     made = []
     for severity in Severity:
-        took = []
-        in_time = 0
-        for one in assets:
-            case = of.get((one.flaw, one.package))
-            if one.how != FIXED or one.closed is None or one.closed < since or case is None:
-                continue
-            if case.weight is severity:
-                took.append((one.closed - one.opened) / timedelta(days=1))
-                in_time += one.closed.date() <= case.due.date()
-        made.append(Mended(str(severity), len(took), in_time, sum(took) / len(took) if took else None))
+        of = [one for one in some if one.weight is severity]
+        count = sum(one.count for one in of)
+        in_time = sum(one.count for one in of if one.closed.date() <= one.due)
+        mean = sum(one.days * one.count for one in of) / count if count else None
+        made.append(Mended(str(severity), count, in_time, mean))
     return tuple(made)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,14 +9,21 @@ from typing import Any
 from wardkeep.advisories.updating import last_update
 from wardkeep.controls.vulnerability_review import places
 from wardkeep.core.errors import BadInput, Unavailable
-from wardkeep.engine.flaw_review.cases import QUIET, Case, CaseAsset, assets_by_case, read_assets, read_cases
+from wardkeep.engine.flaw_review.cases import Case, CaseAsset, case_of, read_assets
 from wardkeep.engine.flaw_review.queue import last_refresh
+from wardkeep.engine.flaw_review.reading import (
+    WHICH,
+    cases_named,
+    count_cases,
+    open_on,
+    part_of,
+    with_words,
+)
 from wardkeep.engine.flaw_review.renewing import fingerprint
 from wardkeep.engine.flaw_review.trends import Trends, last_review, trends
 from wardkeep.engine.folder import ADVISORIES, open_advisories
 from wardkeep.engine.platform import Platform
 
-WHICH = ("open", "undecided", "late", "waived", "closed")
 PAGE = 50
 SAID = ("says", "owner", "compensating", "until", "until_fixed", "justification")  # what a decision may hold
 
@@ -107,25 +113,22 @@ def queue_page(
         raise BadInput(
             f"{which[:40]!r} is no part of the queue", where="show", todo=f"Use {', '.join(WHICH)}."
         )
+    words = q.split()
     with platform.store.read() as connection:
-        every = read_cases(platform, connection, closed=True)
+        counts = count_cases(platform, connection, now)
+        query = part_of(platform, connection, which, now)
+        if words:
+            every = with_words(connection, query, words, platform.config.numbers)
+            found, shown = len(every), every[start : start + PAGE]
+        else:
+            rows = connection.execute(query.limit(PAGE).offset(start)).all()
+            found, shown = counts[which], [case_of(row, platform.config.numbers) for row in rows]
         last, reviewed = last_refresh(connection), last_review(connection)
-    still = [case for case in every if case.closed is None]
-    parts: dict[str, Sequence[Case]] = {
-        "open": still,
-        "undecided": [case for case in still if not case.decision],
-        "late": [case for case in still if case.is_late(now)],
-        "waived": [case for case in still if case.decision in QUIET],
-        "closed": sorted((c for c in every if c.closed), key=lambda c: c.closed or now, reverse=True),
-    }
-    words = q.lower().split()
-    found = [case for case in parts[which] if all(word in _words(case) for word in words)]
-    shown = found[start : start + PAGE]
     return QueuePage(
         tuple(case_view(case, now) for case in shown),
-        {name: len(some) for name, some in parts.items()},
-        len(found),
-        start + PAGE if len(found) > start + PAGE else 0,
+        counts,
+        found,
+        start + PAGE if found > start + PAGE else 0,
         int(last.get("minor", 0)),
         str(last.get("built", ""))[:10],
         str(last.get("at", "")),
@@ -136,20 +139,19 @@ def queue_page(
 def flaw_detail(platform: Platform, flaw: str, now: datetime) -> list[CaseDetail]:
     """Every case of a flaw, by any of its names; empty when it never concerned the fleet."""
     with platform.store.read() as connection:
-        every = read_cases(platform, connection, closed=True)
-        wanted = [case for case in every if flaw in (case.flaw, *case.told.get("aliases", ()))]
         return [
             CaseDetail(case_view(case, now), tuple(read_assets(connection, key=case.key, closed=True)))
-            for case in wanted
+            for case in cases_named(platform, connection, flaw, closed=True)
         ]
 
 
-def host_flaws(platform: Platform, host: str, now: datetime) -> list[tuple[CaseView, CaseAsset]]:
-    """What is open on one host and in the images that run there, the riskiest first."""
+def host_flaws(
+    platform: Platform, host: str, now: datetime, *, start: int = 0, limit: int | None = None
+) -> tuple[int, list[tuple[CaseView, CaseAsset]]]:
+    """How much is open on one host and in the images that run there, and that, the riskiest first."""
     with platform.store.read() as connection:
-        here = assets_by_case(connection, host=host)
-        cases = read_cases(platform, connection, keys=here)
-    return [(case_view(case, now), one) for case in cases for one in here[case.key]]
+        count, found = open_on(platform, connection, host, start, limit)
+    return count, [(case_view(case, now), one) for case, one in found]
 
 
 def trend_page(platform: Platform, now: datetime) -> Trends:
@@ -205,8 +207,3 @@ def case_view(case: Case, now: datetime) -> CaseView:
         why=str(told.get("why", "")),
         finding=fingerprint(case),
     )
-
-
-def _words(case: Case) -> str:
-    parts = (case.flaw, case.package, *case.told.get("aliases", ()), case.told.get("summary", ""))
-    return " ".join(map(str, parts)).lower()
