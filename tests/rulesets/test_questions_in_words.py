@@ -125,3 +125,23 @@ def test_the_first_packet_of_a_connection_was_never_answered_nor_assured(
     rule = f"-p tcp -m tcp --dport 22 -m conntrack {negated}--ctstatus {word} -j ACCEPT"
     (one,) = answer(sets(filter_table(rule)), [ask("no 22/tcp from anywhere", names)])
     assert one.holds is held
+
+
+@pytest.mark.parametrize(
+    ("question", "silent"),
+    [
+        ("no 22/tcp from anywhere", ("ipv6",)),
+        ("no 22/tcp from 10.0.0.0/8", ()),
+        ("no 22/tcp from 2001:db8::/32", ()),
+    ],
+)
+def test_an_answer_says_of_which_family_nothing_is_known(
+    question: str, silent: tuple[str, ...], names: Names
+) -> None:
+    """A dump of iptables alone: what it says holds of IPv4."""
+    (one,) = answer(sets(filter_table("-p tcp -m tcp --dport 443 -j ACCEPT")), [ask(question, names)])
+    assert one.not_known == silent
+    assert ("of IPv6 nothing is known" in one.why) is bool(silent)
+    assert one.holds is (
+        None if "2001" in question else True
+    )  # nothing but what is not known was asked about

@@ -23,7 +23,8 @@ _FORWARD: Final[Values] = ((ROUTES.index("forward"),) * 2,)
 class Told:
     """`answer`: yes (all such packets get through), partly, no, undecided. `holds`: whether that is what must be, None: open.
 
-    `accepted` and `dropped` are packets that show it, `rule` lets the accepted one through, `why` says it in a sentence.
+    `accepted` and `dropped` are packets that show it, `rule` lets the accepted one through, `why` says it in a sentence. `not_known`:
+    families that are asked about too, and of which the files do not speak; the answer is that of the others.
     """
 
     question: str
@@ -35,6 +36,7 @@ class Told:
     dropped: Mapping[str, Any] | None = None
     rule: str = ""
     must: str = ""
+    not_known: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
@@ -93,9 +95,13 @@ def answer(rule_set: RuleSet, questions: Sequence[Question]) -> list[Told]:
     ]
 
 
+def _of(row: Row, family: int) -> bool:
+    return any(isinstance(v, tuple) and v[0] <= family <= v[1] for v in row["family"])
+
+
 def _known(row: Row, rule_set: RuleSet) -> bool:
     """Whether the files speak of the row's family at all."""
-    return any(isinstance(v, tuple) and v[0] in rule_set.families for v in row["family"])
+    return any(_of(row, family) for family in rule_set.families)
 
 
 def _strangers(row: Row) -> Row:
@@ -136,6 +142,9 @@ def _told(rule_set: RuleSet, question: Question, look: _Look, here: bool) -> Tol
         rule = ""  # no chain of the rule set filters what is sent on
     if rule:
         why += f" (by {rule})"
+    silent = [f for f in (4, 6) if f not in rule_set.families and any(_of(row, f) for row in question.rows)]
+    if silent:
+        why += f"; of IPv{silent[0]} nothing is known"
     return Told(
         question.text,
         name,
@@ -146,6 +155,7 @@ def _told(rule_set: RuleSet, question: Question, look: _Look, here: bool) -> Tol
         worded(kept_out.met.packet) if kept_out.met else None,
         rule,
         question.must,
+        tuple(f"ipv{f}" for f in silent),
     )
 
 
