@@ -16,6 +16,7 @@ from tests.engine.frozen import until
 
 from wardkeep.core.findings import Finding, Verdict
 from wardkeep.engine import in_force
+from wardkeep.engine.accounts.opening import accounts_of, link_for, origin_of
 from wardkeep.engine.cycle import check
 from wardkeep.engine.doctor import examine
 from wardkeep.engine.durable import Durable
@@ -259,3 +260,25 @@ def test_what_is_no_file_to_read_is_a_fault_and_no_policy(platform: Platform, sp
     assert found.verdict is Verdict.FAIL
     assert "wardkeep.toml" in found.seen
     assert "hunter2" not in found.seen + (platform.folder / SERVING).read_text()
+
+
+def test_a_link_leads_to_the_console_that_serves_now_not_to_the_usual_port(platform: Platform) -> None:
+    assert origin_of(platform) == "http://localhost:8420"
+    platform.port = 8440  # `up --listen 127.0.0.1:8440`
+    tell(platform)
+    with open_platform(platform.folder) as command:
+        assert link_for(command, accounts_of(command), new_user(command), by="test").startswith(
+            "http://localhost:8440/sign-in/link?token="
+        )
+    write(platform, '[console]\nurl = "https://console.example"\n')
+    with open_platform(platform.folder) as command:
+        assert origin_of(command) == "https://console.example"
+    write(platform, "")
+    told = json.loads((platform.folder / SERVING).read_text())
+    (platform.folder / SERVING).write_text(json.dumps({**told, "born": "another process"}))
+    with open_platform(platform.folder) as command:
+        assert origin_of(command) == "http://localhost:8420"
+
+
+def new_user(platform: Platform) -> str:
+    return accounts_of(platform).users.add("ann", "operator", by="test").name

@@ -68,6 +68,7 @@ def command(
         from wardkeep.engine.running import Running
         from wardkeep.engine.workers import register_all
 
+        platform.port = port
         start_logging(platform.config)
         durable = Durable(platform.store, folder, role="server", rejoins=True)
         register_all(platform, durable)

@@ -39,7 +39,7 @@ _turn = threading.Lock()
 @dataclass(frozen=True)
 class Serving:
     """By what the server of a folder goes. `problem` is the fault of a file that was not taken up, as one line, and `place` where;
-    `waits` names settings that change at its next start; `files` are those that it has read and goes by."""
+    `waits` names settings that change at its next start; `files` are those that it has read and goes by; `port` is its console's."""
 
     pid: int
     born: str
@@ -47,6 +47,7 @@ class Serving:
     problem: str = ""
     place: str = ""
     waits: tuple[str, ...] = ()
+    port: int = 0
 
 
 def take_up(platform: Platform, actor: str = "engine", wait: bool = True) -> int | None:
@@ -83,7 +84,7 @@ def take_up(platform: Platform, actor: str = "engine", wait: bool = True) -> int
 def tell(platform: Platform, *, problem: str = "", place: str = "", waits: tuple[str, ...] = ()) -> None:
     """Write `serving.json` for this process."""
     files = platform.files.stamps
-    now = Serving(os.getpid(), born(os.getpid()), files, problem, place, waits)
+    now = Serving(os.getpid(), born(os.getpid()), files, problem, place, waits, platform.port)
     beside = platform.folder / f".{SERVING}.{os.getpid()}"
     beside.write_text(json.dumps(asdict(now)))
     beside.chmod(0o600)

@@ -32,6 +32,7 @@ class Platform:
     controls: tuple[Control, ...]
     files: Files = field(default_factory=Files)
     seen: Files = field(default_factory=Files)  # by a server, not taken up yet
+    port: int = 0  # of the console that this process serves; 0: it serves none
 
     def held(self) -> Platform:
         """The same platform with the policy of this moment, for the length of one act: a server takes up changed files

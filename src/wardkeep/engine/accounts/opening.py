@@ -17,6 +17,7 @@ from wardkeep.engine.accounts import Accounts, Factors, open_accounts
 from wardkeep.engine.accounts.books import Books, Seal, utc_now
 from wardkeep.engine.accounts.factors import about_totp
 from wardkeep.engine.folder import KEYS
+from wardkeep.engine.in_force import serving
 from wardkeep.engine.platform import Platform
 from wardkeep.store.schema import users
 
@@ -40,10 +41,16 @@ def accounts_of(
 
 
 def origin_of(platform: Platform, port: int = 0) -> str:
-    """How browsers reach the console: as configured, else http on localhost (the name that passkeys work under)."""
+    """How browsers reach the console: as configured, else http on localhost (the name that passkeys work under).
+
+    Where no `port` is given, that of the server which holds the folder now: `up --listen` may have chosen another one.
+    """
     settings = platform.config.settings
-    port = port or int(settings.console_listen.rpartition(":")[2])
-    return settings.console_url.rstrip("/") or f"http://localhost:{port}"
+    if settings.console_url:
+        return settings.console_url.rstrip("/")
+    server = None if port else serving(platform.folder)
+    port = port or (server.port if server else 0) or int(settings.console_listen.rpartition(":")[2])
+    return f"http://localhost:{port}"
 
 
 def first_link(platform: Platform, accounts: Accounts, port: int = 0) -> str:
