@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from tests.advisories.small_feeds import TRACKER, write_feeds
 from tests.engine.flaws_world import (
     AT,
     NEW,
@@ -19,13 +21,15 @@ from tests.engine.flaws_world import (
     seen,
 )
 
+from wardkeep.advisories.updating import update_from_folder
 from wardkeep.core.errors import BadInput
 from wardkeep.core.findings import Verdict
 from wardkeep.engine.flaw_review import acts
 from wardkeep.engine.flaw_review.cases import Case, read_assets, read_cases
+from wardkeep.engine.flaw_review.digest import digest
 from wardkeep.engine.flaw_review.inventory import affected_by
 from wardkeep.engine.flaw_review.queue import refresh
-from wardkeep.engine.folder import open_advisories
+from wardkeep.engine.folder import ADVISORIES, open_advisories
 from wardkeep.engine.hosts import remove_host
 from wardkeep.engine.index import rebuild_index
 from wardkeep.engine.platform import Platform
@@ -276,6 +280,18 @@ def test_stale_data_are_a_finding_and_not_a_clean_queue(fleet: Platform) -> None
     assert found["data_are_fresh", "advisories"].verdict is Verdict.UNKNOWN
     stale = [one for (rule, subject), one in found.items() if rule == "data_are_fresh" and "feed:" in subject]
     assert Verdict.FAIL in {one.verdict for one in stale}
+
+
+def test_a_feed_that_shrank_is_a_finding_until_an_update_is_taken(fleet: Platform, tmp_path: Path) -> None:
+    few = write_feeds(tmp_path / "few")
+    (few / "debian-tracker.json").write_text(json.dumps({"zlib": TRACKER["zlib"]}))
+    assert not update_from_folder(few, fleet.folder / ADVISORIES, AT).replaced
+    told = judged(fleet)["data_are_fresh", "update:debian-tracker"]
+    assert told.verdict is Verdict.FAIL
+    assert "the old data in place: debian-tracker shrank from 10 to 1 entries" in told.seen
+    assert any("shrank" in line for line in digest(fleet, AT)["troubles"])
+    update_from_folder(few, fleet.folder / ADVISORIES, AT, accept_shrunken=True)
+    assert ("data_are_fresh", "update:debian-tracker") not in judged(fleet)
 
 
 def test_data_that_know_hardly_anything_that_is_installed_were_cut(fleet: Platform, tmp_path: Path) -> None:

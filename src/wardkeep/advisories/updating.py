@@ -20,6 +20,7 @@ from wardkeep.core.errors import BadInput, Unavailable, WardkeepError
 FILE = "advisories.db"
 NEWS = "last-update.json"
 FETCHED = "fetched"
+SHRANK = " shrank from "
 SHRUNK = 0.8  # a feed with less than this part of its entries before is held to be cut
 OSV = "https://osv-vulnerabilities.storage.googleapis.com"
 # File name → public address. A mirror serves the same names; `feeds.json` in the state folder replaces this table.
@@ -196,6 +197,15 @@ def last_update(folder: Path) -> dict[str, object]:
         return {}
 
 
+def held_back(folder: Path) -> list[str]:
+    """Why the last update left the old database in place, a line for each feed that shrank; empty when it did not."""
+    news = last_update(folder)
+    problems = news.get("problems")
+    if news.get("replaced", True) or not isinstance(problems, list):
+        return []
+    return [str(one) for one in problems if SHRANK in str(one)] or [str(one) for one in problems[-1:]]
+
+
 def _put_in_place(
     builder: Builder,
     folder: Path,
@@ -220,7 +230,7 @@ def _put_in_place(
     for name, entries in before.items():
         now_has = builder.feeds[name].entries if name in builder.feeds else 0
         if now_has < entries * SHRUNK:
-            shrunken.append(f"{name} shrank from {entries:,} to {now_has:,} entries")
+            shrunken.append(f"{name}{SHRANK}{entries:,} to {now_has:,} entries")
     done.problems += shrunken
     if shrunken and not accept_shrunken:
         done.problems.append("the old database stays; if the feed is right, run again with --accept-shrunken")
@@ -267,4 +277,13 @@ def _noted(target: Path) -> dict[str, str]:
         return {}
 
 
-__all__ = ["ADDRESSES", "FILE", "Update", "fetch", "last_update", "update_by_network", "update_from_folder"]
+__all__ = [
+    "ADDRESSES",
+    "FILE",
+    "Update",
+    "fetch",
+    "held_back",
+    "last_update",
+    "update_by_network",
+    "update_from_folder",
+]

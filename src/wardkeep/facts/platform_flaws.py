@@ -1,9 +1,9 @@
 """The published flaws that concern the fleet, what was decided about each, and the feeds it all stands on. Answered by the engine.
 
 The engine answers this question (subject `platform`) with one JSON object: `{"problem", "built", "unasked": [why, …],
-"feeds": [{"title", "taken", "stale"}], "hosts": N, "images": N, "unseen": [host, …], "minor": N, "cases": [{"flaw", "package", "state",
+"feeds": [{"title", "taken", "stale"}], "held_back": [why, …], "hosts": N, "images": N, "unseen": [host, …], "minor": N, "cases": [{"flaw", "package", "state",
 "severity", "exploited", "since", "risk", "hosts", "images", "decision", "by", "decided", "until", "says"}]}`. `problem` says why there is
-no queue, else ""; `since` is the ISO day a case's clock starts, `until` the last ISO day of a plan or waiver, or "".
+no queue, else ""; `held_back` why the last update left the old database in place; `since` is the ISO day a case's clock starts, `until` the last ISO day of a plan or waiver, or "".
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class PlatformFlaws:
     minor: int
     cases: tuple[FlawCase, ...]
     images: int = 0
+    held_back: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, answer: Answer) -> Self:
@@ -77,6 +78,7 @@ class PlatformFlaws:
                 int(told["minor"]),
                 tuple(_case(one) for one in told["cases"]),
                 int(told.get("images", 0)),
+                tuple(map(str, told.get("held_back", ()))),
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             raise NotUnderstood("the engine's answer has another shape", where=answer.question) from None

@@ -66,6 +66,8 @@ def trend(request: Request, visitor: Anyone) -> Response:
         {"trends": found},
         chart=draw_days(found.days),
         last=found.days[-1],
+        most=max(found.days, key=lambda day: day.open),
+        worst=max(day.late for day in found.days),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any
 
+from wardkeep.advisories.updating import held_back
 from wardkeep.controls.vulnerability_review import places
 from wardkeep.engine.flaw_review.cases import Case, CaseAsset, read_assets, read_cases
 from wardkeep.engine.flaw_review.inventory import is_host
@@ -14,6 +15,7 @@ from wardkeep.engine.flaw_review.queue import FIXED
 from wardkeep.engine.flaw_review.renewing import renew
 from wardkeep.engine.flaw_review.told import data_now
 from wardkeep.engine.flaw_review.trends import last_review, mended
+from wardkeep.engine.folder import ADVISORIES
 from wardkeep.engine.platform import Platform
 
 SHOWN = 8  # lines in one list: the page stays one page
@@ -43,6 +45,8 @@ def digest(platform: Platform, now: datetime) -> dict[str, Any]:
     undecided = [case for case in still if not case.decision]
     ending = [case for case in still if case.decision == "waived" and _ends_soon(case, now)]
     troubles = ([made.problem] if made.problem else []) + problems
+    held = held_back(platform.folder / ADVISORIES)
+    troubles += [f"The last update left the old data in place: {why}" for why in held]
     troubles += _stale([one for one in feeds if one["stale"]], problems, now)
     above = {case.key for case in (*late, *soon)}
     fresh = [case for case in new if case.key not in above]

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from wardkeep.advisories.coverage import not_covered
+from wardkeep.advisories.updating import held_back
 from wardkeep.core.errors import Unavailable
 from wardkeep.engine.flaw_review.cases import Case, read_cases
 from wardkeep.engine.flaw_review.inventory import GONE, is_host, known_inventories, names_installed
 from wardkeep.engine.flaw_review.renewing import renew
-from wardkeep.engine.folder import open_advisories
+from wardkeep.engine.folder import ADVISORIES, open_advisories
 from wardkeep.engine.platform import Platform, timestamp
 from wardkeep.store.schema import hosts
 
@@ -30,6 +31,7 @@ def tell_flaws(platform: Platform, now: datetime) -> dict[str, Any]:
         "built": built,
         "unasked": problems,
         "feeds": feeds,
+        "held_back": held_back(platform.folder / ADVISORIES),
         "hosts": len(fleet),
         "images": sum(not is_host(name) and one.digest != GONE for name, one in looks.items()),
         "unseen": [name for name in fleet if name not in looks],
