@@ -131,3 +131,20 @@ def test_the_plain_evaluator_agrees_on_every_packet() -> None:
         assert {way.fate for way in ways(to_drop, packet)} == {"accept" if let_in else "drop"}
         turned_away = asked and not let_in
         assert {way.fate for way in ways(to_accept, packet)} == {"drop" if turned_away else "accept"}
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("9090/tcp from anywhere", "yes"),
+        # To which of the map's targets a port is sent is not followed, but that it may be to one that is let in is.
+        ("8080/tcp from anywhere", "undecided"),
+        ("8081/tcp from anywhere", "no"),
+        ("8080/udp from anywhere", "no"),
+        ("22/tcp from anywhere", "yes"),
+    ],
+)
+def test_ports_that_a_map_of_nftables_sends_on(question: str, word: str) -> None:
+    """`nft -j list ruleset` of nft 1.0.6: a map of address and port, and a rule of its own for one."""
+    rules = (Path(__file__).parent / "recorded" / "nft-published-ports.json").read_text()
+    assert told(rules, question).word == word

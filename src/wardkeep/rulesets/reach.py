@@ -204,9 +204,9 @@ class Reach:
     def _met(self, flat: Flat, entry: int, point: Any, accepted: bool) -> Met:
         """The packet, whether its fate is certain, and the rule that decided it."""
         met = _path(flat, point)
-        fates = {int(flat.fate[n]) for n in met}
-        stops, ends = bool(fates & {int(Fate.DROP), int(Fate.REJECT)}), int(Fate.ACCEPT) in fates
-        sure = not stops if accepted else not ends
+        # What it was rewritten to, where that is one of several, is luck too.
+        fates = flat.fates(point)
+        sure = not fates & {Fate.DROP, Fate.REJECT} if accepted else Fate.ACCEPT not in fates
         deciding = entry
         if accepted:
             by = [n for n in met if flat.act[n] == Act.ACCEPT and flat.owner[n] >= 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -167,6 +168,9 @@ def _rewritten(name: str, body: Expr, scope: Scope) -> Row:
                 row[f"{side}{version}"] = value_of(f"{side}{version}", body["addr"])
             except (NotModelled, KeyError, TypeError, ValueError):
                 row[f"{side}{version}"] = ANY[f"{side}{version}"]
+    address = body.get("addr")
+    if isinstance(address, dict) and "map" in address:
+        row |= _mapped(scope, address["map"], [f"{side}{version}" for version in versions], port)
     if "port" in body:
         try:
             row[port] = value_of(port, body["port"])
@@ -175,3 +179,22 @@ def _rewritten(name: str, body: Expr, scope: Scope) -> Row:
     elif not destination:
         row[port] = ANY[port]  # a translated source may always get another port
     return row
+
+
+def _mapped(scope: Scope, body: Expr, addresses: Sequence[str], port: str) -> Row:
+    """What a map's values make of a packet: one of its addresses, and of its ports where it holds those too (`a . p`).
+
+    nft prints no more of the port than that; the kernel takes it from the map (`proto_min` in the rule's bytecode).
+    """
+    data = body["data"]
+    try:
+        held = scope.elements(data) if isinstance(data, str) else data["set"]
+        given = [one["concat"] if isinstance(one, dict) and "concat" in one else [one] for _, one in held]
+        row = dict.fromkeys(
+            addresses, tuple(span for one in given for span in value_of(addresses[0], one[0]))
+        )
+        if any(len(one) > 1 for one in given):
+            row[port] = tuple(span for one in given for span in value_of(port, one[1]))
+    except (NotModelled, KeyError, TypeError, ValueError, IndexError):
+        return {name: ANY[name] for name in (*addresses, port)}
+    return row if len(addresses) == 1 and given else {name: ANY[name] for name in (*addresses, port)}
