@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Self
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 from tests.engine.frozen import until
 
 from wardkeep.core.control import Control
@@ -23,7 +23,7 @@ from wardkeep.engine.platform import Platform, open_platform
 from wardkeep.engine.running import Running, register, soon_due
 from wardkeep.engine.schedules import Duty, duties
 from wardkeep.engine.start import take_this_machine
-from wardkeep.store.schema import hosts
+from wardkeep.store.schema import deliveries, findings, hosts
 
 
 @pytest.fixture
@@ -94,6 +94,33 @@ def test_nothing_changed_is_not_recorded_again(platform: Platform, durable: Dura
     size = platform.ledger.size
     running.turn(now + timedelta(seconds=10))
     assert platform.ledger.size == size
+
+
+def test_a_channel_that_fails_is_a_finding_at_the_next_turn_and_passes_when_it_takes_again(
+    platform: Platform, durable: Durable
+) -> None:
+    settings = replace(platform.config.settings, alerts_urls=("json://127.0.0.1:1/",))
+    platform.config = replace(platform.config, settings=settings)
+    running, now = Running(platform, durable), datetime.now(UTC)
+
+    def verdict(at: datetime) -> str:
+        running.turn(at)
+        wait_until_idle(durable)
+        rule = "alerting.channels_deliver"
+        with platform.store.read() as connection:
+            return str(connection.execute(select(findings.c.verdict).where(findings.c.rule == rule)).scalar())
+
+    assert verdict(now) == "unknown"
+    with platform.store.begin() as connection:
+        sent = {"id": "a", "channel": "json #1", "title": "t", "body": "b", "created": now, "attempts": 1}
+        connection.execute(insert(deliveries).values(**sent, tried=now, problem="status 500"))
+    assert verdict(now + timedelta(seconds=5)) == "fail"
+    size = platform.ledger.size
+    assert verdict(now + timedelta(seconds=10)) == "fail"
+    assert platform.ledger.size == size  # it is said once
+    with platform.store.begin() as connection:
+        connection.execute(update(deliveries).values(tried=now, delivered=now, problem=""))
+    assert verdict(now + timedelta(seconds=15)) == "pass"
 
 
 @dataclass(frozen=True)

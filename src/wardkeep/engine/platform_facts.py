@@ -47,6 +47,14 @@ def _answer(platform: Platform, question: Question, now: datetime) -> Answer:
     return Answer(question.id, 0, json.dumps(told, sort_keys=True).encode())
 
 
+def channel_states(platform: Platform, now: datetime) -> frozenset[tuple[str, str]]:
+    """Each channel for alerts and how its last delivery went: `untried`, `took` or `failed`."""
+    return frozenset(
+        (way["name"], "failed" if way["problem"] else "took" if way["last_ok"] else "untried")
+        for way in _alerts(platform, now)["channels"]
+    )
+
+
 def _alerts(platform: Platform, now: datetime) -> dict[str, Any]:
     d = deliveries.c
     found = []

@@ -2,7 +2,7 @@
 
 Every `TICK` seconds: which rows are due soon → one durable `observe` workflow for all of them, carried out by whichever
 worker is free (its id names the due time, so two workers enqueue it once); files of the operator that changed are taken up; the platform's own findings (overdue duties,
-clock) are recorded when one of them changed, and once a day.
+clock) are recorded when one of them changed or a channel for alerts failed or took again, and once a day.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from wardkeep.engine.leases import Fenced
 from wardkeep.engine.long_looks import look_inside, looks_due
 from wardkeep.engine.own import own_findings
 from wardkeep.engine.platform import Platform
+from wardkeep.engine.platform_facts import channel_states
 from wardkeep.engine.renewal import renew, renewal_due
 from wardkeep.engine.row_states import forget_days
 from wardkeep.engine.schedules import OBSERVE, Duty, duties
@@ -153,6 +154,8 @@ class Running:
     def _tell(self, now: datetime) -> None:
         found = own_findings(self.platform, now)
         told = frozenset((finding.fingerprint, finding.verdict.value) for finding in found)
+        # A channel that does not take what it should is a finding now, so that the others tell of it, not at the next daily look.
+        told |= channel_states(self.platform, now)
         if told == self._told and now - self._told_at < DAILY:
             return
         self.turned(look_at_platform(self.platform, "engine"))
