@@ -173,3 +173,6 @@ def test_this_machine(ready: Run) -> None:
     told = ready("scan", "--json")
     assert told["packages"] > 50
     assert ready.status in (1, 3)
+    # What is not looked at is said.
+    (only,) = [one for one in told["notices"] if one["kind"] == "system_only"]
+    assert ("vulns scan /" in only["why"], only["unknown"]) == (True, False)

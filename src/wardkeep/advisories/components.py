@@ -30,9 +30,9 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something about the inventory that no advisory can say: it counts as a failure or as unknown."""
+    """Something about the inventory that no advisory can say: it counts as a failure or as unknown, or only says what was not asked for."""
 
-    kind: str  # "unsupported_release", "foreign_package", "not_readable", "no_feed"
+    kind: str  # "unsupported_release", "foreign_package", "not_readable", "no_feed", "system_only"
     subject: str
     why: str
     is_unknown: bool = True

@@ -22,6 +22,11 @@ Image = Annotated[
     typer.Option("--image", metavar="NAME", help="Which image of an archive: a tag, digest or platform."),
 ]
 
+SYSTEM_ONLY = (
+    "its packages of the system were asked for, and no others: `wardkeep vulns scan /` on it reads language packages and programs too,"
+    " `wardkeep check vulnerability_scanning` the images that run"
+)
+
 
 def folder_of(state: Path | None) -> Path:
     """Where the platform's advisories are."""
@@ -32,6 +37,7 @@ def folder_of(state: Path | None) -> Path:
 
 def read_target(target: str, folder: Path, now: datetime, image: str = "") -> Inventory:
     """What the target holds. Raises BadInput for what is neither a file nor a host known here."""
+    from wardkeep.advisories.components import Notice
     from wardkeep.advisories.inventories import read_path
     from wardkeep.engine.folder import CONFIG
     from wardkeep.engine.inventories import ask_host, inventory_of, support_notices
@@ -55,4 +61,6 @@ def read_target(target: str, folder: Path, now: datetime, image: str = "") -> In
 
         with open_platform(folder.parent) as platform:
             host, keys = find_host(platform, target), keyring()
-    return inventory_of(ask_host(host, keys), now.date())
+    made = inventory_of(ask_host(host, keys), now.date())
+    made.notices.append(Notice("system_only", made.name, SYSTEM_ONLY, is_unknown=False))
+    return made
