@@ -27,6 +27,7 @@ PARTS = frozenset(
         "firewall_kernel",
         "firewall_rules",
         "tiny_bdd",
+        "wild_packets",
     }
 )  # what benches are made of
 GOAL = re.compile(r"(?P<goal>.{3,}?): (?P<verdict>kept|NOT kept|not measured)\b[:,]? ?(?P<seen>.*)")

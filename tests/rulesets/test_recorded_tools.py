@@ -27,7 +27,7 @@ def read(names: tuple[str, ...]) -> RuleSet:
     ("names", "rules", "exactly", "unmodelled"),
     [
         (UFW, 200, 148, {"limit": 21, "hl": 22, "rt": 3, "recent": 4, "--dst-type": 2}),
-        (NFTABLES, 206, 204, {"limit": 1, "fib": 1}),
+        (NFTABLES, 206, 205, {"limit": 1}),
         (IPTABLES, 485, 482, {"limit": 2, "rpfilter": 1}),
     ],
     ids=["ufw", "firewalld on nftables", "firewalld on iptables"],

@@ -60,6 +60,10 @@ STATUS: Final = {
     "dying": 512,
 }
 TCP_FLAGS: Final = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32, "ecn": 64, "cwr": 128}
+# What routing says of an address (`fib daddr type`), linux/rtnetlink.h.
+ROUTE_TYPES: Final = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit")  # fmt: skip
+NO_MSS: Final = 65536  # a TCP header without the option: every test of it fails
+NO_SOCKET: Final = 2  # no local socket: every test of its transparency fails
 NO_USER: Final = 2**32  # no local socket behind the packet: every test of the user fails
 # Protocols whose first four bytes are the two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 PORT_PROTOCOLS: Final[Values] = ((6, 6), (17, 17), (33, 33), (132, 132), (136, 136))
@@ -70,6 +74,45 @@ _V4: Row = {"family": ((4, 4),)}
 _V6: Row = {"family": ((6, 6),)}
 _PORTS: Row = {"proto": PORT_PROTOCOLS, "fragment": ((0, 0),)}
 _TRACKED: Row = {"state": ((1, 3),)}
+_TCP: Row = {"proto": ((6, 6),), "fragment": ((0, 0),)}
+# Numbers in headers, and what else a packet has that the dimensions above do not decide: name, highest, needs, title.
+_PROPERTIES: tuple[tuple[str, int, Row, str], ...] = (
+    ("ttl", 255, _V4, "IPv4 time to live on arrival"),
+    ("ttl_forwarded", 255, _V4, "the same behind routing, one lower; tests of the two are followed apart"),
+    ("hops", 255, _V6, "IPv6 hop limit on arrival"),
+    ("hops_forwarded", 255, _V6, "the same behind routing"),
+    ("dscp4", 63, _V4, "IPv4 DSCP"),
+    ("dscp6", 63, _V6, "IPv6 DSCP"),
+    ("ecn4", 3, _V4, "IPv4 ECN"),
+    ("ecn6", 3, _V6, "IPv6 ECN"),
+    ("length4", 65535, _V4, "IPv4 total length"),
+    ("length6", 65535, _V6, "IPv6 payload length"),
+    ("header_words", 15, _V4, "IPv4 header length in words of 4 bytes"),
+    ("ip_id", 65535, _V4, "IPv4 identification"),
+    ("flow_label", 2**20 - 1, _V6, "IPv6 flow label"),
+    ("length", 2**32 - 1, {}, "length of the packet as the kernel holds it"),
+    ("packet_type", 7, {}, "0 to this host, 1 broadcast, 2 multicast, 3 to another host"),
+    ("tcp_window", 65535, _TCP, "TCP window"),
+    ("tcp_sequence", 2**32 - 1, _TCP, "TCP sequence number"),
+    ("tcp_acknowledged", 2**32 - 1, _TCP, "TCP acknowledgement number"),
+    ("tcp_urgent", 65535, _TCP, "TCP urgent pointer"),
+    ("tcp_offset", 15, _TCP, "TCP header length in words of 4 bytes"),
+    ("udp_length", 65535, {"proto": ((17, 17),), "fragment": ((0, 0),)}, "UDP length"),
+    ("mss", NO_MSS, {**_TCP, "mss": ((0, NO_MSS - 1),)}, "the segment size a TCP option offers, or NO_MSS"),
+    ("dst_type", 15, {}, "what routing says of the destination, index in ROUTE_TYPES"),
+    ("dst_type_here", 15, {}, "the same, asked of the in interface alone"),
+    ("src_type", 15, {}, "what routing says of the source"),
+    ("src_type_here", 15, {}, "the same, asked of the in interface alone"),
+    ("src_route", 1, {}, "1: there is a route back to the source"),
+    ("src_route_here", 1, {}, "1: there is one by the in interface"),
+    ("src_route_marked", 1, {}, "1: there is one by it for the packet's mark"),
+    ("direction", 1, _TRACKED, "ct direction: 0 as the connection was begun, 1 answers"),
+    ("transparent", NO_SOCKET, {"transparent": ((0, 1),)}, "whether the local socket is transparent, or NO_SOCKET"),
+    ("to_mac", 2**48 - 1, {}, "destination hardware address"),
+    ("ethernet", 1, {}, "1: it came in over Ethernet"),
+    ("hour", 86399, {}, "second of the day"),
+    ("day", 6, {}, "day of the week, 0 Sunday"),
+)  # fmt: skip
 DIMENSIONS: Final[Mapping[str, Dimension]] = {
     d.name: d
     for d in (
@@ -99,7 +142,63 @@ DIMENSIONS: Final[Mapping[str, Dimension]] = {
             "user", "range", NO_USER, {"user": ((0, NO_USER - 1),)}, "user id of the local socket, or NO_USER"
         ),
         Dimension("group", "range", NO_USER, {"group": ((0, NO_USER - 1),)}, "its group id, or NO_USER"),
+        *(Dimension(name, "range", highest, needs, title) for name, highest, needs, title in _PROPERTIES),
     )
+}
+PROPERTIES: Final = tuple(name for name, *_ in _PROPERTIES)
+# The value of a packet that has no such thing, of dimensions that need themselves.
+ABSENT: Final[Mapping[str, int]] = {name: d.highest for name, d in DIMENSIONS.items() if name in d.needs}
+# What NAT of the destination, or of the source, changes on a packet.
+DESTINATION: Final = ("dst4", "dst6", "dport", "dst_type", "dst_type_here")
+SOURCE: Final = (
+    "src4",
+    "src6",
+    "sport",
+    "src_type",
+    "src_type_here",
+    "src_route",
+    "src_route_here",
+    "src_route_marked",
+)
+# Values that read well in a witness, tried before the lowest of a class.
+PLEASANT: Final[Mapping[str, tuple[int, ...]]] = {
+    "src4": (0xC6336407, 0xCB007109, 0xC0000201, 0x08080808, 0x0A000001),
+    "dst4": (0xC0000202, 0xC633640A, 0xCB00710B, 0x0A000002),
+    "src6": (0x20010DB8 << 96 | 7, 0x2A00 << 112 | 9),
+    "dst6": (0x20010DB8 << 96 | 0x10002, 0x2A00 << 112 | 0xB),
+    "proto": (6, 17),
+    "sport": (40000, 1024),
+    "dport": (9,),
+    "state": (3,),
+    "mac": (0x020000000001,),
+    "tcp_flags": (2,),
+    "user": (2**32,),
+    "group": (2**32,),
+    "transparent": (2,),
+    "mss": (1460, 65536),
+    "ttl": (64,),
+    "ttl_forwarded": (63,),
+    "hops": (64,),
+    "hops_forwarded": (63,),
+    "length": (60,),
+    "length4": (60,),
+    "length6": (20,),
+    "header_words": (5,),
+    "tcp_offset": (5,),
+    "udp_length": (28,),
+    "tcp_window": (64240,),
+    "dst_type": (2, 1),
+    "dst_type_here": (2, 1),
+    "src_type": (1,),
+    "src_type_here": (1,),
+    "src_route": (1,),
+    "src_route_here": (1,),
+    "src_route_marked": (1,),
+    "ethernet": (1,),
+    "hour": (43200,),
+    "day": (1,),
+    "icmp_type": (8,),
+    "icmp6_type": (128,),
 }
 # What a reader may use for "any value" of a dimension.
 ANY: Final[Mapping[str, Values]] = {

@@ -36,7 +36,7 @@ def uses_conntrack(program: Program) -> bool:
     """Whether any rule makes the kernel track connections."""
     if program.conntrack is not None:
         return program.conntrack
-    tracked = {"state", "status", "ctmark"}
+    tracked = {"state", "status", "ctmark", "direction"}
     for chain in program.chains:
         if chain.entry and chain.entry.kind == "nat":
             return True
@@ -90,7 +90,16 @@ def rewritten(program: Program) -> frozenset[str]:
         "dst4": "src4",
         "src6": "dst6",
         "dst6": "src6",
+        "src_type": "dst_type",
+        "dst_type": "src_type",
+        "src_type_here": "dst_type_here",
+        "dst_type_here": "src_type_here",
+        "src_route": "dst_type",
+        "src_route_here": "dst_type_here",
+        "src_route_marked": "dst_type_here",
     }
+    if "dst_type" in touched:
+        touched |= {"src_route", "src_route_here", "src_route_marked"}
     return frozenset(touched | {opposite.get(n, n) for n in touched})
 
 

@@ -7,32 +7,15 @@ becomes boxes of small integers. Nothing is lost: two packets with the same rank
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from wardkeep.packets.dimensions import DIMENSIONS, AnyBit, Bits, Row, Values, holds
+from wardkeep.packets.dimensions import DIMENSIONS, PLEASANT, AnyBit, Bits, Row, Values, holds
 from wardkeep.packets.program import Assign, Branches, Match, Nat, NoTrack, Part, Program, Unknown
 
 Spans: TypeAlias = tuple[tuple[int, int], ...]  # ranges of ranks, ascending, not touching
 MOST_CLASSES: Final = 4096  # classes of values that tests of bits tell apart; beyond, the dimension is vague
 LONGEST_NAME: Final = 15  # of an interface, linux/if.h IFNAMSIZ - 1
-# Values that read well in a witness, tried before the lowest of a class.
-PLEASANT: Final[Mapping[str, tuple[int, ...]]] = {
-    "src4": (0xC6336407, 0xCB007109, 0xC0000201, 0x08080808, 0x0A000001),
-    "dst4": (0xC0000202, 0xC633640A, 0xCB00710B, 0x0A000002),
-    "src6": (0x20010DB8 << 96 | 7, 0x2A00 << 112 | 9),
-    "dst6": (0x20010DB8 << 96 | 0x10002, 0x2A00 << 112 | 0xB),
-    "proto": (6, 17),
-    "sport": (40000, 1024),
-    "dport": (9,),
-    "state": (3,),
-    "mac": (0x020000000001,),
-    "tcp_flags": (2,),
-    "user": (2**32,),
-    "group": (2**32,),
-    "icmp_type": (8,),
-    "icmp6_type": (128,),
-}
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> Spans:

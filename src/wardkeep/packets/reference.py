@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from wardkeep.packets.dimensions import ANY, DIMENSIONS, NO_USER, Row, Values, holds
+from wardkeep.packets.dimensions import ABSENT, ANY, DESTINATION, DIMENSIONS, SOURCE, Row, Values, holds
 from wardkeep.packets.order import (
     CONNTRACK,
     DEFRAGMENT,
@@ -38,7 +38,7 @@ from wardkeep.packets.program import (
     Verdict,
 )
 
-# Dimension → value, with "family" and "route"; what is left out is 0, or "" for a name, or NO_USER.
+# Dimension → value, with "family" and "route"; what is left out is 0, or "" for a name, or ABSENT.
 Packet: TypeAlias = Mapping[str, int | str]
 
 
@@ -85,8 +85,7 @@ class _Run:
 
     def all(self) -> set[Way]:
         start: dict[str, int | str] = {
-            name: "" if d.shape == "name" else NO_USER if name in ("user", "group") else 0
-            for name, d in DIMENSIONS.items()
+            name: "" if d.shape == "name" else ABSENT.get(name, 0) for name, d in DIMENSIONS.items()
         }
         start.update(self.packet)
         if not tells_fragments(self.program):
@@ -142,7 +141,7 @@ class _Run:
             is_last = following == len(chains) or ((e := chains[following].entry) and e.kind != "nat")
             if nat and is_last and seen in (1, 2):
                 # What the connection's first packet was given is done to the others, and undone to the answers.
-                for name in ("dst4", "dst6", "dport") if early else ("src4", "src6", "sport"):
+                for name in DESTINATION if early else SOURCE:
                     if name in self.rewritten:
                         afters = [
                             a.with_value(name, v) for a in afters for v in self.choices(name, ANY[name])

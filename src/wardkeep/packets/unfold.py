@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from wardkeep.packets.conditions import Box, Columns, Source, Step, meet
-from wardkeep.packets.dimensions import ANY, DIMENSIONS, STATES, Row
+from wardkeep.packets.dimensions import ANY, DESTINATION, DIMENSIONS, SOURCE, STATES, Row
 from wardkeep.packets.flat import Act, Flat
 from wardkeep.packets.order import CONNTRACK, DEFRAGMENT, PATHS, Traits, base_chains
 from wardkeep.packets.program import (
@@ -181,7 +181,7 @@ class Unfolding(Writer):
         if self.layer != "ip":
             return at
         early = self.hooks[at.hook] in ("prerouting", "output")
-        names = ("dst4", "dst6", "dport") if early else ("src4", "src6", "sport")
+        names = DESTINATION if early else SOURCE
         to = {n: ANY[n] for n in names if n in self.rewritten}
         if self.matters(to, at.hook, at.chain + 1):
             known = Match(({"state": ((1, 2),)},))

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
-from wardkeep.packets.dimensions import DIMENSIONS, NO_USER, STATES, STATUS, TCP_FLAGS, holds
+from wardkeep.packets.dimensions import (
+    ABSENT,
+    DIMENSIONS,
+    PLEASANT,
+    ROUTE_TYPES,
+    STATES,
+    STATUS,
+    TCP_FLAGS,
+    holds,
+)
 from wardkeep.packets.flat import Flat, Ints
-from wardkeep.packets.ranks import PLEASANT
 
 PROTOCOLS: Final = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp", 136: "udplite"}  # fmt: skip
 _AT_REST: Final = {"state": 3}  # new; of other dimensions 0
@@ -129,7 +137,9 @@ def _shown(name: str, value: int | str) -> tuple[str, Any]:
     if name in ("tcp_flags", "status"):
         bits = TCP_FLAGS if name == "tcp_flags" else STATUS
         return name, [word for word, bit in bits.items() if value & bit]
-    if name == "mac":
+    if name in ("dst_type", "dst_type_here", "src_type", "src_type_here") and value < len(ROUTE_TYPES):
+        return name, ROUTE_TYPES[value]
+    if name in ("mac", "to_mac"):
         return name, ":".join(f"{value:012x}"[n : n + 2] for n in range(0, 12, 2))
     return keys.get(name, name), value
 
@@ -158,6 +168,6 @@ def _named(flat: Flat, point: Ints, entry: int | None) -> tuple[dict[str, int | 
                 if not holds(values, have):
                     break
             else:
-                if packet[name] != NO_USER or name not in ("user", "group"):
+                if packet[name] != ABSENT.get(name):
                     kept[name] = packet[name]
     return kept, later

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from wardkeep.packets.dimensions import NO_USER, ROUTES, STATES, STATUS, TCP_FLAGS
+from wardkeep.packets.dimensions import ABSENT, PROPERTIES, ROUTE_TYPES, ROUTES, STATES, STATUS, TCP_FLAGS
 from wardkeep.rulesets.names import PROTOCOL_NAMES, WITH_PORTS
 from wardkeep.rulesets.spans import address
 
@@ -148,9 +148,9 @@ def worded(packet: Mapping[str, int | str] | None) -> dict[str, Any] | None:
             told[name] = packet[name]
     if isinstance(mac := told.get("mac"), int):
         told["mac"] = ":".join(f"{mac:012x}"[n : n + 2] for n in range(0, 12, 2))
-    for name in ("user", "group"):
-        if packet.get(name, NO_USER) != NO_USER:
-            told[name] = packet[name]
+    for name in ("user", "group", *PROPERTIES):
+        if name in packet and packet[name] != ABSENT.get(name):
+            told[name] = ROUTE_TYPES[int(packet[name])] if "_type" in name[3:] else packet[name]
     return told
 
 

@@ -20,8 +20,10 @@ from wardkeep.rulesets.nft.keys import (
     number_of,
     under_mask,
     value_of,
+    within,
 )
 from wardkeep.rulesets.nft.objects import Objects, Rule
+from wardkeep.rulesets.nft.properties import ETHER_TYPES
 from wardkeep.rulesets.nft.wording import value
 from wardkeep.rulesets.spans import Spans, join, meet, outside
 
@@ -39,6 +41,15 @@ class Scope:
     objects: Objects
     rule: Rule
     protocols: Spans = field(default=FULL)
+
+    def key(self, left: Any) -> Key:
+        """What the left side of a match looks at, in this chain. Raises NotModelled."""
+        found = within(key_of(left), self.rule.family, self.objects.hooks_of(self.rule))
+        if found.dimension == "mss" and self.objects.clamps:
+            raise NotModelled("a size that rules change")
+        if found.dimension == "src_route_marked" and self.objects.marks:
+            raise NotModelled("a route by a mark that rules change")
+        return found
 
     def elements(self, name: str) -> Sequence[Any]:
         """What the set or map `@name` holds. Raises NotModelled if that can change by itself."""
@@ -67,12 +78,12 @@ def match_parts(scope: Scope, body: Expr) -> list[Part]:
         return [Match(({"family": ((4, 4),), "fragment": ((1, 1),)},))]
     try:
         if isinstance(left, dict) and "concat" in left:
-            keys = [key_of(one) for one in left["concat"]]
+            keys = [scope.key(one) for one in left["concat"]]
             implied, rows = _joined(scope, keys, [_split(v, len(keys)) for v in scope.values(right)])
             if op not in ("==", "!="):
                 raise NotModelled(op)
             return [*_before(implied), Match(tuple(rows), op == "!=")]
-        return _single(scope, key_of(left), op, right)
+        return _single(scope, scope.key(left), op, right)
     except (NotModelled, KeyError, TypeError, ValueError, IndexError):
         # A field that nft prints in a form we do not know is as unknown as a field we do not know.
         return [Unknown(_text(body), may=_may(left, right))]
@@ -109,6 +120,8 @@ def _before(implied: Row) -> list[Part]:
 
 def _single(scope: Scope, key: Key, op: str, right: Any) -> list[Part]:
     negated = op in ("!=", "!")
+    if key.dimension == "family" and key.implied:
+        right = _ether_types(right)
     values = _values(scope, key, op, right)
     if key.dimension == "proto" and not key.exact:
         return _next_header(scope, values, negated)
@@ -120,6 +133,14 @@ def _single(scope: Scope, key: Key, op: str, right: Any) -> list[Part]:
     if key.implied:
         scope.protocols = meet(scope.protocols, _spans(key.implied.get("proto", FULL)))
     return [*_before(key.implied), Match(({key.dimension: values},) if values else (), negated=True)]
+
+
+def _ether_types(right: Any) -> Any:
+    """`ether type ip` as a family. Raises NotModelled for other types: behind the bridge they are none of IP's packets."""
+    told = right["set"] if isinstance(right, dict) and "set" in right else [right]
+    if not isinstance(told, list) or any(one not in ETHER_TYPES for one in told):
+        raise NotModelled("an ether type")
+    return {"set": [{4: "ipv4", 6: "ipv6"}[ETHER_TYPES[one]] for one in told]}
 
 
 def _spans(values: Values) -> Spans:
@@ -201,6 +222,8 @@ def _split(element: Any, count: int) -> list[Any]:
     """The values of one concatenated element. Raises NotModelled."""
     if isinstance(element, dict) and "elem" in element:
         element = element["elem"]["val"]
+    if element == "*":
+        return ["*"] * count
     if not isinstance(element, dict) or "concat" not in element or len(element["concat"]) != count:
         raise NotModelled("an element of a concatenation")
     return list(element["concat"])
@@ -216,7 +239,8 @@ def _joined(scope: Scope, keys: Sequence[Key], elements: Sequence[Sequence[Any]]
         for name, values in key.implied.items():
             if implied.setdefault(name, values) != values:
                 raise NotModelled("two families or protocols in one concatenation")
-    if len(set(named)) < len(named) or set(named) & set(implied):
+    # `meta l4proto . tcp dport`: nft asks for TCP first, and then for the protocol in the set as well.
+    if len(set(named)) < len(named) or (set(named) & set(implied)) - {"proto", "family"}:
         raise NotModelled("the same thing twice in a concatenation")
     rows: list[Row] = []
     for element in elements:
@@ -236,13 +260,13 @@ def branch_parts(scope: Scope, body: Expr) -> list[Part]:
     try:
         elements = scope.elements(data) if isinstance(data, str) else data["set"]
         if isinstance(key, dict) and "concat" in key:
-            keys = [key_of(one) for one in key["concat"]]
+            keys = [scope.key(one) for one in key["concat"]]
             plain = [(e[0], e[1]) for e in elements]
             implied, rows = _joined(scope, keys, [_split(k, len(keys)) for k, _ in plain if k != "*"])
             decided = [(row, decision(scope, d)) for row, (_, d) in zip(rows, _named(plain), strict=True)]
             default: Row = {k.dimension: ANY[k.dimension] for k in keys}
         else:
-            one = key_of(key)
+            one = scope.key(key)
             if not one.exact and not (one.dimension != "proto" and _within(scope.protocols, WITH_PORTS)):
                 raise NotModelled("a key that is not exact")
             implied, plain = one.implied, [(e[0], e[1]) for e in elements]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, TypeAlias
 
-from wardkeep.packets.dimensions import DIMENSIONS, STATES, STATUS, TCP_FLAGS, Row, Values
+from wardkeep.packets.dimensions import ANY, DIMENSIONS, STATES, STATUS, TCP_FLAGS, Row, Values
 from wardkeep.rulesets import names
+from wardkeep.rulesets.nft import properties
 from wardkeep.rulesets.spans import masked
 
 Expr: TypeAlias = Mapping[str, Any]
@@ -57,6 +58,12 @@ PAYLOADS: Final[Mapping[tuple[str, str], Key]] = {
     ("icmpv6", "type"): Key("icmp6_type", {**V6, **_of(58)}),
     ("icmpv6", "code"): Key("icmp6_code", {**V6, **_of(58)}),
     ("ether", "saddr"): Key("mac", {}),
+    ("ether", "daddr"): Key("to_mac", {"ethernet": ((1, 1),)}),
+    ("ether", "type"): Key("family", {"ethernet": ((1, 1),)}),
+    **{
+        field: Key(name, {n: v for n, v in DIMENSIONS[name].needs.items() if n != "fragment"})
+        for field, name in properties.FIELDS.items()
+    },
     **{
         (name, side): Key(side, _of(number))
         for name, number in (("tcp", 6), ("udp", 17), ("dccp", 33), ("sctp", 132), ("udplite", 136))
@@ -74,8 +81,9 @@ METAS: Final = {
     "mark": "mark",
     "skuid": "user",
     "skgid": "group",
+    **properties.METAS,
 }
-CONNECTION: Final = {"state": "state", "status": "status", "mark": "ctmark"}
+CONNECTION: Final = {"state": "state", "status": "status", "mark": "ctmark", "direction": "direction"}
 NFPROTO: Final = {"ipv4": 4, "ipv6": 6, "ip": 4, "ip6": 6, 2: 4, 10: 6}
 
 
@@ -95,6 +103,13 @@ def key_of(left: Any) -> Key:
         return Key(METAS[body["key"]], {})
     if what == "ct" and isinstance(body, dict) and "dir" not in body and body.get("key") in CONNECTION:
         return Key(CONNECTION[body["key"]], {})
+    asked = (body.get("result", ""), frozenset(body.get("flags", ()))) if what == "fib" else ("", frozenset())
+    if found := properties.FIB.get(asked):
+        return Key(found, {})
+    if what == "tcp option" and body == {"name": "maxseg", "field": "size"}:
+        return Key("mss", {})
+    if what == "socket" and body == {"key": "transparent"}:
+        return Key("transparent", {})
     raise NotModelled(str(what))
 
 
@@ -116,23 +131,45 @@ def implied_by(left: Any) -> Row:
     return {}
 
 
+def within(key: Key, family: str, hooks: frozenset[str]) -> Key:
+    """The key as it is meant in a chain of that family that packets enter by these hooks. Raises NotModelled."""
+    name = key.dimension
+    routed = family in ("ip", "ip6", "inet") and hooks <= properties.ARRIVED | properties.LATER
+    if not routed and (name in properties.ROUTING or "ethernet" in key.implied):
+        raise NotModelled("outside of IP")
+    if name in properties.FORWARDED and not hooks <= properties.ARRIVED:
+        # Routing lowers it by one: behind, it is another number.
+        if not hooks <= properties.LATER:
+            raise NotModelled("asked before and behind routing")
+        return replace(key, dimension=properties.FORWARDED[name])
+    return key
+
+
 def value_of(dimension: str, value: Any) -> Values:
     """One element of a right-hand side, without masks and sets. Raises NotModelled."""
+    if value == "*":
+        return ANY[dimension]
     if isinstance(value, dict):
         if "elem" in value:
             return value_of(dimension, value["elem"]["val"])
         if "prefix" in value:
             return (_prefix(dimension, value["prefix"]),)
         if "range" in value:
-            low, high = value["range"]
-            return ((number_of(dimension, low), number_of(dimension, high)),)
+            low, high = (number_of(dimension, end) for end in value["range"])
+            if dimension == "hour" and low > high:
+                raise NotModelled("hours over midnight")
+            return ((low, high),)
         if "|" in value:
             number = bits_of(dimension, value)
             if dimension == "state":
-                # A packet has one state: a value of two bits is none that it could have.
-                raise NotModelled("two states at once")
+                # `ct state != established,related` compares with the value of two bits: none that a packet could have.
+                return ()
             return ((number, number),)
         raise NotModelled(next(iter(value), "nothing"))
+    if dimension in ("src_route", "src_route_here", "src_route_marked"):
+        if (routes := properties.of_routes(value)) is None:
+            raise NotModelled("a route by a certain interface")
+        return routes
     if dimension in ("in", "out"):
         if not isinstance(value, str):
             raise NotModelled("the index of an interface that is gone")
@@ -188,10 +225,12 @@ def _named(dimension: str, value: str) -> int | None:
             return names.port(value)
         case "state":
             return STATES.index(value) if value in STATES else None
-        case "mac":
+        case "mac" | "to_mac":
             return int(value.replace(":", ""), 16)
         case "user" | "group":
             return 0 if value == "root" else None
+    if dimension in properties.NAMES or dimension == "hour":
+        return properties.named(dimension, value)
     tables: Mapping[str, Mapping[str, int]] = {
         "status": STATUS,
         "tcp_flags": TCP_FLAGS,

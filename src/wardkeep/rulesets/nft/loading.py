@@ -17,6 +17,8 @@ TODO = "Run it where nft is installed, as root, or give the output of `nft -j li
 NAMED = re.compile(
     r"""\b(?:iif|oif|device|(?:dup|fwd)\s+to)\s+(?:(?:!=|==)\s*)?(?:\{([^}]*)\}|"?([\w.-]+)"?)|\bdevices\s*=\s*\{([^}]*)\}"""
 )
+# Words that can stand where a name is missing: `device;` in a file that is no rule set.
+WORDS = frozenset({"lo", "exists", "missing", "type", "priority", "hook", "policy", "devices", "device"})
 DEFINED = re.compile(r"^\s*(?:define|redefine)\s+(\w+)\s*=\s*(\{[^}]*\}|[^\n#]*)", re.MULTILINE)
 SCRIPT = """
 ip link set lo up || exit 1
@@ -78,7 +80,7 @@ def links_in(text: str) -> set[str]:
     for match in NAMED.finditer(text):
         for group in match.groups():
             found |= {n for n in re.findall(r"[A-Za-z][\w.-]*", group or "") if len(n) < 16}
-    return found - {"lo", "exists", "missing"}
+    return found - WORDS
 
 
 def with_defines(text: str) -> str:

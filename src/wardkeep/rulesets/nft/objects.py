@@ -6,7 +6,7 @@ Source of the form: libnftables-json(5), schema version 1. Kinds of object that 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -105,18 +105,85 @@ class Objects:
             found.setdefault((rule.family, rule.table, rule.chain), []).append(rule)
         return found
 
+    def hooks_of(self, rule: Rule) -> frozenset[str]:
+        """The hooks by which packets can come to a rule, through jumps and verdict maps too."""
+        return self._hooks.get((rule.family, rule.table, rule.chain), frozenset())
+
+    @cached_property
+    def _hooks(self) -> Mapping[tuple[str, str, str], frozenset[str]]:
+        calls: dict[tuple[str, str, str], set[str]] = {}
+        for key, rules in self.by_chain.items():
+            calls[key] = {
+                name
+                for rule in rules
+                for expr in rule.expr
+                for name in self._called(expr, rule.family, rule.table)
+            }
+        found: dict[tuple[str, str, str], set[str]] = {}
+        for chain in self.chains:
+            if not chain.hook:
+                continue
+            left = [(chain.family, chain.table, chain.name)]
+            while left:
+                key = left.pop()
+                if chain.hook not in found.setdefault(key, set()):
+                    found[key].add(chain.hook)
+                    left += [(*key[:2], name) for name in calls.get(key, ())]
+        return {key: frozenset(hooks) for key, hooks in found.items()}
+
+    def _called(self, body: Any, family: str, table: str) -> Iterator[str]:
+        """The chains an expression can lead to, and those a map that it names holds."""
+        if isinstance(body, str) and body.startswith("@"):
+            held = self.find(family, table, body[1:])
+            body = list(held.elements) if held and held.is_map else ()
+        if isinstance(body, dict):
+            if isinstance(body.get("target"), str):
+                yield body["target"]
+            body = list(body.values())
+        if isinstance(body, list):
+            for inner in body:
+                yield from self._called(inner, family, table)
+
+    @cached_property
+    def asks_routes(self) -> bool:
+        """Whether some rule asks what routing says of an address."""
+        return any(_mentions(expr, "fib") for rule in self.rules for expr in rule.expr)
+
+    @cached_property
+    def marks(self) -> bool:
+        """Whether some rule sets the mark of packets."""
+        return any(_mentions(e["mangle"]["key"], "meta") for r in self.rules for e in r.expr if "mangle" in e)
+
+    @cached_property
+    def clamps(self) -> bool:
+        """Whether some rule writes a TCP option."""
+        return any(
+            _mentions(e["mangle"]["key"], "tcp option") for r in self.rules for e in r.expr if "mangle" in e
+        )
+
     @cached_property
     def written(self) -> frozenset[tuple[str, str, str]]:
         """Sets that rules themselves write into. `dynamic` is lost in the JSON of nft 1.0.6; this is not."""
         found = set()
         for rule in self.rules:
             for expr in rule.expr:
+                told = str(expr.get("unprinted", "")).split()
+                if len(told) > 1 and told[1].startswith("@"):
+                    found.add((rule.family, rule.table, told[1][1:]))
                 for kind in ("set", "map"):
                     body = expr.get(kind)
                     if isinstance(body, dict) and isinstance(body.get(kind, body.get("set")), str):
                         name = str(body.get(kind, body.get("set"))).removeprefix("@")
                         found.add((rule.family, rule.table, name))
         return frozenset(found)
+
+
+def _mentions(body: Any, word: str) -> bool:
+    """Whether a word is a key somewhere in an expression."""
+    if isinstance(body, dict):
+        return word in body or any(_mentions(inner, word) for inner in body.values())
+    # The elements of a set are many, and plain.
+    return isinstance(body, list) and any(_mentions(inner, word) for inner in body[:8])
 
 
 def read_objects(text: str, where: str) -> Objects:
@@ -156,7 +223,7 @@ def _object(entry: Any, where: str) -> tuple[str, Any]:
             case "chain":
                 return "chain", _chain(body, where)
             case "rule":
-                expressions = tuple(body["expr"])
+                expressions = tuple({"unprinted": e} if isinstance(e, str) else e for e in body["expr"])
                 if not all(isinstance(e, dict) and len(e) == 1 for e in expressions):
                     raise NotUnderstood("a rule's expression is no single object", where=where)
                 made = Rule(

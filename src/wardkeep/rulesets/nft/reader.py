@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from wardkeep.core.errors import NotUnderstood
-from wardkeep.packets.program import Chain, Effect, Entry, Goto, Part, Rule, Unknown, Verdict
+from wardkeep.packets.program import Chain, Effect, Entry, Goto, Rule, Unknown, Verdict
 from wardkeep.rulesets.nft import objects as nft
 from wardkeep.rulesets.nft.conditions import Scope
-from wardkeep.rulesets.nft.statements import parts_of
+from wardkeep.rulesets.nft.statements import body_of
 from wardkeep.rulesets.nft.wording import rule_text
 
 FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "bridge": (0, 4, 6), "netdev": (0, 4, 6), "arp": (0,)}
@@ -107,15 +107,12 @@ def _perhaps_asleep(chain: Chain, table: str) -> list[Chain]:
 def rule_of(found: nft.Objects, rule: nft.Rule, position: int, chain: str, text: str) -> Rule:
     """One rule, every expression of it a part or several."""
     scope = Scope(found, rule)
-    body: list[Part] = []
     packets = octets = None
     for expr in rule.expr:
         counter = expr.get("counter")
         if isinstance(counter, dict):
             packets, octets = _number(counter.get("packets")), _number(counter.get("bytes"))
-        body += parts_of(scope, expr)
-        if isinstance(body[-1] if body else None, Verdict):
-            break
+    body = body_of(scope, rule.expr)
     if not body:
         body.append(Effect("nothing", harmless=True))
     return Rule(

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wardkeep.packets.dimensions import ANY, Row, Values
-from wardkeep.packets.program import Assign, Effect, Goto, Jump, Nat, NoTrack, Part, Unknown, Verdict
+from wardkeep.packets.dimensions import ANY, DESTINATION, SOURCE, Row, Values
+from wardkeep.packets.program import Assign, Effect, Goto, Jump, Match, Nat, NoTrack, Part, Unknown, Verdict
 from wardkeep.rulesets.nft.conditions import Scope, branch_parts, match_parts
-from wardkeep.rulesets.nft.keys import CONNECTION, METAS, PAYLOADS, Expr, NotModelled, number_of, value_of
+from wardkeep.rulesets.nft.keys import (
+    CONNECTION,
+    METAS,
+    PAYLOADS,
+    Expr,
+    NotModelled,
+    implied_by,
+    number_of,
+    value_of,
+)
+from wardkeep.rulesets.nft.properties import ARRIVED, FORWARDED, LATER
 from wardkeep.rulesets.nft.wording import expression, value
+from wardkeep.rulesets.spans import join, meet
 
 FULL: Final = 0xFFFFFFFF
+# What nft 1.0.6 has no JSON for and prints as text: writing into a map, and a jump to a chain without a name.
+WRITES: Final = re.compile(r"(?:add|update|delete) @(\S+) ")
 # Statements after which the rest of the rule runs, and no packet's way changes.
 HARMLESS: Final = frozenset({"last", "comment"})
 GOES_ON: Final = frozenset(
@@ -20,6 +34,24 @@ GOES_ON: Final = frozenset(
 )
 # Statements that let some packets pass to the rest of the rule and not others: by rate, by count, by what a set can still hold.
 WAITING: Final = frozenset({"limit", "quota", "ct count", "meter", "tproxy", "socket"})
+# Of these, what a rule loses where nothing behind them decides: its log line or its counter, and no packet's way.
+IDLE: Final = frozenset({"limit", "quota", "ct count", "meter", "set", "map"})
+
+
+def body_of(scope: Scope, expressions: Sequence[Expr]) -> list[Part]:
+    """A rule's expressions up to its verdict. Waiting statements before nothing that decides are effects like any other."""
+    parts: list[tuple[str, Part]] = []
+    for expr in expressions:
+        parts += [(next(iter(expr)), part) for part in parts_of(scope, expr)]
+        if parts and isinstance(parts[-1][1], Verdict):
+            break
+    decides, body = False, []
+    for name, part in reversed(parts):
+        if isinstance(part, Unknown) and name in IDLE and not decides:
+            part = Effect(part.text)
+        decides |= not isinstance(part, Match | Unknown | Effect) and part != Verdict("continue")
+        body.append(part)
+    return body[::-1]
 
 
 def parts_of(scope: Scope, expr: Expr) -> list[Part]:
@@ -38,6 +70,11 @@ def parts_of(scope: Scope, expr: Expr) -> list[Part]:
             return [Jump(_chain(scope, body))]
         case "goto":
             return [Goto(_chain(scope, body))]
+        case "counter" | "quota" | "limit" if isinstance(body, dict) and "map" in body:
+            # A packet whose key the map does not hold ends the rule.
+            held = _in_map(scope, body["map"])
+            told = f"{name} name {value(body['map']['key'])} map"
+            return [*held, Effect(told) if name == "counter" else Unknown(told)]
         case "counter":
             return [Effect(expression(expr), harmless=not isinstance(body, str))]
         case "notrack":
@@ -45,7 +82,7 @@ def parts_of(scope: Scope, expr: Expr) -> list[Part]:
         case "queue" | "synproxy" | "fwd":
             return [Verdict("queue", expression(expr))]
         case "mangle":
-            return _mangled(body)
+            return _mangled(scope, body)
         case "dnat" | "snat" | "masquerade" | "redirect":
             return [*_looked_up(scope, body or {}), Nat(name, _rewritten(name, body or {}, scope))]
         case "set" | "map":
@@ -53,6 +90,8 @@ def parts_of(scope: Scope, expr: Expr) -> list[Part]:
             return [Effect(expression(expr)), Unknown(f"{expression(expr)} (fails when the set is full)")]
         case "xt":
             return _xt(body)
+        case "unprinted" if WRITES.match(body):
+            return [Effect(body), Unknown(f"{body} (fails when the set is full)")]
     if name in HARMLESS:
         return [Effect(expression(expr), harmless=True)]
     if name in WAITING:
@@ -84,11 +123,20 @@ class _Line:
     xor: int
 
 
-def _mangled(body: Expr) -> list[Part]:
+def _mangled(scope: Scope, body: Expr) -> list[Part]:
+    """A field that is set: within what nft tests first, the address family and the protocol."""
+    implied = implied_by(body["key"])
+    before: list[Part] = [Match((implied,))] if implied else []
+    return [*before, *_set(scope, body)]
+
+
+def _set(scope: Scope, body: Expr) -> list[Part]:
     goal = _assigned_to(body["key"])
     told = f"{value(body['key'])} set {value(body['value'])}"
     if goal is None:
         return [Effect(told)]
+    if goal in FORWARDED:
+        return _lowered(scope, goal, body)
     if goal in ("mark", "ctmark"):
         try:
             made = _line(body["value"])
@@ -104,6 +152,18 @@ def _mangled(body: Expr) -> list[Part]:
     return [Assign(goal, values=values)]
 
 
+def _lowered(scope: Scope, goal: str, body: Expr) -> list[Part]:
+    """The time to live as set here; behind routing, if that is still to come, it is another."""
+    try:
+        values: Values = value_of(goal, body["value"])
+    except (NotModelled, KeyError, TypeError, ValueError):
+        values = ANY[goal]
+    hooks, later = scope.objects.hooks_of(scope.rule), FORWARDED[goal]
+    if hooks <= LATER:
+        return [Assign(later, values=values)]
+    return [Assign(goal, values=values if hooks <= ARRIVED else ANY[goal]), Assign(later, values=ANY[later])]
+
+
 def _assigned_to(key: Any) -> str | None:
     """The dimension that a mangle changes; None if it is none of the engine's."""
     ((what, body),) = key.items()
@@ -113,7 +173,7 @@ def _assigned_to(key: Any) -> str | None:
         return "ctmark"
     if what == "payload":
         known = PAYLOADS.get((body.get("protocol"), body.get("field")))
-        return known.dimension if known else None
+        return known.dimension if known and known.dimension != "family" else None
     return None
 
 
@@ -147,13 +207,33 @@ def _looked_up(scope: Scope, body: Expr) -> list[Part]:
     address = body.get("addr")
     if not isinstance(address, dict) or "map" not in address:
         return []
-    key, data = address["map"]["key"], address["map"]["data"]
+    return _in_map(scope, address["map"])
+
+
+def _in_map(scope: Scope, body: Expr) -> list[Part]:
+    """That a map holds the packet's key."""
+    key, data = body["key"], body["data"]
     try:
         held = scope.elements(data) if isinstance(data, str) else data["set"]
         keys = [pair[0] for pair in held]
+        if _covers(key, keys):
+            return []
+        if not keys:
+            return [Match(())]
     except (NotModelled, KeyError, TypeError, IndexError):
         return [Unknown(f"{value(key)} is in the map")]
     return match_parts(scope, {"op": "==", "left": key, "right": {"set": keys}})
+
+
+def _covers(key: Any, keys: Sequence[Any]) -> bool:
+    """Whether a map of numbers drawn (`numgen`, `jhash`, `symhash`) holds every one that can be drawn."""
+    ((kind, body),) = key.items() if isinstance(key, dict) and len(key) == 1 else (("", None),)
+    if kind not in ("numgen", "jhash", "symhash") or not isinstance(body, dict):
+        return False
+    spans = join(s for one in keys for s in value_of("mark", one) if isinstance(s, tuple))
+    first = int(body.get("offset", 0))
+    drawn = ((first, first + int(body["mod"]) - 1),)
+    return meet(drawn, spans) == drawn
 
 
 def _rewritten(name: str, body: Expr, scope: Scope) -> Row:
@@ -178,6 +258,8 @@ def _rewritten(name: str, body: Expr, scope: Scope) -> Row:
             row[port] = ANY[port]
     elif not destination:
         row[port] = ANY[port]  # a translated source may always get another port
+    if scope.objects.asks_routes:
+        row |= {n: ANY[n] for n in (DESTINATION if destination else SOURCE)[3:]}
     return row
 
 

@@ -25,6 +25,10 @@ def expression(expr: Mapping[str, Any]) -> str:
     match name:
         case "match":
             return _match(body)
+        case "unprinted":
+            return " ".join(str(body).split())
+        case "counter" | "quota" | "limit" if isinstance(body, dict) and "map" in body:
+            return f"{name} name {value(body)}"
         case "counter":
             return "counter" if not body else f"counter packets {body['packets']} bytes {body['bytes']}"
         case "jump" | "goto":
