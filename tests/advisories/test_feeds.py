@@ -153,6 +153,22 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert update_from_folder(tmp_path / "in", tmp_path / "db", NOW).unread == {}
 
 
+def test_what_cannot_be_read_is_named_and_not_only_counted(tmp_path: Path) -> None:
+    write_feeds(tmp_path / "in")
+    for name, data in (("cut.json", b'{"openssl": {"CVE'), ("deep.json", b"[" * 100_000), ("none.json", b"")):
+        (tmp_path / "in" / name).write_bytes(data)
+    (tmp_path / "in" / "other.json").write_text("[1]")
+    done = update_from_folder(tmp_path / "in", tmp_path / "db", NOW)
+    assert (done.replaced, done.unread) == (True, {".json": 1})
+    assert [line.partition(":")[0] for line in done.problems] == ["cut.json", "deep.json", "none.json"]
+    assert all("no whole JSON" in line for line in done.problems)
+    for one in (tmp_path / "in").iterdir():
+        if one.name not in ("cut.json", "none.json"):
+            one.unlink()
+    with pytest.raises(BadInput, match=r"cut.json: is no whole JSON.*\(1 more files could not be read\)"):
+        update_from_folder(tmp_path / "in", tmp_path / "db", NOW)
+
+
 def test_a_shrunken_feed_keeps_the_old_database(tmp_path: Path) -> None:
     source = write_feeds(tmp_path / "in")
     update_from_folder(source, tmp_path / "db", NOW)

@@ -113,7 +113,11 @@ class Builder:
         else:
             plugin = self._last = feed_of(document.name, document.data)
         if plugin is None:
-            self.strange[Path(document.name.partition("!")[2] or document.name).suffix or "none"] += 1
+            ending = Path(document.name.partition("!")[2] or document.name).suffix or "none"
+            if ending == ".json" and not _is_whole(document.data):
+                self.doubts.append(f"{document.name}: is no whole JSON, so which feed it is of is not known")
+                return False
+            self.strange[ending] += 1
             return False
         records = list(plugin.read(document.data, document.name))
         for record in records:
@@ -325,6 +329,18 @@ def _row(claim: Claim, flaw: int, feed: int) -> Row:
     return Row(
         flaw, claim.says, claim.introduced, fixed, claim.note, claim.advisory, feed, days_of(claim.day)
     )
+
+
+JSON = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether it is one JSON value to its end; nothing is kept of it."""
+    try:
+        JSON.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=65536)

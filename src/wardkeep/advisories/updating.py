@@ -75,8 +75,10 @@ def _from_folder(source: Path, folder: Path, now: datetime, accept_shrunken: boo
                 newest_file[name] = max(newest_file.get(name, 0.0), one.stat().st_mtime)
     done.unread = dict(builder.strange)
     if not builder.feeds:
+        wrong = done.problems + builder.doubts
+        more = f" ({len(wrong) - 1:,} more files could not be read)" if len(wrong) > 1 else ""
         raise BadInput(
-            done.problems[0] if done.problems else "no file here is a feed this engine reads",
+            wrong[0] + more if wrong else "no file here is a feed this engine reads",
             where=str(source),
             todo="See `wardkeep vulns feeds` for the feeds.",
         )
