@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,17 @@ def test_bills_are_read_in_the_encodings_that_shells_write(code: str, tmp_path: 
     (tmp_path / "bill").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(BadInput, match="mark of UTF-16 and is none"):
         read_path(tmp_path / "bill")
+
+
+def test_bills_and_lock_files_packed_by_gzip(tmp_path: Path) -> None:
+    made = {"bomFormat": "CycloneDX", "components": [{"name": "x", "purl": "pkg:pypi/jinja2@2.4.1"}]}
+    packed = gzip.compress(json.dumps(made).encode())
+    for name, data in (("bom.json.gz", packed), ("requirements.txt.gz", gzip.compress(b"jinja2==2.4.1"))):
+        (tmp_path / name).write_bytes(data)
+        assert [one.name for one in read_path(tmp_path / name).components] == ["jinja2"]
+    (tmp_path / "cut.json.gz").write_bytes(packed[:-12])
+    with pytest.raises(BadInput, match="damaged or cut"):
+        read_path(tmp_path / "cut.json.gz")
+    (tmp_path / "bomb.json.gz").write_bytes(gzip.compress(b"{" + b" " * (257 << 20), 1))
+    with pytest.raises(BadInput, match="larger than 256 MB unpacked"):
+        read_path(tmp_path / "bomb.json.gz")

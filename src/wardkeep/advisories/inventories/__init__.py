@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from wardkeep.core.errors import BadInput
 from wardkeep.core.printable import printable
 
 LARGEST = 256 << 20
+GZIP = b"\x1f\x8b"
 
 
 def read_path(path: Path, image: str = "") -> Inventory:
@@ -96,6 +100,14 @@ def _read_file(path: Path) -> Inventory:
             raise BadInput(f"is larger than {LARGEST >> 20} MB", where=str(path))
         data = path.read_bytes()
         mode = path.stat().st_mode
+        if data[:2] == GZIP:
+            with gzip.open(io.BytesIO(data)) as packed:
+                data = packed.read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise BadInput(f"is larger than {LARGEST >> 20} MB unpacked", where=str(path))
+            path = path.with_suffix("")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+        raise BadInput(f"is damaged or cut: {e}", where=str(path)) from None
     except OSError as e:
         raise BadInput(f"cannot be read: {e.strerror}", where=str(path)) from None
     if format_of(path.name) is not None:
@@ -117,8 +129,14 @@ def _is_bill(data: bytes) -> bool:
 
 
 def _is_tar(path: Path) -> bool:
-    """By content: a plain tar, or anything packed by gzip or zstd (which a bill of materials is not)."""
+    """By content: a plain tar, or anything packed by zstd, or by gzip that is no bill of materials or lock file."""
     with path.open("rb") as file:
         head = file.read(512)
-    is_packed = head[:2] == b"\x1f\x8b" or head[:4] == MAGIC
-    return head[257:262] == b"ustar" or is_packed or path.name.endswith(".tar")
+    if head[:2] == GZIP and not path.name.endswith((".tar.gz", ".tgz")):
+        try:
+            with gzip.open(path) as packed:
+                head = packed.read(512)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            return True  # whose reader says what is wrong
+        return not (_is_bill(head) or format_of(path.stem) is not None)
+    return head[257:262] == b"ustar" or head[:2] == GZIP or head[:4] == MAGIC or path.name.endswith(".tar")
