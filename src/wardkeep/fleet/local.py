@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -74,6 +75,7 @@ class LocalConnector:
                 if process.returncode is None:
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
+                    await _reap(process)
 
 
 async def _send(pipe: asyncio.StreamWriter, script: bytes) -> None:
@@ -103,3 +105,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
                 except TimeoutError:
                     os.killpg(process.pid, signal.SIGKILL)
                     await process.wait()
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """Take note that a killed process has ended, before the loop may close; whoever cancels meanwhile waits for that moment."""
+    ended = asyncio.ensure_future(process.wait())
+    until = time.monotonic() + 2
+    while not ended.done() and (left := until - time.monotonic()) > 0:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([ended], timeout=left)
