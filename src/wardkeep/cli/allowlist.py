@@ -91,7 +91,8 @@ def add(
 ) -> None:
     """Write an entry into the platform's file, and the act into the ledger.
 
-    Example: wardkeep allowlist add 203.0.113.7 --service 443/tcp --owner alice --reason "clearing house" --ticket OPS-12 --until "90 d"
+    Example: wardkeep allowlist add 203.0.113.7 --service 443/tcp --owner alice --reason "clearing house" --ticket OPS-12 --until "90 d".
+    Exit status: 0; 2 when the file or an option has a fault; nothing is written then.
     """
     from wardkeep.allowlists.views import entry_view
     from wardkeep.cli.terminal import console, print_json
@@ -126,7 +127,8 @@ def remove(
 ) -> None:
     """Take an entry out of the file; the next plan takes it from the hosts.
 
-    Example: wardkeep allowlist remove 203.0.113.7 --reason "contract ended"
+    Example: wardkeep allowlist remove 203.0.113.7 --reason "contract ended".
+    Exit status: 0; 2 when the file or an option has a fault; nothing is written then.
     """
     from wardkeep.cli.terminal import console
     from wardkeep.engine.allowlists import remove_entry
@@ -153,7 +155,8 @@ def extend(
 ) -> None:
     """Let an entry hold until another day.
 
-    Example: wardkeep allowlist extend 203.0.113.7 --until "90 d" --reason "contract renewed"
+    Example: wardkeep allowlist extend 203.0.113.7 --until "90 d" --reason "contract renewed".
+    Exit status: 0; 2 when the file or an option has a fault; nothing is written then.
     """
     from wardkeep.cli.terminal import console
     from wardkeep.engine.allowlists import extend_entry

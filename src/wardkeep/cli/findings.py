@@ -115,7 +115,8 @@ def waive(
 ) -> None:
     """Accept a finding for a time. It stays visible, still lowers the score, and opens again by itself.
 
-    Example: wardkeep findings waive 0123456789abcdef --owner alice --reason "vendor fix in May" --compensating "reachable over the VPN only" --until "60 d"
+    Example: wardkeep findings waive 0123456789abcdef --owner alice --reason "vendor fix in May" --compensating "reachable over the VPN only" --until "60 d".
+    Exit status: 0; 2 when there is no such finding or something is missing.
     """
     from wardkeep.cli.terminal import console, print_json
     from wardkeep.engine.folder import find_folder
@@ -148,7 +149,8 @@ def revoke(
 ) -> None:
     """End a waiver now: its finding is open again.
 
-    Example: wardkeep findings revoke 0123456789abcdef --reason "the fix is out"
+    Example: wardkeep findings revoke 0123456789abcdef --reason "the fix is out".
+    Exit status: 0; 2 when there is no such finding or something is missing.
     """
     from wardkeep.cli.terminal import console
     from wardkeep.engine.folder import find_folder

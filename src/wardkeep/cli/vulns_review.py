@@ -130,7 +130,8 @@ def plan(
 ) -> None:
     """Plan when flaws are mended, and by whom: at the latest on the day their clock ends.
 
-    Example: wardkeep vulns review plan CVE-2024-6387 --on "5 d" --owner alice --says "with Tuesday's window"
+    Example: wardkeep vulns review plan CVE-2024-6387 --on "5 d" --owner alice --says "with Tuesday's window".
+    Exit status: 0; 2 when something is missing or nobody has this flaw; nothing is decided then.
     """
     from wardkeep.cli.findings import read_until
     from wardkeep.engine.flaw_review import acts
@@ -160,7 +161,8 @@ def waive(
 ) -> None:
     """Live with flaws for a time. They stay visible, and are open again by themselves when the waiver ends.
 
-    Example: wardkeep vulns review waive CVE-2026-0002 --owner alice --reason "no fix yet" --compensating "reachable over the VPN only" --until "60 d" --until-fixed
+    Example: wardkeep vulns review waive CVE-2026-0002 --owner alice --reason "no fix yet" --compensating "reachable over the VPN only" --until "60 d" --until-fixed.
+    Exit status: 0; 2 when something is missing or nobody has this flaw; nothing is decided then.
     """
     from wardkeep.cli.findings import read_until
     from wardkeep.engine.flaw_review import acts
@@ -194,7 +196,8 @@ def not_affected(
 ) -> None:
     """State that flaws do not concern the fleet, and why.
 
-    Example: wardkeep vulns review not-affected CVE-2026-0005 --justification vulnerable_code_not_in_execute_path --says "the module is not loaded"
+    Example: wardkeep vulns review not-affected CVE-2026-0005 --justification vulnerable_code_not_in_execute_path --says "the module is not loaded".
+    Exit status: 0; 2 when something is missing or nobody has this flaw; nothing is decided then.
     """
     from wardkeep.engine.flaw_review import acts
     from wardkeep.engine.platform import operator
@@ -209,7 +212,8 @@ def not_affected(
 def reopen(flaws: Flaws, says: Says, state: State = None, json: Json = False) -> None:
     """Take a decision back: the flaw is undecided again.
 
-    Example: wardkeep vulns review reopen CVE-2024-6387 --says "the patch failed on db-1"
+    Example: wardkeep vulns review reopen CVE-2024-6387 --says "the patch failed on db-1".
+    Exit status: 0; 2 when something is missing or nobody has this flaw; nothing is decided then.
     """
     from wardkeep.engine.flaw_review import acts
     from wardkeep.engine.platform import operator
@@ -224,7 +228,8 @@ def reopen(flaws: Flaws, says: Says, state: State = None, json: Json = False) ->
 def done(says: Says, state: State = None, json: Json = False) -> None:
     """Say that today's review was done. A day without one is a finding.
 
-    Example: wardkeep vulns review done --says "3 new ones: two accepted, one waived until the vendor mends it"
+    Example: wardkeep vulns review done --says "3 new ones: two accepted, one waived until the vendor mends it".
+    Exit status: 0; 2 when something is missing or nobody has this flaw; nothing is decided then.
     """
     from wardkeep.cli.terminal import console, print_json
     from wardkeep.engine.flaw_review import ROW, acts
