@@ -117,4 +117,18 @@ def hosting(rules: int, customers: int = 86, seed: int = 1) -> str:
     return "\n".join(["*filter", *chains, *body, "COMMIT", ""])
 
 
+def translating(rules: int, services: int = 200, seed: int = 1) -> str:
+    """The campus, and `services` addresses and ports outside that are translated to hosts in it (DNAT)."""
+    rng = random.Random(f"translating{rules}{services}{seed}")
+    nat = ["*nat", ":PREROUTING ACCEPT [0:0]", ":POSTROUTING ACCEPT [0:0]"]
+    for n in range(services):
+        port = rng.choice(SERVICES)
+        nat.append(
+            f"-A PREROUTING -d 203.0.113.{n % 250}/32 -p tcp -m tcp --dport {port} -j DNAT"
+            f" --to-destination {_address(rng, rng.randrange(40))}:{port}"
+        )
+    nat += ["-A POSTROUTING -s 10.0.0.0/8 -o eth0 -j MASQUERADE", "COMMIT", ""]
+    return "\n".join(nat) + campus(rules)
+
+
 DUMPS: dict[str, Callable[[int], str]] = {"campus": campus, "hosting": hosting}

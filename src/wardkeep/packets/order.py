@@ -108,7 +108,7 @@ class Traits:
     """What the unfolding of every world of a program needs to know, found out once.
 
     `asked`: chain → dimensions it, or a chain it calls, asks about. `changed`: dimensions that some rule changes; `assigned`: marks
-    and the like, of these. `rewrites`: how many parts of rules change packets.
+    and the like, of these. `rewrites`: how many parts of rules change packets, `natted`: by NAT.
     """
 
     tracked: bool
@@ -118,12 +118,13 @@ class Traits:
     asked: Mapping[str, frozenset[str]]
     assigned: frozenset[str] = frozenset()
     rewrites: int = 0
+    natted: int = 0
 
     @classmethod
     def of(cls, program: Program) -> Traits:
         changed: set[str] = set()
         assigned: set[str] = set()
-        rewrites = 0
+        rewrites = natted = 0
         own: dict[str, set[str]] = {}
         calls: dict[str, set[str]] = {}
         for chain in program.chains:
@@ -143,6 +144,7 @@ class Traits:
                         changed.add("state")
                     elif type(part) is Nat:
                         rewrites += 1
+                        natted += 1
                         changed.update(part.to)
                     elif type(part) is Jump or type(part) is Goto:
                         called.add(part.chain)
@@ -161,5 +163,5 @@ class Traits:
             ask(chain_id)
         return cls(
             uses_conntrack(program), tells_fragments(program), rewritten(program), frozenset(changed | assigned),
-            whole, frozenset(assigned), rewrites,
+            whole, frozenset(assigned), rewrites, natted,
         )  # fmt: skip
