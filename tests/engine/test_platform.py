@@ -118,3 +118,21 @@ def test_settings_tell_where_each_value_comes_from_and_hide_secrets(platform: Pl
     assert told["numbers.key_rotation"].source == "profile"
     assert told["alerts.urls"].value == ["mailto://…"]
     assert "hunter2" not in repr(told)
+
+
+def test_a_database_that_is_gone_is_said_and_no_empty_one_takes_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with open_platform(folder, create=True) as made:
+        made.record("policy", "test", {})
+    database = folder / "state.sqlite3"
+    kept = database.read_bytes()
+    database.unlink()
+    for create in (False, True):
+        with pytest.raises(
+            Unavailable, match=r"the database is gone, and the ledger has 1 entries.*state rebuild"
+        ):
+            open_platform(folder, create=create)
+        assert not database.exists()
+    open_platform(folder, anew=True).close()
+    database.write_bytes(kept)
+    open_platform(folder).close()

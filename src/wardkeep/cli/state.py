@@ -87,7 +87,7 @@ def rebuild(state: State = None, json: Json = False) -> None:
     from wardkeep.engine.platform import open_platform
 
     folder = find_folder(state)
-    with open_platform(folder) as platform, hold(folder), progress("rebuilding", quiet=json):
+    with open_platform(folder, anew=True) as platform, hold(folder), progress("rebuilding", quiet=json):
         entries = rebuild_index(platform)
     if json:
         print_json({"entries": entries})

@@ -55,10 +55,11 @@ class Platform:
         self.close()
 
 
-def open_platform(folder: Path, *, create: bool = False) -> Platform:
+def open_platform(folder: Path, *, create: bool = False, anew: bool = False) -> Platform:
     """Open the platform whose state is in `folder`; with `create`, make what is not there yet.
 
-    Raises Unavailable when there is none, BadInput when the operator's file has a fault.
+    Raises Unavailable when there is none, or when its database is gone while the ledger is not, unless it is to be made `anew`
+    from the ledger; BadInput when the operator's file has a fault.
     """
     if not (folder / LEDGER).is_dir():
         if not create:
@@ -70,6 +71,15 @@ def open_platform(folder: Path, *, create: bool = False) -> Platform:
         _prepare(folder)
     every = controls.all_controls()
     url = read_config(folder / CONFIG, every).settings.database_url or f"sqlite:///{folder / DATABASE}"
+    gone = url == f"sqlite:///{folder / DATABASE}" and not (folder / DATABASE).exists()
+    # An empty one in its place would look like a platform without hosts, people and waivers, and say nothing.
+    if gone and not anew and (entries := _recorded(folder)):
+        raise Unavailable(
+            f"the database is gone, and the ledger has {entries} entries",
+            where=str(folder / DATABASE),
+            todo="Put it back (`wardkeep state restore` into another folder), or run `wardkeep state rebuild`, "
+            "which knows no hosts and people.",
+        )
     store = open_store(url, backups=folder)
     try:
         config, files = read_files(folder, every, store)
@@ -98,6 +108,14 @@ def named(controls_: Sequence[Control], names: Sequence[str]) -> list[Control]:
     """The controls of these ids, in the matrix's order; all of them when no id is given."""
     wanted = {controls.control(name).id for name in names}
     return [c for c in controls_ if not names or c.id in wanted]
+
+
+def _recorded(folder: Path) -> int:
+    """How many entries the ledger's checkpoint signs; 0 where there is none yet, or none that can be read."""
+    try:
+        return int((folder / LEDGER / "checkpoint").read_text().split("\n")[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _prepare(folder: Path) -> None:
