@@ -207,6 +207,9 @@ def read_objects(text: str, where: str) -> Objects:
     gathered: dict[str, list[Any]] = {"table": [], "chain": [], "rule": [], "collection": []}
     for entry in objects[1:]:
         kind, made = _object(entry, where)
+        for name in ("family", "table", "name", "chain", "hook", "comment"):
+            if not isinstance(getattr(made, name, ""), str):
+                raise NotUnderstood(f"the `{name}` of a {kind} is no word", where=where)
         if made is not None:
             gathered[kind].append(made)
     return Objects(*(tuple(gathered[kind]) for kind in ("table", "chain", "rule", "collection")))
@@ -237,7 +240,7 @@ def _object(entry: Any, where: str) -> tuple[str, Any]:
                 return "rule", made
             case "set" | "map":
                 return "collection", _collection(body, kind == "map", where)
-    except (KeyError, TypeError, ValueError) as e:
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise NotUnderstood(f"a {kind} lacks or garbles {e}", where=where) from None
     if kind in NAMED:
         return "table", None

@@ -37,7 +37,7 @@ def read_nft(
     for chain in found.chains:
         known = f"{chain.family} {chain.table} {chain.name}"
         rules = tuple(
-            rule_of(found, rule, position, known, (texts or {}).get(f"{known} {rule.handle}", ""))
+            _read(found, rule, position, known, (texts or {}).get(f"{known} {rule.handle}", ""), where)
             for position, rule in enumerate(
                 found.by_chain.get((chain.family, chain.table, chain.name), ()), 1
             )
@@ -102,6 +102,18 @@ def _perhaps_asleep(chain: Chain, table: str) -> list[Chain]:
         Chain(chain.id, (Rule(f"{chain.id} (awake)", (doubt, Goto(inner.id)), 1, "in force"),), entry),
         inner,
     ]
+
+
+def _read(found: nft.Objects, rule: nft.Rule, position: int, chain: str, text: str, where: str) -> Rule:
+    """The rule. Raises NotUnderstood where its JSON is not as nft writes it."""
+    try:
+        return rule_of(found, rule, position, chain, text)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as e:
+        raise NotUnderstood(
+            f"the rule {position} of the chain {chain} (handle {rule.handle}) is not as nft writes one: {e!r:.60}",
+            where=where,
+            todo="Give the output of `nft -j list ruleset` as it is",
+        ) from None
 
 
 def rule_of(found: nft.Objects, rule: nft.Rule, position: int, chain: str, text: str) -> Rule:
