@@ -236,7 +236,8 @@ def _recorded(protocol: str) -> list[Body]:
     made: list[Body] = []
     for family, version in (("ip", 4), ("ip6", 6)):
         text = f"update @seen{version} {{ {family} saddr . {protocol} dport }}"
-        made.append((Effect(text), Unknown(f"{text} (fails when the set is full)")))
+        # Nothing behind it decides, so that it is an effect like any other (rulesets/nft/statements.py).
+        made.append((Effect(text), Effect(f"{text} (fails when the set is full)")))
     return made
 
 
