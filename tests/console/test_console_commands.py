@@ -88,6 +88,18 @@ def test_a_token_from_issue_to_revocation(run: Run, folder: Path) -> None:
     assert run("token", "revoke", bearer.token.id)[0] == 2
 
 
+def test_what_is_done_to_people_and_tokens_is_told_as_json(run: Run) -> None:
+    run("user", "add", "boss", "--role", "operator")
+    run("user", "add", "ada", "--role", "auditor")
+    assert json.loads(run("user", "role", "ada", "developer", "--json")[1])["role"] == "developer"
+    ended = json.loads(run("user", "disable", "ada", "--json")[1])
+    assert (ended["name"], bool(ended["disabled"])) == ("ada", True)
+    assert json.loads(run("user", "enable", "ada", "--json")[1])["disabled"] is None
+    issued = json.loads(run("token", "issue", "ci", "--user", "boss", "--scope", "read", "--json")[1])
+    revoked = json.loads(run("token", "revoke", issued["id"], "--json")[1])
+    assert (revoked["id"], bool(revoked["revoked"])) == (issued["id"], True)
+
+
 def test_the_first_link_is_given_until_somebody_has_enrolled(platform: Platform) -> None:
     accounts = accounts_of(platform)
     assert "/sign-in/link?token=" in first_link(platform, accounts)

@@ -80,6 +80,18 @@ def test_a_waiver_is_seen_and_does_not_make_the_row_hold(folder: Path) -> None:
     )
     assert row["waived"] == 1
     assert row["status"] == "fail" if one["verdict"] == "fail" else "unknown"
+    waiver = json.loads(given.stdout)["id"]
+    ended = wardkeep(folder, "findings", "revoke", waiver, "--reason", "the fix is out", "--json")
+    assert (json.loads(ended.stdout)["id"], ended.returncode) == (waiver, 0)
+
+
+def test_up_tells_the_matrix_as_one_line_of_json(folder: Path) -> None:
+    ran = wardkeep(folder, "up", "--once", "--json")
+    (line,) = ran.stdout.splitlines()
+    told = json.loads(line)
+    assert (told["state"], told["new_host"], told["unreached"]) == (str(folder), "", {})
+    assert told["rows"] == json.loads(wardkeep(folder, "status", "--json").stdout)
+    assert ran.returncode == (1 if "fail" in {row["status"] for row in told["rows"]} else 3)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from wardkeep.cli import main
 from wardkeep.core.errors import Refused, Unavailable
 from wardkeep.core.findings import Verdict
+from wardkeep.engine import installation
 from wardkeep.engine.accounts.opening import accounts_of
 from wardkeep.engine.doctor import examine
 from wardkeep.engine.folder import hold
@@ -189,3 +192,23 @@ def test_the_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
     bundle.write_bytes(bundle.read_bytes().replace(b"operator:test", b"operator:best"))
     worst = verdicts(folder)
     assert Verdict.FAIL in (worst.get("ledger"), worst.get("platform"))
+
+
+def test_the_plan_is_told_as_json_and_a_program_must_say_yes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where this Wardkeep lies, a service may see nothing.
+    monkeypatch.setattr(
+        installation, "plan_installation", lambda folder: plan_installation(folder, ["/bin/true"])
+    )
+    with pytest.raises(SystemExit) as done:
+        main(["install", "--print", "--json"])
+    assert not done.value.code
+    told = json.loads(capsys.readouterr().out)
+    assert (told["path"], told["installed"]) == (str(installation.UNIT), False)
+    assert "ExecStart=/bin/true" in told["unit"]
+    assert ["systemctl", "daemon-reload"] in told["commands"]
+    with pytest.raises(SystemExit) as ended:
+        main(["install", "--json"])
+    assert ended.value.code == 2
+    assert "Say --yes" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`--help` of every command: what it does, a real example, and what its exit status says."""
+"""`--help` of every command: what it does, a real example, and what its exit status says; and each speaks JSON."""
 
 from __future__ import annotations
 
@@ -34,3 +34,4 @@ def test_every_command_has_an_example_and_says_its_exit_status(name: str) -> Non
             if option.param_type_name == "option" and not option.help and option.name != "help"
         ]
         assert not unexplained, words
+        assert any("--json" in option.opts for option in command.params), words

@@ -146,20 +146,24 @@ def revoke(
     waiver: Annotated[str, typer.Argument(help="The waiver's id.")],
     reason: Annotated[str, typer.Option(help="Why it ends.")],
     state: State = None,
+    json: Json = False,
 ) -> None:
     """End a waiver now: its finding is open again.
 
     Example: wardkeep findings revoke 0123456789abcdef --reason "the fix is out".
     Exit status: 0; 2 when there is no such finding or something is missing.
     """
-    from wardkeep.cli.terminal import console
+    from wardkeep.cli.terminal import console, print_json
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform, operator
     from wardkeep.engine.waivers import revoke
 
     with open_platform(find_folder(state)) as platform:
         made = revoke(platform, waiver, reason=reason, by=operator())
-    console().print(f"Open again: {made.rule} on {made.host}, {made.subject}.")
+    if json:
+        print_json(asdict(made))
+    else:
+        console().print(f"Open again: {made.rule} on {made.host}, {made.subject}.")
 
 
 def read_until(text: str, now: datetime) -> datetime:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wardkeep.cli.options import Json
 from wardkeep.engine.folder import SYSTEM_FOLDER
 
 
@@ -21,26 +22,42 @@ def command(
     folder: Annotated[
         Path, typer.Option("--state", metavar="FOLDER", help="The service's state folder.")
     ] = SYSTEM_FOLDER,
+    json: Json = False,
 ) -> None:
     """Install Wardkeep as a hardened systemd service with its own user and no privileges.
 
     Example: wardkeep install --print. Exit status: 0 done, 2 refused or not possible here.
     """
+    from wardkeep.cli.terminal import print_json
+    from wardkeep.core.errors import BadInput
     from wardkeep.engine.installation import carry_out, plan_installation, take_out
 
     if remove:
-        if take_out():
+        was_there = take_out()
+        if json:
+            print_json({"removed": was_there, "state": str(folder)})
+        elif was_there:
             typer.echo(f"The service is removed. Its state stays in {folder}.")
         else:
             typer.echo("No service of Wardkeep is installed here; nothing was done.")
         return
     wanted = plan_installation(folder)
-    typer.echo(f"# {wanted.path}\n{wanted.unit}")
-    for one in wanted.commands:
-        typer.echo("$ " + " ".join(one))
-    if show:
-        return
-    if not yes and typer.prompt("Type `install` to do this") != "install":
-        raise typer.Exit(2)
-    carry_out(wanted)
-    typer.echo("Wardkeep runs. Its sign-in link: journalctl -u wardkeep -g sign-in")
+    if not json:
+        typer.echo(f"# {wanted.path}\n{wanted.unit}")
+        for one in wanted.commands:
+            typer.echo("$ " + " ".join(one))
+    elif not (show or yes):
+        raise BadInput("a program is not asked", where="--json", todo="Say --yes, or --print to see it.")
+    if not show:
+        if not yes and typer.prompt("Type `install` to do this") != "install":
+            raise typer.Exit(2)
+        carry_out(wanted)
+    if json:
+        plan = {
+            "path": str(wanted.path),
+            "unit": wanted.unit,
+            "commands": [list(one) for one in wanted.commands],
+        }
+        print_json({**plan, "installed": not show})
+    elif not show:
+        typer.echo("Wardkeep runs. Its sign-in link: journalctl -u wardkeep -g sign-in")

@@ -62,8 +62,18 @@ def ago(at: datetime | None, now: datetime | None = None) -> str:
 
 def print_json(value: Any) -> None:
     """One object or array on stdout; times in ISO 8601 UTC."""
+    sys.stdout.write(_as_json(value, indent=2) + "\n")
+
+
+def print_json_line(value: Any) -> None:
+    """One object as one line, at once: for a command that tells several while it goes on."""
+    sys.stdout.write(_as_json(value, indent=None) + "\n")
+    sys.stdout.flush()
+
+
+def _as_json(value: Any, indent: int | None) -> str:
     ascii_only = not (sys.stdout.encoding or "").lower().startswith("utf")
-    sys.stdout.write(json.dumps(value, indent=2, default=_default, ensure_ascii=ascii_only) + "\n")
+    return json.dumps(value, indent=indent, default=_default, ensure_ascii=ascii_only)
 
 
 def _default(value: Any) -> Any:

@@ -63,14 +63,20 @@ def list_tokens(state: State = None, json: Json = False) -> None:
 
 @app.command()
 def revoke(
-    token: Annotated[str, typer.Argument(help="Its beginning, as `list` shows it.")], state: State = None
+    token: Annotated[str, typer.Argument(help="Its beginning, as `list` shows it.")],
+    state: State = None,
+    json: Json = False,
 ) -> None:
     """Make a token useless at once.
 
     Example: wardkeep token revoke wk_1a2b3c4d. Exit status: 0; 2 when there is no such live token.
     """
+    from wardkeep.cli.terminal import print_json
     from wardkeep.engine.platform import operator
 
     with opened(state) as (_, accounts):
-        accounts.tokens.revoke(token, by=operator())
-    say(f"{token} is revoked.")
+        ended = accounts.tokens.revoke(token, by=operator())
+    if json:
+        print_json(asdict(ended))
+    else:
+        say(f"{token} is revoked.")

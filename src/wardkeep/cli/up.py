@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wardkeep.cli.options import State
+from wardkeep.cli.options import Json, State
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,14 +20,16 @@ def command(
     once: Annotated[
         bool, typer.Option("--once", help="Look, print and end: no console, no schedules.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Bring the platform up here: state, schedules, console. First time: this machine as its only host, read-only.
 
     Example: wardkeep up --listen 127.0.0.1:8420. Ends by Ctrl-C. Exit status with --once: 0 all pass, 1 failing, 3 unknown.
+    With --json the matrix is one line, and where the console is (`url`, `link`) another once it listens.
     """
-    from wardkeep.cli.matrix import show_matrix
+    from wardkeep.cli.matrix import as_json, show_matrix
     from wardkeep.cli.pressing import show_pressing
-    from wardkeep.cli.terminal import console, exit_status, progress
+    from wardkeep.cli.terminal import console, exit_status, print_json_line, progress
     from wardkeep.engine.cycle import check
     from wardkeep.engine.folder import find_folder, hold
     from wardkeep.engine.host_views import page_hosts
@@ -46,7 +48,7 @@ def command(
             address, port = asked or read_listen(platform.config.settings.console_listen)
             check_address(platform, address, port)
         new = take_this_machine(platform, operator())
-        if new:
+        if new and not json:
             out.print(
                 f"New platform in {folder}. This machine is its only host, as `{new}`. Nothing on it is changed."
             )
@@ -54,11 +56,14 @@ def command(
             with progress("looking") as step:
                 check(platform, operator(), progress=step)
         rows = matrix(platform)
-        show_matrix(out, rows, platform.config.profile.title)
         hosts = page_hosts(platform, limit=1_000_000).hosts
-        show_pressing(
-            out, pressing(platform), unreached=[(one.name, one.problem) for one in hosts if one.problem]
-        )
+        unreached = [(one.name, one.problem) for one in hosts if one.problem]
+        if json:
+            told = {"state": str(folder), "new_host": new, "unreached": dict(unreached)}
+            print_json_line({**told, "rows": [as_json(row, platform.config.profile) for row in rows]})
+        else:
+            show_matrix(out, rows, platform.config.profile.title)
+            show_pressing(out, pressing(platform), unreached=unreached)
         if once:
             raise typer.Exit(exit_status(row.status.value for row in rows))
         from wardkeep.console.serving import serve
@@ -67,6 +72,12 @@ def command(
         from wardkeep.engine.logs import start_logging
         from wardkeep.engine.running import Running
         from wardkeep.engine.workers import register_all
+
+        def tell(origin: str, link: str) -> None:
+            if json:
+                print_json_line({"url": f"{origin}/", "link": link or None})
+            else:
+                show_link(out, origin, link)
 
         platform.port = port
         start_logging(platform.config)
@@ -80,7 +91,7 @@ def command(
                     platform,
                     address,
                     port,
-                    ready=lambda link: show_link(out, origin_of(platform, port), link),
+                    ready=lambda link: tell(origin_of(platform, port), link),
                     durable=durable,
                 )
             finally:

@@ -6,13 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wardkeep.cli.options import Json, State
 from wardkeep.engine.accounts import Accounts
 from wardkeep.engine.platform import Platform
+
+if TYPE_CHECKING:
+    from wardkeep.engine.accounts.users import User
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
@@ -32,6 +35,20 @@ def say(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
+def _tell(accounts: Accounts, name: str, line: str, json: bool) -> None:
+    """What was done, or the user as `list --json` shows them."""
+    from wardkeep.cli.terminal import print_json
+
+    if json:
+        print_json(_as_json(next(user for user in accounts.users.all() if user.name == name)))
+    else:
+        say(line)
+
+
+def _as_json(user: User) -> dict[str, Any]:
+    return {**asdict(user), "role": user.role.value}
+
+
 @app.command("list")
 def list_users(state: State = None, json: Json = False) -> None:
     """Everybody who may sign in, and how.
@@ -43,7 +60,7 @@ def list_users(state: State = None, json: Json = False) -> None:
     with opened(state) as (_, accounts):
         people = accounts.users.all()
     if json:
-        print_json([{**asdict(user), "role": user.role.value} for user in people])
+        print_json([_as_json(user) for user in people])
         return
     made = table("name", "role", "ways to sign in", "last sign-in")
     for user in people:
@@ -84,7 +101,9 @@ def link(name: Name, state: State = None, json: Json = False) -> None:
 
 
 @app.command("role")
-def set_role(name: Name, role: Annotated[str, typer.Argument()], state: State = None) -> None:
+def set_role(
+    name: Name, role: Annotated[str, typer.Argument()], state: State = None, json: Json = False
+) -> None:
     """Change what a person may do; their sessions end.
 
     Example: wardkeep user role alice developer. Exit status: 0; 2 when it would leave no operator.
@@ -93,11 +112,11 @@ def set_role(name: Name, role: Annotated[str, typer.Argument()], state: State = 
 
     with opened(state) as (_, accounts):
         user = accounts.users.set_role(name, role, by=operator())
-    say(f"{user.name} is {user.role} now.")
+        _tell(accounts, name, f"{user.name} is {user.role} now.", json)
 
 
 @app.command()
-def disable(name: Name, state: State = None) -> None:
+def disable(name: Name, state: State = None, json: Json = False) -> None:
     """End every session, link and token of a person and refuse new ones. Their history stays.
 
     Example: wardkeep user disable alice. Exit status: 0; 2 when it would leave no operator.
@@ -106,11 +125,11 @@ def disable(name: Name, state: State = None) -> None:
 
     with opened(state) as (_, accounts):
         accounts.users.disable(name, by=operator())
-    say(f"{name} can no longer sign in.")
+        _tell(accounts, name, f"{name} can no longer sign in.", json)
 
 
 @app.command()
-def enable(name: Name, state: State = None) -> None:
+def enable(name: Name, state: State = None, json: Json = False) -> None:
     """Let a disabled person sign in again.
 
     Example: wardkeep user enable alice. Exit status: 0.
@@ -119,7 +138,7 @@ def enable(name: Name, state: State = None) -> None:
 
     with opened(state) as (_, accounts):
         accounts.users.enable(name, by=operator())
-    say(f"{name} can sign in again.")
+        _tell(accounts, name, f"{name} can sign in again.", json)
 
 
 @app.command()
