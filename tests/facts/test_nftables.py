@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from wardkeep.controls.firewall.from_nftables import translate
 from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.facts import Answer
 from wardkeep.facts.nftables import Nftables
@@ -50,7 +51,7 @@ def test_every_cut_is_refused() -> None:
         {"table": {"family": "decnet", "name": "x"}},
         {"table": {"name": "x"}},
         {"chain": {"family": "ip", "table": "t", "name": "c", "hook": "input", "type": "filter", "prio": 0}},
-        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": ["accept"]}},
+        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": [17]}},
         {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1}},
         ["table"],
     ],
@@ -60,6 +61,19 @@ def test_refuses_what_it_does_not_understand(entry: object) -> None:
     whole["nftables"].append(entry)
     with pytest.raises(NotUnderstood):
         parse(json.dumps(whole).encode())
+
+
+def test_what_nft_has_no_json_for_is_kept_and_decides_as_it_may() -> None:
+    """nft 1.0.6 prints `update @m { ... }` of a map as plain text within the JSON."""
+    whole = json.loads(EMPTY)
+    expressions = ["update @seen { ip saddr : 5 }", {"accept": None}]
+    whole["nftables"].append(
+        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 1, "expr": expressions}}
+    )
+    (rule,) = parse(json.dumps(whole).encode()).rules
+    assert rule.expr == ({"unprinted": expressions[0]}, {"accept": None})
+    (line,) = translate(parse(json.dumps(whole).encode()), rule)
+    assert line.verdict.act == "opaque"
 
 
 def test_refuses_another_schema() -> None:
