@@ -56,6 +56,24 @@ def test_a_locked_database_is_said_in_one_line_and_readers_go_on(store_url: str)
     store.close()
 
 
+@pytest.mark.parametrize("instead", ["nothing", "another"])
+def test_a_file_that_is_moved_away_under_a_running_platform_is_said(tmp_path: Path, instead: str) -> None:
+    file, other = tmp_path / "state.sqlite3", tmp_path / "other.sqlite3"
+    store = open_store(f"sqlite:///{file}")
+    look(store, "app-1", 3)
+    open_store(f"sqlite:///{other}").close()
+    kept = file.rename(tmp_path / "kept")
+    if instead == "another":
+        other.rename(file)
+    for act in (lambda: total(store), lambda: look(store, "app-2", 1)):
+        with pytest.raises(Unavailable, match="gone, or another has taken its place") as told:
+            act()
+        assert str(file) in told.value.line()
+    kept.rename(file)
+    assert total(store) == 3
+    store.close()
+
+
 def test_a_full_disk_leaves_the_state_as_it_was(tmp_path: Path) -> None:
     """SQLite says the same for a full disk and for its own limit of pages; PostgreSQL has its log on the same disk."""
     store = open_store(f"sqlite:///{tmp_path / 'state.db'}")

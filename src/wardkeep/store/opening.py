@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ class Store:
     """The state. `begin` for writing, `read` for looking; both give a SQLAlchemy Connection.
 
     Every database fault leaves here as `Unavailable`, one line that names the database and never its password.
+    `file` is the device and inode of SQLite's file when it was opened.
     """
 
     engine: Engine
+    file: tuple[int, int] | None = None
 
     @property
     def where(self) -> str:
@@ -79,6 +82,13 @@ class Store:
 
     @contextmanager
     def _faults_said(self) -> Iterator[None]:
+        if self.file and self.file != _file_of(self.engine.url):
+            # SQLite would go on in the file that nobody finds any more, or mix it with the one that took its place.
+            raise Unavailable(
+                "the database's file is gone, or another has taken its place",
+                where=self.where,
+                todo="Put it back, or end Wardkeep and run `wardkeep state rebuild` or restore a backup. The ledger has what it recorded.",
+            )
         try:
             yield
         except (DBAPIError, psycopg.Error) as e:  # psycopg's own from COPY, which SQLAlchemy does not know
@@ -137,7 +147,18 @@ def open_store(url: str, *, backups: Path | None = None, patience: float = BUSY_
     except BaseException:
         store.close()
         raise
-    return store
+    return replace(store, file=_file_of(parsed))
+
+
+def _file_of(url: URL) -> tuple[int, int] | None:
+    """Device and inode of SQLite's file; None where there is none."""
+    if not url.drivername.startswith("sqlite"):
+        return None
+    try:
+        told = os.stat(url.database or "")
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
 
 
 def _parse(url: str) -> URL:
