@@ -148,3 +148,20 @@ def test_ports_that_a_map_of_nftables_sends_on(question: str, word: str) -> None
     """`nft -j list ruleset` of nft 1.0.6: a map of address and port, and a rule of its own for one."""
     rules = (Path(__file__).parent / "recorded" / "nft-published-ports.json").read_text()
     assert told(rules, question).word == word
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("15432/tcp from 198.51.100.0/24", "yes"),
+        ("15433/tcp from 198.51.100.0/24", "no"),
+        ("22/tcp from 198.51.100.0/24", "yes"),
+        ("15432/tcp from anywhere to 192.0.2.1", "yes"),
+        # To somebody else's address it is not sent on.
+        ("15432/tcp from 198.51.100.0/24 to 192.0.2.1", "partly"),
+    ],
+)
+def test_what_is_asked_about_is_to_an_address_of_this_host(question: str, word: str) -> None:
+    """`fib daddr type local`: of a question without `to` it is true, of one with `to` routing decides."""
+    rules = (Path(__file__).parent / "recorded" / "nft-published-port.json").read_text()
+    assert told(rules, question).word == word

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, Literal
 
-from wardkeep.packets.dimensions import STATUS, AnyBit, Bits
+from wardkeep.packets.dimensions import ROUTE_TYPES, STATUS, AnyBit, Bits, Row
 from wardkeep.packets.program import (
     EVERYTHING,
     Assign,
@@ -26,11 +26,21 @@ from wardkeep.packets.program import (
     Unknown,
     Verdict,
 )
+from wardkeep.packets.ranks import rows_of
 from wardkeep.rulesets.translation import SENT_ON, to_another
 
 OWN: Final = "published"  # how the ids of rules and chains begin that are in no rule set, but added here
 # How readers word that a packet is to an address of this host itself: of the packets that are asked about it is true.
 TO_THIS_HOST: Final = frozenset({"--dst-type LOCAL", "fib daddr type local"})
+
+
+def to_this_host(program: Program, rows: Iterable[Row]) -> list[Row]:
+    """Those of the packets that are to an address of this host, which routing calls `local`, where a rule asks for that."""
+    parts = (part for chain in program.chains for rule in chain.rules for part in rule.body)
+    if not any("dst_type" in row for part in parts for row in rows_of(part)):
+        return list(rows)
+    local = ROUTE_TYPES.index("local")
+    return [{**row, "dst_type": ((local, local),)} for row in rows]
 
 
 def sends_on(program: Program) -> bool:

@@ -20,7 +20,7 @@ from wardkeep.facts.nftables import Nftables
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Chain, Match, Part, Program, Rule
 from wardkeep.rulesets.observed import rule_set_of
-from wardkeep.rulesets.published import addressed_here, published, sends_on
+from wardkeep.rulesets.published import addressed_here, published, sends_on, to_this_host
 from wardkeep.rulesets.translation import first_packets, noted
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _answer(program: Program, about: tuple[Opening, ...], routes: tuple[str, ...
     from wardkeep.packets.questions import Question, reaches
 
     program = noted(program)
-    return reaches(program, Question(first_packets(program, _rows(about)), routes))
+    return reaches(program, Question(first_packets(program, to_this_host(program, _rows(about))), routes))
 
 
 invariants_hold.cannot_mend(

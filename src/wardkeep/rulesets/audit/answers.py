@@ -12,7 +12,7 @@ from wardkeep.rulesets.audit.model import sentence, worded
 from wardkeep.rulesets.audit.questions import Question
 from wardkeep.rulesets.audit.regions import STRANGERS
 from wardkeep.rulesets.files import RuleSet
-from wardkeep.rulesets.published import OWN, addressed_here, published, sends_on
+from wardkeep.rulesets.published import OWN, addressed_here, published, sends_on, to_this_host
 from wardkeep.rulesets.reach import Answer, Met, Reach
 
 _INPUT: Final[Values] = ((ROUTES.index("input"),) * 2,)
@@ -66,6 +66,7 @@ def answer(rule_set: RuleSet, questions: Sequence[Question]) -> list[Told]:
     program = rule_set.program
     rows = [[r for r in q.rows if _known(r, rule_set)] for q in questions]
     here = [all(r["route"] == _INPUT for r in found) for found in rows]
+    rows = [to_this_host(program, found) if mine else found for found, mine in zip(rows, here, strict=True)]
     let_in = against = addressed_here(program)
     if sends_on(program):
         # A port of this host may be one of another: packets to it then come by the forward hook.
