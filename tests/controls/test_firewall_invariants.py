@@ -116,6 +116,10 @@ COMMIT
         (DOCKER.replace("5432 -j ACCEPT", "5432 -j DROP"), {"must_allow": ("15432/tcp from 198.51.100.0/24",)}, "fail: "),
         (DOCKER.replace("--dport 15432", "-s 198.51.100.0/25 --dport 15432"), {"must_allow": ("15432/tcp from 198.51.100.0/24",)}, "fail: "),
         (DOCKER, {"must_allow": ("15433/tcp from 198.51.100.0/24",)}, "fail: "),
+        # What is sent on never comes to the input hook, whatever that would do with it.
+        (DOCKER.replace("INPUT DROP", "INPUT ACCEPT").replace("5432 -j ACCEPT", "5432 -j DROP"), {"must_deny": ("15432/tcp",)}, "pass: no packet"),
+        (DOCKER.replace("INPUT DROP", "INPUT ACCEPT"), {"must_deny": ("15432/tcp",)}, "fail: IPv4 tcp "),
+        (DOCKER.replace("INPUT DROP", "INPUT ACCEPT"), {"must_deny": ("15433/tcp",)}, "fail: IPv4 tcp "),
     ],
 )  # fmt: skip
 def test_a_port_published_for_a_container_is_one_of_the_host(

@@ -81,15 +81,26 @@ class Flat:
 
     def fates(self, point: Ints) -> set[Fate]:
         """What may become of the packet of a point, whatever the conditions say that its walk hangs on by luck."""
-        luck, own = self.lucky(), self.own_columns()
-        inside = ((self.lo[:, own] <= point[own]) & (self.hi[:, own] >= point[own])).all(axis=1)
-        places, found = {0}, set[Fate]()
+        return {Fate(int(self.fate[n])) for n in self.walk(point, self.lucky())} - {Fate.OPEN}
+
+    def walk(self, point: Ints, luck: NDArray[np.bool_] | None = None) -> list[int]:
+        """The entries that the packet of a point comes to and is in, in order.
+
+        `luck`: entries that it meets or misses, and what it was rewritten to is left open; without it the entries that are not
+        certain, and of what it was rewritten to what the point says.
+        """
+        columns = slice(None) if luck is None else self.own_columns()
+        forks = ~self.certain if luck is None else luck
+        inside = ((self.lo[:, columns] <= point[columns]) & (self.hi[:, columns] >= point[columns])).all(
+            axis=1
+        )
+        places, met = {0}, []
         for n in np.flatnonzero(inside).tolist():
             behind = {place for place in places if place <= n}
             if behind:
-                found.add(Fate(int(self.fate[n])))
-                places = (places - behind) | {int(self.target[n])} | ({n + 1} if luck[n] else set())
-        return found - {Fate.OPEN}
+                met.append(n)
+                places = (places - behind) | {int(self.target[n])} | ({n + 1} if forks[n] else set())
+        return met
 
     def own_columns(self) -> list[int]:
         """The columns of the packet as it arrives, without what rewriting adds."""

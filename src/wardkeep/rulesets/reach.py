@@ -203,7 +203,7 @@ class Reach:
 
     def _met(self, flat: Flat, entry: int, point: Any, accepted: bool) -> Met:
         """The packet, whether its fate is certain, and the rule that decided it."""
-        met = _path(flat, point)
+        met = flat.walk(point)
         # What it was rewritten to, where that is one of several, is luck too.
         fates = flat.fates(point)
         sure = not fates & {Fate.DROP, Fate.REJECT} if accepted else Fate.ACCEPT not in fates
@@ -218,20 +218,6 @@ class Reach:
             if "'" not in name:
                 packet[name] = self.ranks[name].value(int(point[column]))
         return Met(packet, sure, self.owners.names[owner] if owner >= 0 else "")
-
-
-def _path(flat: Flat, point: Any) -> list[int]:
-    """The entries that a packet comes to and is in, in order; where a match is not modelled, those of both ways."""
-    inside = np.flatnonzero(((flat.lo <= point) & (flat.hi >= point)).all(axis=1))
-    places, met = {0}, []
-    for n in inside.tolist():
-        behind = {p for p in places if p <= n}
-        if behind:
-            met.append(n)
-            places = (places - behind) | {int(flat.target[n])}
-            if not flat.certain[n]:
-                places.add(n + 1)
-    return met
 
 
 def _worlds(region: Row) -> Iterator[tuple[int, str]]:

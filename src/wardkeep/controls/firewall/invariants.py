@@ -5,9 +5,9 @@ Asked of people who are in none of our ban sets and keep within their rates, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from wardkeep.controls.firewall.allowed import Opening, openings
 from wardkeep.controls.firewall.declared_program import PROTOCOLS
@@ -26,6 +26,7 @@ from wardkeep.rulesets.translation import first_packets, noted
 if TYPE_CHECKING:
     from wardkeep.packets.questions import Answer
 
+About: TypeAlias = tuple[Opening, ...]
 LOOK = "Look at the rules: `nft list ruleset`."
 # What every host needs: (subject, route, packets, what does not work without, what to open).
 NEEDED: Final[tuple[tuple[str, str, Row, str, str], ...]] = (
@@ -62,17 +63,18 @@ NEEDED: Final[tuple[tuple[str, str, Row, str, str], ...]] = (
     },
 )
 def invariants_hold(rules: Nftables, iptables: Iptables, policy: Policy) -> Iterator[Seen]:
-    wanted = dict.fromkeys(policy.must_allow), dict.fromkeys(policy.must_deny)
     try:
+        must_allow, must_deny = (
+            {sentence: openings((sentence,), policy.zones) for sentence in wanted}
+            for wanted in (policy.must_allow, policy.must_deny)
+        )
         whole = rule_set_of(rules, iptables.in_words()).program
         met = decided(for_strangers(whole, policy.permit.interfaces))
-        for sentence in wanted[0]:
-            yield _open(met, sentence, openings((sentence,), policy.zones))
-        for sentence in wanted[1]:
-            yield _closed(met, sentence, openings((sentence,), policy.zones))
+        yield from _opened(met, must_allow)
+        yield from _closed(met, must_deny)
         yield from tuple(_needed(noted(met)))
         # Last: rules that cannot be followed are told of the same subject.
-        if not any(wanted):
+        if not must_allow and not must_deny:
             yield passes("invariants", "the policy names nothing that must stay open or closed")
     except WardkeepError as e:
         yield unsure("invariants", e.line(), LOOK)
@@ -101,41 +103,48 @@ def _needed(program: Program) -> Iterator[Seen]:
             )
 
 
-def _open(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen:
-    subject = f"must_allow:{sentence}"
-    if sends_on(program):
-        answer = _answer(published(program, "accept"), about, ("input", "forward"))
-    else:
-        answer = _answer(addressed_here(program), about, ("input",))
-    if answer.whole:
-        return passes(subject, "every packet of it gets in")
-    if answer.denied is not None and (answer.reach == "closed" or answer.denied.certain):
-        return fails(subject, f"{answer.denied.text()} does not get in", "Open it, or plan our own table.")
-    return unsure(subject, "whether all of it gets in hangs on conditions that are not modelled", LOOK)
+def _opened(program: Program, wanted: Mapping[str, About]) -> Iterator[Seen]:
+    met = published(program, "accept") if sends_on(program) else addressed_here(program)
+    for sentence, answer in _answers(met, wanted):
+        subject = f"must_allow:{sentence}"
+        if answer.whole:
+            yield passes(subject, "every packet of it gets in")
+        elif answer.denied is not None and (answer.reach == "closed" or answer.denied.certain):
+            yield fails(subject, f"{answer.denied.text()} does not get in", "Open it, or plan our own table.")
+        else:
+            yield unsure(subject, "whether all of it gets in hangs on conditions that are not modelled", LOOK)
 
 
-def _closed(program: Program, sentence: str, about: tuple[Opening, ...]) -> Seen:
-    subject = f"must_deny:{sentence}"
-    answers = [(_answer(program, about, ("input",)), "gets in")]
-    if sends_on(program):
-        # A port that is published for a container is one of this host too.
-        answers.append(
-            (_answer(published(program, "drop"), about, ("forward",)), "gets in, and on to another host")
-        )
-    for answer, what in answers:
+def _closed(program: Program, wanted: Mapping[str, About]) -> Iterator[Seen]:
+    met = published(program, "drop") if sends_on(program) else addressed_here(program)
+    for sentence, answer in _answers(met, wanted):
+        subject = f"must_deny:{sentence}"
         if answer.reach == "open" and answer.allowed is not None:
-            return fails(subject, f"{answer.allowed.text()} {what}", "Close it, or plan our own table.")
-    if all(answer.reach == "closed" for answer, _ in answers):
-        return passes(subject, "no packet of it gets in")
-    return unsure(subject, "whether some of it gets in hangs on conditions that are not modelled", LOOK)
+            what = "gets in" if answer.allowed.route == "input" else "gets in, and on to another host"
+            yield fails(subject, f"{answer.allowed.text()} {what}", "Close it, or plan our own table.")
+        elif answer.reach == "closed":
+            yield passes(subject, "no packet of it gets in")
+        else:
+            yield unsure(
+                subject, "whether some of it gets in hangs on conditions that are not modelled", LOOK
+            )
 
 
-def _answer(program: Program, about: tuple[Opening, ...], routes: tuple[str, ...]) -> Answer:
+def _answers(program: Program, wanted: Mapping[str, About]) -> Iterator[tuple[str, Answer]]:
+    """The answer to each sentence about this host, where a port that is published for a container is one of this host too."""
     # Only rows of the matrix that hold a few sentences need numpy, which takes long to import.
-    from wardkeep.packets.questions import Question, reaches
+    from wardkeep.packets.audit import WORK
+    from wardkeep.packets.questions import Asked, Question
 
+    routes = ("input", "forward") if sends_on(program) else ("input",)
     program = noted(program)
-    return reaches(program, Question(first_packets(program, to_this_host(program, _rows(about))), routes))
+    asked = {
+        sentence: Question(first_packets(program, to_this_host(program, _rows(about))), routes)
+        for sentence, about in wanted.items()
+    }
+    if asked:
+        ready = Asked(program, [*asked.values()], work=WORK * len(asked))
+        yield from ((sentence, ready.answer(question)) for sentence, question in asked.items())
 
 
 invariants_hold.cannot_mend(
@@ -174,7 +183,7 @@ def _about(row: Row, own: set[tuple[str, ...]]) -> bool:
     return any(all((name,) in own for name in names) for names in held)
 
 
-def _rows(about: tuple[Opening, ...]) -> tuple[Row, ...]:
+def _rows(about: About) -> tuple[Row, ...]:
     """New packets, the first of their connection, from strangers."""
     rows: list[Row] = []
     for one in about:
