@@ -26,6 +26,7 @@ ANSWERS = Path(__file__).parents[1] / "facts" / "answers"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 KEPT = timedelta(days=100)
 ENTRY = Entry(read_network("9.9.9.9"), read_service("443/tcp"))
+EITHER = "by TCP or UDP, which an older table of ours did not tell apart"
 EMPTY = b'{"nftables": [{"metainfo": {"version": "1.0.6", "json_schema_version": 1}}]}'
 LIST = """\
 [[allow]]
@@ -57,10 +58,10 @@ service = "any"
 """
 
 
-def noted(host: str, days: int | None, *uses: int, why: str = "") -> Noted:
+def noted(host: str, days: int | None, *uses: int, why: str = "", by: str = "tcp") -> Noted:
     """A record that goes back so many days, with uses of the entry so many days ago."""
     times = [int((NOW - timedelta(days=ago)).timestamp()) for ago in uses]
-    made = Uses(Use(4, 0x09090909, "tcp", 443, at) for at in times)
+    made = Uses(Use(4, 0x09090909, by, 443, at) for at in times)
     return Noted(host, made, None if days is None else NOW - timedelta(days=days), why)
 
 
@@ -76,6 +77,13 @@ def noted(host: str, days: int | None, *uses: int, why: str = "") -> Noted:
             (noted("a", 50, 9), noted("b", None, why="silent")),
             LastUse("used", NOW - timedelta(days=9), "a", None, "b: silent"),
         ),
+        ((noted("a", 50, 9, by="udp"),), LastUse("unused", since=NOW - timedelta(days=50))),
+        ((noted("a", 50, 9, by=""),), LastUse("unknown", why=f"a: somebody came on 2026-11-13 {EITHER}")),
+        (
+            (noted("a", 50, 9), noted("b", 50, 3, by="")),
+            LastUse("used", NOW - timedelta(days=9), "a", None, f"b: somebody came on 2026-11-19 {EITHER}"),
+        ),
+        ((noted("a", 50, 9, by=""), noted("b", 50, 3)), LastUse("used", NOW - timedelta(days=3), "b")),
     ],
 )
 def test_never_used_is_said_only_of_what_every_host_kept(records: tuple[Noted, ...], told: LastUse) -> None:
@@ -96,12 +104,13 @@ def fleet(platform: Platform) -> Platform:
 def came(**ago: int) -> bytes:
     """What nft tells of a host with our own table, to whose port 22 these addresses came so many days ago."""
     told = (ANSWERS / "nftables-debian12-closed.txt").read_text()
+    told = told.replace('"name": "seen4_udp"', '"name": "seen4_tcp"')
     left = [
         {"elem": {"val": {"concat": [name[1:].replace("_", "."), 22]}, "expires": int((KEPT - timedelta(days=days)).total_seconds())}}
         for name, days in ago.items()
     ]  # fmt: skip
     made, count = re.subn(
-        r'("name": "seen4".*?"timeout": 8640000)', rf'\1, "elem": {json.dumps(left)}', told, count=1
+        r'("name": "seen4_tcp".*?"timeout": 8640000)', rf'\1, "elem": {json.dumps(left)}', told, count=1
     )
     assert count == 1
     return made.encode()

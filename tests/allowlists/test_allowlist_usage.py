@@ -68,12 +68,18 @@ def test_every_kind_of_record_is_read(tmp_path: Path) -> None:
     )
     assert set(told(tmp_path, "auth.log", log)) == {6, 11}
     element = {"elem": {"val": {"concat": ["203.0.113.7", 443]}, "expires": 86400 * 99}}
-    sets = {"family": "inet", "table": "wardkeep", "name": "seen4", "timeout": 86400 * 100, "elem": [element]}
+    sets = {
+        "family": "inet",
+        "table": "wardkeep",
+        "name": "seen4_tcp",
+        "timeout": 86400 * 100,
+        "elem": [element],
+    }
     ruleset = json.dumps({"nftables": [{"metainfo": {}}, {"set": sets}]})
     seen = told(tmp_path, "ruleset.json", ruleset)
     assert set(seen) == {1, 11}
     assert all(
-        text.startswith("unknown: nobody came from there, but the records go back 1 days")
+        text.startswith("unknown: nobody came from there, but the records go back 1 day only")
         for text in seen.values()
     )
 
@@ -114,3 +120,37 @@ def test_what_is_new_or_over_is_not_called_unused() -> None:
     assert not list(unused(Allowlist((young, gone)), [], NOW.date()))
     (one,) = unused(Allowlist((young,)), [], NOW.date(), timedelta(days=7))
     assert one.unknown
+
+
+def by_our_table(tmp_path: Path, *services: str, **sets: int) -> dict[str, str]:
+    """What is said of entries made long ago for one address, whose uses of port 53 the named sets hold, so many days ago."""
+    kept = 86400 * 100
+    told: list[dict[str, object]] = [{"metainfo": {}}]
+    for name, ago in {**sets, "seen4_sctp": 99}.items():
+        source = "203.0.113.9" if name == "seen4_sctp" else "203.0.113.7"
+        element = {"elem": {"val": {"concat": [source, 53]}, "expires": kept - 86400 * ago}}
+        told.append(
+            {"set": {"family": "inet", "table": "wardkeep", "name": name, "timeout": kept, "elem": [element]}}
+        )
+    (tmp_path / "ruleset.json").write_text(json.dumps({"nftables": told}))
+    entries = tuple(Entry(read_network("203.0.113.7"), read_service(one)) for one in services)
+    found = unused(Allowlist(entries), [read_record(tmp_path / "ruleset.json", NOW)], NOW.date())
+    return {d.entry.service: ("unknown: " if d.unknown else "") + d.seen for d in found}
+
+
+def test_a_use_by_udp_is_none_by_tcp(tmp_path: Path) -> None:
+    nobody = "nobody came from there in 99 days"
+    assert by_our_table(tmp_path, "53/tcp", "53/udp", "dns", seen4_udp=3) == {"53/tcp": nobody}
+    assert by_our_table(tmp_path, "53/tcp", "53/udp", "dns", seen4_tcp=3) == {"53/udp": nobody}
+    assert by_our_table(tmp_path, "53/tcp", seen4_tcp=95) == {
+        "53/tcp": "last used on 2026-08-19, 95 days ago"
+    }
+
+
+def test_what_an_older_table_noted_is_a_use_only_of_what_opens_both(tmp_path: Path) -> None:
+    either = "unknown: somebody came on 2026-11-19 by TCP or UDP, which the record does not say"
+    told = by_our_table(tmp_path, "53/tcp", "53/udp", "dns", "any", "443/tcp", seen4=3)
+    assert told == {"53/tcp": either, "53/udp": either, "443/tcp": "nobody came from there in 99 days"}
+    # A record that tells them apart says more; one that is older than a quarter says nothing of now.
+    assert by_our_table(tmp_path, "53/tcp", "53/udp", seen4=3, seen4_tcp=2) == {"53/udp": either}
+    assert by_our_table(tmp_path, "53/tcp", seen4=95) == {"53/tcp": "nobody came from there in 99 days"}

@@ -86,7 +86,7 @@ CHAIN = f"{own_table.TABLE} {own_table.chain_of(POLICY.permit)}"
     ("edit", "words"),
     [
         (f"insert rule {CHAIN} tcp dport 2222 accept", "added: `tcp dport 2222 accept`"),
-        (f"add rule {own_table.TABLE} via_tcp drop", "added: `drop`"),
+        (f"add rule {own_table.TABLE} note_tcp drop", "added: `drop`"),
         (
             f"insert rule {own_table.TABLE} input tcp dport 2222 accept",
             "missing: `one rule that goes to the policy's rules`",

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from wardkeep.allowlists.networks import read_address
-from wardkeep.allowlists.usage import Record, Use
+from wardkeep.allowlists.usage import NOT_TOLD, Record, Use
 from wardkeep.core.errors import BadInput
 
 CONNTRACK = re.compile(r"\b(tcp|udp|sctp)\b.*?\bsrc=(\S+) dst=\S+ sport=\d+ dport=(\d+)")
+SEEN = re.compile(r"seen[46](?:_(tcp|udp|sctp))?")
 STAMP = re.compile(r"\[\s*(\d{9,11})(?:\.\d+)?\s*\]")
 SSHD = re.compile(r"sshd(?:-session)?\[\d+\]: Accepted \S+ for \S+ from (\S+) port \d+")
 ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?)")
@@ -131,26 +132,29 @@ def _log_time(line: str, now: datetime) -> int:
 
 
 def _nft(text: str, now: datetime, where: str = "") -> Iterator[Use]:
-    """`seen4` and `seen6` of the table `inet wardkeep`: address and port, and by what is left of its time when last."""
+    """`seen4_tcp`, `seen6_udp` ... of the table `inet wardkeep`: address and port, and by what is left of its time when last.
+
+    Tables of an older Wardkeep have one set for all protocols (`seen4`), and a table that took its place keeps that until
+    everything in it is forgotten.
+    """
     try:
         objects = json.loads(text, strict=False)["nftables"]
         objects[0]["metainfo"]
         tables = [one["set"] for one in objects if "set" in one]
         noted = [one for one in tables if (one["family"], one["table"]) == ("inet", "wardkeep")]
         for told in noted:
-            if told["name"] in ("seen4", "seen6"):
-                yield from _noted(told, now)
+            if match := SEEN.fullmatch(told["name"]):
+                yield from _noted(told, match[1] or NOT_TOLD, now)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         todo = "Give its whole output, as it is"
         raise BadInput("not the JSON of `nft -j list ruleset`", where=where, todo=todo) from None
 
 
-def _noted(told: Mapping[str, Any], now: datetime) -> Iterator[Use]:
+def _noted(told: Mapping[str, Any], protocol: str, now: datetime) -> Iterator[Use]:
     for element in told.get("elem", ()):
         inner = element["elem"]
         source, port = inner["val"]["concat"]
         left = int(inner.get("timeout", told.get("timeout", 0))) - int(inner["expires"])
-        for protocol in ("tcp", "udp"):
-            made = _use(str(source), protocol, port, int(now.timestamp()) - max(left, 0))
-            if made is not None:
-                yield made
+        made = _use(str(source), protocol, port, int(now.timestamp()) - max(left, 0))
+        if made is not None:
+            yield made

@@ -13,14 +13,20 @@ from datetime import UTC, date, datetime, timedelta
 
 from wardkeep.allowlists.audit import Defect
 from wardkeep.allowlists.entry import ALLOW, Allowlist, Entry
+from wardkeep.allowlists.networks import Network
+from wardkeep.allowlists.services import Span
 
 BLOCK = 256
+NOT_TOLD = ""
 UNUSED_AFTER = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A connection that came in: from whom, to what, and when (epoch seconds, UTC; 0 if the record does not say)."""
+    """A connection that came in: from whom, to what, and when (epoch seconds, UTC; 0 if the record does not say).
+
+    `protocol` is NOT_TOLD where the record holds TCP and UDP together: a use of an entry only if the entry opens both.
+    """
 
     version: int
     address: int
@@ -53,13 +59,32 @@ class Uses:
 
     def last(self, entry: Entry) -> int | None:
         """Epoch seconds of the last use (0: used at a time nobody recorded); None if there was none."""
-        network, found = entry.network, -1
-        for protocol, low, high in entry.spans:
-            ports = self._ports.get((network.version, protocol), [])
-            for port in ports[bisect_left(ports, low) : bisect_right(ports, high)]:
-                known = self._at[network.version, protocol, port]
-                found = max(found, known.within(network.low, network.high))
-        return None if found < 0 else found
+        found = [self._within(entry.network, span) for span in entry.spans]
+        found += [self._within(entry.network, span) for span in _both(entry.spans)]
+        return _latest(found)
+
+    def perhaps(self, entry: Entry) -> int | None:
+        """The same of what may have been a use: it came by TCP or UDP, and the record does not say by which."""
+        return _latest([self._within(entry.network, (NOT_TOLD, low, high)) for _, low, high in entry.spans])
+
+    def _within(self, network: Network, span: Span) -> int:
+        protocol, low, high = span
+        ports, found = self._ports.get((network.version, protocol), []), -1
+        for port in ports[bisect_left(ports, low) : bisect_right(ports, high)]:
+            found = max(found, self._at[network.version, protocol, port].within(network.low, network.high))
+        return found
+
+
+def _latest(found: list[int]) -> int | None:
+    return None if max(found, default=-1) < 0 else max(found)
+
+
+def _both(spans: tuple[Span, ...]) -> Iterator[Span]:
+    """The ports that are open by TCP and by UDP."""
+    for protocol, low, high in spans:
+        for other, first, last in spans:
+            if (protocol, other) == ("tcp", "udp") and first <= high and low <= last:
+                yield NOT_TOLD, max(low, first), min(high, last)
 
 
 class _Latest:
@@ -97,16 +122,31 @@ def unused(
             continue
         if entry.created is not None and today - entry.created < after:
             continue
-        last = lookup.last(entry)
+        last, perhaps = lookup.last(entry), lookup.perhaps(entry)
         todo = "Ask its owner whether it is needed, or remove it."
-        if last:
-            day = datetime.fromtimestamp(last, UTC).date()
-            if today - day > after:
-                seen = f"last used on {day}, {(today - day).days} days ago"
-                yield Defect("unused", entry, seen, todo)
-        elif last is None and covered >= after:
+        if last is not None and (not last or today - _day(last) <= after):
+            continue
+        if perhaps is not None and (not perhaps or today - _day(perhaps) <= after):
+            seen = f"{came_by_either(perhaps)}, which the record does not say"
+            yield Defect("unused", entry, seen, "Wait until the record tells them apart.", unknown=True)
+        elif last is not None:
+            seen = f"last used on {_day(last)}, {(today - _day(last)).days} days ago"
+            yield Defect("unused", entry, seen, todo)
+        elif covered >= after:
             yield Defect("unused", entry, f"nobody came from there in {covered.days} days", todo)
-        elif last is None:
-            reach = f"go back {covered.days} days only" if begins else "name no day on which they begin"
+        else:
+            reach = (
+                f"go back {covered.days} day{'s' * (covered.days != 1)} only"
+                if begins
+                else "name no day on which they begin"
+            )
             seen = f"nobody came from there, but the records {reach}"
             yield Defect("unused", entry, seen, "Give records of a quarter.", unknown=True)
+
+
+def came_by_either(at: int) -> str:
+    return f"somebody came{f' on {_day(at)}' if at else ''} by TCP or UDP"
+
+
+def _day(at: int) -> date:
+    return datetime.fromtimestamp(at, UTC).date()

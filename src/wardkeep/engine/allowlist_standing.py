@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from wardkeep.allowlists import Defect, Entry
-from wardkeep.allowlists.usage import Record, Uses
+from wardkeep.allowlists.usage import Record, Uses, came_by_either
 from wardkeep.core.facts import Unknown
 from wardkeep.facts.nftables import Nftables
 
@@ -78,8 +78,14 @@ def last_use(entry: Entry, records: Sequence[Noted]) -> LastUse:
     """The latest over these hosts. *Unused* only if every one of them kept a record, since the day of the shortest."""
     if not records:
         return LastUse(UNKNOWN, why=NO_HOST)
-    blind = "; ".join(f"{one.host}: {one.why}" for one in records if one.why)
     found = [(at, one.host) for one in records if (at := one.uses.last(entry)) is not None]
+    latest = max((at for at, _ in found), default=-1)
+    whys = {one.host: one.why for one in records if one.why}
+    for one in records:
+        perhaps = one.uses.perhaps(entry)
+        if perhaps is not None and perhaps > latest:
+            whys[one.host] = f"{came_by_either(perhaps)}, which an older table of ours did not tell apart"
+    blind = "; ".join(f"{host}: {why}" for host, why in whys.items())
     if found:
         at, host = max(found)
         return LastUse(USED, datetime.fromtimestamp(at, UTC) if at else None, host, None, blind)

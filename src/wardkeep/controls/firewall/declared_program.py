@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from wardkeep.controls.firewall.allowed import Opening, Permit
-from wardkeep.controls.firewall.own_table import TABLE, by_family, chain_of, counter_of, rule_lines
+from wardkeep.controls.firewall.own_table import (
+    TABLE,
+    by_family,
+    chain_of,
+    counter_of,
+    limited,
+    noted_protocols,
+    noting,
+    rule_lines,
+    steps,
+)
 from wardkeep.controls.firewall.program import Network
 from wardkeep.facts.nftables import Nftables
 from wardkeep.packets.dimensions import Row, Values, states
@@ -40,12 +50,20 @@ Body = tuple[Part, ...]
 
 def declared_program(permit: Permit) -> Program:
     """What the kernel should have: the table of `own_table.ruleset` and nothing beside it."""
+    return _declared(permit, older=False)
+
+
+def older_program(permit: Permit) -> Program:
+    """The same policy as Wardkeep compiled it until it told TCP from UDP in its record of who came. Hosts have such tables
+    until somebody applies a plan; what they let in is the same, but for limits, which were everybody's of a port."""
+    return _declared(permit, older=True)
+
+
+def _declared(permit: Permit, older: bool) -> Program:
     rules = chain_of(permit)
-    chains = [
-        _chain(f"via_{p}", [*_recorded(p), (ACCEPT,)])
-        for p in sorted({opening.protocol for opening in permit.openings if opening.sources})
-    ]
-    chains.append(_chain(rules, _bodies(permit), rule_lines(permit)))
+    names = {p: f"via_{p}" if older else noting(p) for p in noted_protocols(permit)}
+    chains = [_chain(name, [*_recorded(p, older), (ACCEPT,)]) for p, name in names.items()]
+    chains.append(_chain(rules, _bodies(permit, older), rule_lines(permit, older)))
     chains.append(replace(_chain("input", [(Goto(f"{TABLE} {rules}"),)]), entry=ENTRY))
     return Program(tuple(chains), "the declared policy")
 
@@ -90,8 +108,8 @@ class Drift:
     added: tuple[str, ...]
     missing: tuple[str, ...]
 
-    def __bool__(self) -> bool:
-        return bool(self.added or self.missing)
+    def __len__(self) -> int:
+        return len(self.added) + len(self.missing)
 
     def __str__(self) -> str:
         told = [f"added: {_few(self.added)}"] if self.added else []
@@ -121,7 +139,7 @@ def drift(declared: Program, kernel: Program) -> Drift:
         )
     pairs = [(_rules_of(declared, _only_goto(wanted) or ""), reached[target].rules)]
     for chain in declared.chains:
-        if chain.id.startswith(f"{TABLE} via_"):
+        if chain.id.startswith((f"{TABLE} note_", f"{TABLE} via_")):
             pairs.append((chain.rules, reached[chain.id].rules if chain.id in reached else ()))
     for ours, theirs in pairs:
         more, less = _unlike(ours, theirs)
@@ -201,7 +219,7 @@ def _chain(name: str, bodies: list[Body], texts: list[str] | None = None) -> Cha
     return Chain(known, tuple(Rule(f"{known} {n}", body, n, text) for n, (body, text) in enumerate(pairs, 1)))
 
 
-def _bodies(permit: Permit) -> list[Body]:
+def _bodies(permit: Permit, older: bool) -> list[Body]:
     made: list[Body] = [(Match(({"in": ("lo",)},)), ACCEPT)]
     for family, name in (("ip", "banned4"), ("ip6", "banned6")):
         may: Row = {"family": ((4, 4),) if family == "ip" else ((6, 6),)}
@@ -212,8 +230,10 @@ def _bodies(permit: Permit) -> list[Body]:
     made.append((Match((_icmp(6, 58, "icmp6_type", ICMP6),)), ACCEPT))
     for denial in permit.denials:
         made += [(*source, _ports(denial), DROP) for source in _sources(denial.sources)]
-    for opening in permit.openings:
-        made += _opened(opening)
+    if older:
+        made += [body for opening in permit.openings for body in _opened_before(opening)]
+    else:
+        made += [body for rate, opening in steps(permit.openings) for body in _opened(rate, opening)]
     if permit.interfaces:
         made.append((Match(({"in": tuple(sorted(permit.interfaces))},)), ACCEPT))
     made += [(*source, ACCEPT) for source in _sources(permit.networks) if source]
@@ -221,21 +241,37 @@ def _bodies(permit: Permit) -> list[Body]:
     return made
 
 
-def _opened(opening: Opening) -> Iterator[Body]:
+def _opened(rate: bool, opening: Opening) -> Iterator[Body]:
+    ports, name = _ports(opening), counter_of(opening)
+    if rate:
+        for networks, version in limited(opening):
+            yield (*_source(networks), ports, *_too_fast(name, version))
+        return
+    counted = Effect(f'counter name "{name}"')
+    for source in _sources(opening.sources):
+        yield (*source, ports, counted, Goto(f"{TABLE} {noting(opening.protocol)}") if source else ACCEPT)
+
+
+def _opened_before(opening: Opening) -> Iterator[Body]:
     ports, name = _ports(opening), counter_of(opening)
     if opening.limit:
-        for family, version in (("ip", 4), ("ip6", 6)):
-            text = f"update @{name}_rate{version} {{ {family} saddr }}"
-            yield (ports, Effect(text), Unknown(f"{text} (fails when the set is full)"), DROP)
+        for version in (4, 6):
+            yield (ports, *_too_fast(name, version))
     counted = Effect(f'counter name "{name}"')
     for source in _sources(opening.sources):
         yield (*source, ports, counted, Goto(f"{TABLE} via_{opening.protocol}") if source else ACCEPT)
 
 
-def _recorded(protocol: str) -> list[Body]:
+def _too_fast(name: str, version: int) -> Body:
+    text = f"update @{name}_rate{version} {{ {'ip' if version == 4 else 'ip6'} saddr }}"
+    return (Effect(text), Unknown(f"{text} (fails when the set is full)"), DROP)
+
+
+def _recorded(protocol: str, older: bool) -> list[Body]:
     made: list[Body] = []
     for family, version in (("ip", 4), ("ip6", 6)):
-        text = f"update @seen{version} {{ {family} saddr . {protocol} dport }}"
+        name = f"seen{version}" if older else f"seen{version}_{protocol}"
+        text = f"update @{name} {{ {family} saddr . {protocol} dport }}"
         # Nothing behind it decides, so that it is an effect like any other (rulesets/nft/statements.py).
         made.append((Effect(text), Effect(f"{text} (fails when the set is full)")))
     return made
@@ -256,9 +292,13 @@ def _ports(opening: Opening) -> Match:
 
 def _sources(networks: tuple[Network, ...]) -> list[tuple[Match, ...]]:
     """One match for each family that is named; one empty one for everybody."""
-    found: list[tuple[Match, ...]] = []
-    for same in by_family(networks):
-        version = same[0].version
-        values = tuple((int(n.network_address), int(n.broadcast_address)) for n in same)
-        found.append((Match(({"family": ((version, version),), f"src{version}": values},)),))
-    return found or [()]
+    return [_source(same) for same in by_family(networks)] or [()]
+
+
+def _source(same: list[Network]) -> tuple[Match, ...]:
+    """Networks of one family as a match; none for everybody."""
+    if not same:
+        return ()
+    version = same[0].version
+    values = tuple((int(n.network_address), int(n.broadcast_address)) for n in same)
+    return (Match(({"family": ((version, version),), f"src{version}": values},)),)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from wardkeep.controls.firewall.declared_program import declared_program, drift, kernel_program
+from wardkeep.controls.firewall.allowed import Permit
+from wardkeep.controls.firewall.declared_program import (
+    Drift,
+    declared_program,
+    drift,
+    kernel_program,
+    older_program,
+)
 from wardkeep.controls.firewall.own_table import TABLE
 from wardkeep.controls.firewall.row import ACCESS, GRANTED, Policy, control
 from wardkeep.controls.firewall.rules import PLAN
@@ -13,6 +20,7 @@ from wardkeep.core.errors import NotUnderstood
 from wardkeep.core.findings import Seen, Severity, fails, passes, unsure
 from wardkeep.facts.boot_firewall import OURS, BootFirewall
 from wardkeep.facts.nftables import Nftables
+from wardkeep.packets.program import Program
 
 
 @control.rule(
@@ -38,9 +46,44 @@ def table_as_declared(rules: Nftables, boot: BootFirewall, policy: Policy, today
     if kernel is None:
         yield passes("table", f"Wardkeep keeps no table `{TABLE}` here")
         return
-    found = drift(declared_program(policy.permit_on(today)), kernel)
+    older, found = held_against(kernel, policy.permit_on(today))
     if found:
         yield fails("table", f"`{TABLE}` is not as declared; {found}", PLAN)
     else:
         rules_held = sum(len(chain.rules) for chain in kernel.chains)
-        yield passes("table", f"`{TABLE}` is as declared: {rules_held} rules in {len(kernel.chains)} chains")
+        told = ", as an older Wardkeep wrote it" if older else ""
+        seen = f"`{TABLE}` is as declared{told}: {rules_held} rules in {len(kernel.chains)} chains"
+        yield passes("table", seen)
+
+
+@control.rule(
+    says="The table that Wardkeep keeps on a host is written as this version writes it.",
+    severity=Severity.LOW,
+    serves={GRANTED: "who used a grant is known by protocol, so that one that nobody uses is found"},
+)
+def table_of_this_version(rules: Nftables, policy: Policy, today: date) -> Iterator[Seen]:
+    try:
+        kernel = kernel_program(rules)
+    except NotUnderstood as e:
+        yield unsure("version", e.line(), PLAN)
+        return
+    if kernel is None:
+        yield passes("version", f"Wardkeep keeps no table `{TABLE}` here")
+    elif held_against(kernel, policy.permit_on(today))[0]:
+        yield fails("version", f"`{TABLE}` is of an older Wardkeep: {OLDER}", PLAN)
+    else:
+        yield passes("version", f"`{TABLE}` is not of an older Wardkeep")
+
+
+OLDER = (
+    "it notes who came without telling TCP from UDP, and the limit of one sentence is everybody's of its port"
+)
+
+
+def held_against(kernel: Program, permit: Permit) -> tuple[bool, Drift]:
+    """Whether an older version wrote the table, which is the one that it differs less from, and what differs then."""
+    now = drift(declared_program(permit), kernel)
+    if not now:
+        return False, now
+    before = drift(older_program(permit), kernel)
+    return (True, before) if len(before) < len(now) else (False, now)

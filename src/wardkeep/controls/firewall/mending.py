@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from wardkeep.controls.firewall import own_scripts, own_table
 from wardkeep.controls.firewall.allowed import Opening, Permit, openings
 from wardkeep.controls.firewall.boot import closed_after_reboot
-from wardkeep.controls.firewall.drifting import table_as_declared
+from wardkeep.controls.firewall.drifting import table_as_declared, table_of_this_version
 from wardkeep.controls.firewall.packet_change import change_in_packets
 from wardkeep.controls.firewall.probing import foretold
 from wardkeep.controls.firewall.proof import admitted, dropped
@@ -109,5 +109,11 @@ def _mends(rule: Rule) -> None:
 
 
 # One remedy for all that our own table can mend: a plan holds an act of one script once, for every rule that asks for it.
-for _rule in (default_deny, only_named_ports_open, closed_after_reboot, table_as_declared):
+for _rule in (
+    default_deny,
+    only_named_ports_open,
+    closed_after_reboot,
+    table_as_declared,
+    table_of_this_version,
+):
     _mends(_rule)

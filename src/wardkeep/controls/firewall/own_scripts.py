@@ -106,13 +106,16 @@ systemctl restart {OURS}
 
 
 def tidy_script(permit: Permit) -> str:
-    """Take away what no rule refers to any more: chains of earlier rules, the switch of a trial, counters of closed openings."""
+    """Take away what no rule refers to any more: chains of earlier rules, the switch of a trial, counters of closed openings;
+    a record of who came only when all in it is forgotten."""
     names = " ".join(sorted({*kept_names(permit), chain_of(permit)}))
     return rf"""keep=' {names} '
 # Chains of rules first: they refer to the others.
-for kind in 'chain rules_' 'chain via_' 'set open_' 'set armed' 'counter open_'; do
+for kind in 'chain rules_' 'chain note_' 'chain via_' 'set open_' 'set seen' 'set armed' 'counter open_'; do
   {NFT} list table {TABLE} | sed -n "s/^\t\(${{kind% *}}\) \(${{kind#* }}[0-9a-z_]*\) {{\$/\1 \2/p" | while read -r what name; do
-    case $keep in *" $name "*) ;; *) {NFT} delete "$what" {TABLE} "$name" || :;; esac
+    case $keep in *" $name "*) continue;; esac
+    case $name in seen*) ! {NFT} list set {TABLE} "$name" | grep -q elements || continue;; esac
+    {NFT} delete "$what" {TABLE} "$name" || :
   done
 done
 """

@@ -11,9 +11,11 @@ sets, rates and the record of who came from where lie beside the chains and outl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
+from wardkeep.allowlists.services import Span, joined
 from wardkeep.controls.firewall.allowed import Opening, Permit
 from wardkeep.controls.firewall.program import Network
 
@@ -34,29 +36,17 @@ FIRST = """\
 		ip6 saddr @banned6 counter name "banned" drop
 		ct state vmap { established : accept, related : accept, invalid : drop }
 """
-KEPT = f"""\
-	set banned4 {{
+KEPT = """\
+	set banned4 {
 		type ipv4_addr
 		flags interval, timeout
-	}}
-	set banned6 {{
+	}
+	set banned6 {
 		type ipv6_addr
 		flags interval, timeout
-	}}
-	set seen4 {{
-		type ipv4_addr . inet_service
-		size 65535
-		flags dynamic, timeout
-		timeout {SEEN_FOR}
-	}}
-	set seen6 {{
-		type ipv6_addr . inet_service
-		size 65535
-		flags dynamic, timeout
-		timeout {SEEN_FOR}
-	}}
-	counter banned {{ }}
-	counter refused {{ }}
+	}
+	counter banned { }
+	counter refused { }
 """
 
 
@@ -88,11 +78,11 @@ def on_trial(permit: Permit, seconds: int = TRIAL, *, chain: str = "", back: str
 
 def kept_names(permit: Permit) -> frozenset[str]:
     """Every chain, counter and set of the table that belongs to these rules, the chain of the rules itself left out."""
-    made = {"input", "banned4", "banned6", "seen4", "seen6", "banned", "refused"}
+    made = {"input", "banned4", "banned6", "banned", "refused"}
     for opening in permit.openings:
         made.add(counter_of(opening))
         if opening.sources:
-            made.add(_via(opening.protocol))
+            made |= {noting(opening.protocol), *(f"seen{v}_{opening.protocol}" for v in (4, 6))}
         if opening.limit:
             made |= {f"{counter_of(opening)}_rate{version}" for version in (4, 6)}
     return frozenset(made)
@@ -100,7 +90,7 @@ def kept_names(permit: Permit) -> frozenset[str]:
 
 def _transaction(permit: Permit, chain: str, dispatch: str, more: str = "") -> str:
     # What is declared and exists already stays as it is, with counters and elements: only chains are emptied and filled.
-    chains = {_via(p): _recorded(p) for p in sorted({o.protocol for o in permit.openings if o.sources})}
+    chains = {noting(p): _recorded(p) for p in noted_protocols(permit)}
     chains |= {chain: _rules(permit), "input": dispatch.format(chain=chain)}
     hook = "\t\ttype filter hook input priority filter - 10; policy drop;\n"
     empty = "".join(f"\tchain {name} {{\n{hook if name == 'input' else ''}\t}}\n" for name in chains)
@@ -115,11 +105,14 @@ table {TABLE} {{
 """
 
 
-def rule_lines(permit: Permit) -> list[str]:
-    """The rules of the policy's chain as text, in their order."""
+def rule_lines(permit: Permit, older: bool = False) -> list[str]:
+    """The rules of the policy's chain as text, in their order; `older`: as they were when all protocols were noted in one set."""
     lines = [line.strip() for line in (FIRST + ESSENTIAL).splitlines()]
     lines += [line for denial in permit.denials for line in _denial(denial)]
-    lines += [line for opening in permit.openings for line in _opening(opening)]
+    if older:
+        lines += [line for opening in permit.openings for line in _step_before(opening)]
+    else:
+        lines += [line for step in steps(permit.openings) for line in _step(*step)]
     if permit.interfaces:
         names = ", ".join(f'"{name}"' for name in sorted(permit.interfaces))
         lines.append(f"iifname {{ {names} }} accept")
@@ -138,38 +131,104 @@ def _denial(denial: Opening) -> list[str]:
     return [f"{_from(networks)} {match} drop" for networks in by_family(denial.sources)]
 
 
-def _opening(opening: Opening) -> list[str]:
+def steps(openings: Iterable[Opening]) -> list[tuple[bool, Opening]]:
+    """The rules of the openings in their order: (whether it is the one that drops who is too fast, its opening).
+
+    As the policy has them, but for one thing: what names its sources stands before what is open to everybody, or those who come by
+    it would never be noted. Both let them in, so nobody fares otherwise; before a limit that it stood behind it never goes.
+    """
+    order = [(rate, o) for o in openings for rate in ((True, False) if o.limit else (False,))]
+    public: dict[str, tuple[Span, ...]] = {}
+    for protocol in {o.protocol for _, o in order}:
+        spans = [
+            (protocol, o.low, o.high)
+            for rate, o in order
+            if not rate and not o.sources and o.protocol == protocol
+        ]
+        public[protocol] = joined(spans)
+    made: list[tuple[bool, Opening]] = []
+    for rate, one in order:
+        at = len(made)
+        if one.sources and not rate and _among(public[one.protocol], one):
+            for place in range(len(made) - 1, -1, -1):
+                limits, other = made[place]
+                if other.protocol == one.protocol and other.low <= one.high and one.low <= other.high:
+                    if limits:
+                        break
+                    at = place if not other.sources else at
+        made.insert(at, (rate, one))
+    return made
+
+
+def _among(spans: tuple[Span, ...], one: Opening) -> bool:
+    """Whether one of these sorted, disjoint spans has a port of the opening."""
+    at = bisect_right(spans, one.high, key=lambda span: span[1])
+    return at > 0 and one.low <= spans[at - 1][2]
+
+
+def _step(rate: bool, opening: Opening) -> Iterator[str]:
     match = f"{opening.protocol} dport {opening.ports}"
-    lines = []
+    if rate:
+        for networks, version in limited(opening):
+            source = f"{_from(networks)} " if networks else ""
+            yield f"{source}{match} {_too_fast(opening, version)}"
+    elif not opening.sources:
+        yield f'{match} counter name "{counter_of(opening)}" accept'
+    else:
+        to = noting(opening.protocol)
+        for networks in by_family(opening.sources):
+            yield f'{_from(networks)} {match} counter name "{counter_of(opening)}" goto {to}'
+
+
+def _step_before(opening: Opening) -> Iterator[str]:
+    """A limit was everybody's of the port, whomever the sentence names."""
     if opening.limit:
-        over = f"limit rate over {opening.limit} burst {_burst(opening.limit)} packets"
-        for family, version in (("ip", 4), ("ip6", 6)):
-            name = f"{counter_of(opening)}_rate{version}"
-            lines.append(f"{match} update @{name} {{ {family} saddr {over} }} drop")
+        yield from (
+            f"{opening.protocol} dport {opening.ports} {_too_fast(opening, version)}" for version in (4, 6)
+        )
+    yield from (line.replace("goto note_", "goto via_") for line in _step(False, opening))
+
+
+def _too_fast(opening: Opening, version: int) -> str:
+    family = "ip" if version == 4 else "ip6"
+    over = f"limit rate over {opening.limit} burst {_burst(opening.limit)} packets"
+    return f"update @{counter_of(opening)}_rate{version} {{ {family} saddr {over} }} drop"
+
+
+def limited(opening: Opening) -> list[tuple[list[Network], int]]:
+    """Of whom a limit is: the networks of each IP version, or everybody of it. The limit of one sentence is not that of another."""
     if not opening.sources:
-        return [*lines, f'{match} counter name "{counter_of(opening)}" accept']
-    return lines + [
-        f'{_from(networks)} {match} counter name "{counter_of(opening)}" goto {_via(opening.protocol)}'
-        for networks in by_family(opening.sources)
-    ]
+        return [([], 4), ([], 6)]
+    return [(networks, networks[0].version) for networks in by_family(opening.sources)]
 
 
 def _recorded(protocol: str) -> str:
     """Who came, and when last, by what is left of the timeout: an entry that nobody uses is known by it. In rules of their
-    own, without a verdict: a record that is full must not close an opening."""
-    port = f"{protocol} dport"
-    return (
-        f"\t\tupdate @seen4 {{ ip saddr . {port} }}\n\t\tupdate @seen6 {{ ip6 saddr . {port} }}\n\t\taccept\n"
+    own, without a verdict: a record that is full must not close an opening. Each protocol has sets of its own."""
+    updates = (
+        f"\t\tupdate @seen{version}_{protocol} {{ {family} saddr . {protocol} dport }}\n"
+        for family, version in (("ip", 4), ("ip6", 6))
     )
+    return "".join(updates) + "\t\taccept\n"
 
 
-def _via(protocol: str) -> str:
-    return f"via_{protocol}"
+def noting(protocol: str) -> str:
+    """The chain that notes who came and lets them in. (`via_` was that of tables that noted all protocols in one set.)"""
+    return f"note_{protocol}"
+
+
+def noted_protocols(permit: Permit) -> list[str]:
+    return sorted({opening.protocol for opening in permit.openings if opening.sources})
 
 
 def _beside(permit: Permit) -> str:
-    """The counters, and for each limit the sets that hold each source's rate."""
-    told = {}
+    """The counters, the sets that note who came, and for each limit those that hold each source's rate."""
+    told = {
+        f"seen{version}_{protocol}": f"\tset seen{version}_{protocol} {{\n\t\ttype ipv{version}_addr . inet_service\n"
+        f"\t\tsize 65535\n\t\tflags dynamic, timeout\n\t\ttimeout {SEEN_FOR}\n\t}}\n"
+        for protocol in noted_protocols(permit)
+        for version in (4, 6)
+    }
     for opening in permit.openings:
         name = counter_of(opening)
         told[name] = f"\tcounter {name} {{ }}\n"
