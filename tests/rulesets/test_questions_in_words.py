@@ -55,6 +55,18 @@ ANSWERS = [
     ("db only from app", "no", 0),
     ("db only from 10.0.1.0/25", "partly", 1),
     ("https only from app", "yes", 1),
+    ("400-500/tcp from anywhere", "partly", 0),  # 443 alone
+    ("400-500/tcp from anywhere must be true", "partly", 1),
+    ("no 400-500/tcp from anywhere", "partly", 1),
+    ("telnet, https from anywhere", "partly", 0),
+    ("443 from anywhere", "partly", 0),  # over TCP
+    ("443, 443/tcp from anywhere", "yes", 0),  # both over TCP
+    ("443, 53/udp, 443-443/tcp from anywhere", "partly", 0),  # the first over UDP
+    ("https, 53/udp from anywhere", "partly", 0),  # within the rate
+    ("https, 53/udp from anywhere must be true", "partly", 3),
+    ("no https, 53/udp from anywhere", "partly", 1),
+    ("anything from anywhere", "partly", 0),
+    ("no anything from anywhere", "partly", 1),
     ("dns from anywhere", "undecided", 3),
     ("shop from 10.0.0.0/8", "partly", 0),  # only by eth1
     ("80/tcp through from 10.0.0.0/8 to 10.9.0.7 in eth1", "yes", 0),
@@ -77,6 +89,7 @@ def test_an_answer_shows_packets_and_the_rule(names: Names) -> None:
     assert str(one.accepted["source"]).startswith("9.9.9.")
     assert one.rule == "ip filter INPUT 3"
     assert "tcp 9.9.9." in one.why
+    assert " gets through (by ip filter INPUT 3), tcp " in one.why
 
 
 REFUSED = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from wardkeep.packets.dimensions import DIMENSIONS, PLEASANT, AnyBit, Bits, Row, Values, holds
 from wardkeep.packets.program import Assign, Branches, Match, Nat, NoTrack, Part, Program, Unknown
@@ -63,6 +63,10 @@ class Ranks:
 
     def value(self, rank: int) -> int | str:
         """A value of this rank, the one that reads best."""
+        raise NotImplementedError
+
+    def rank_of(self, value: Any) -> int:
+        """The rank of a value: of one that no set tells apart from it."""
         raise NotImplementedError
 
     def pleasant_rank(self) -> int:

@@ -17,6 +17,7 @@ from wardkeep.packets.audit import decision_of
 from wardkeep.packets.flat import Act, Flat, Ints
 from wardkeep.packets.overlaps import Overlapping
 from wardkeep.packets.program import Program
+from wardkeep.packets.search import preferred
 from wardkeep.packets.witness import Witness
 from wardkeep.packets.worlds import Owners, checked, worlds
 
@@ -64,6 +65,7 @@ def relations(
     seen: set[tuple[int, int]] = set()
     out: list[Relation] = []
     for flat in worlds(program, layer) if unfolded is None else unfolded:
+        liked = preferred(flat)
         for kind, i, j in _pairs(flat, np.array(wanted), np.array([d == "accept" for d in by_number])):
             pair = (int(flat.owner[i]), int(flat.owner[j]))
             if pair in seen:
@@ -71,7 +73,8 @@ def relations(
             if len(out) == most:
                 return Relations(tuple(out), complete=False)
             seen.add(pair)
-            point = np.maximum(np.maximum(flat.lo[i], flat.lo[j]), flat.space[0])
+            lo = np.maximum(np.maximum(flat.lo[i], flat.lo[j]), flat.space[0])
+            point = np.clip(liked, lo, np.minimum(np.minimum(flat.hi[i], flat.hi[j]), flat.space[1]))
             shown = Witness(flat, point, j)
             out.append(Relation(kind, owners.names[pair[0]], owners.names[pair[1]], shown))
     return Relations(tuple(out), complete=True)

@@ -27,6 +27,7 @@ from wardkeep.rulesets.translation import asks_status, fresh, noted
 MOST_BOXES: Final = 4_096  # of one region, multiplied out
 WORK: Final = 30_000_000  # of one search: a second at the very worst
 WHOLE: Final = 6e8  # of all of them: a quarter of a minute
+NOTHING: Final[Mapping[str, int | str]] = {}
 LEAST: Final = 200_000.0  # of one search when that is spent
 
 
@@ -92,8 +93,13 @@ class Reach:
             self._flats[key] = made
         return self._flats[key]
 
-    def find(self, region: Row, accepted: bool, sure: bool = False) -> Answer:
-        """A packet of the region that is accepted (or is not). With `sure`, one for which that is certain, if there is any."""
+    def find(
+        self, region: Row, accepted: bool, sure: bool = False, like: Mapping[str, int | str] | None = None
+    ) -> Answer:
+        """A packet of the region that is accepted (or is not). With `sure`, one for which that is certain, if there is any.
+
+        `like`: only packets that no rule tells apart from one with these values, in the dimensions named.
+        """
         whole, best, region = True, None, self._fresh(region)
         for family, route in _worlds(region):
             flat = self.flat(family, route)
@@ -101,7 +107,7 @@ class Reach:
                 if accepted:
                     return Answer(Met(self._free(region, family, route), True, ""))
                 continue
-            for space in self._spaces(region, flat):
+            for space in self._spaces(region, flat, like or {}):
                 (answer,) = self._search(flat, [space], accepted, sure)
                 whole &= answer.whole
                 if answer.met is not None and (answer.met.sure or not sure):
@@ -119,7 +125,7 @@ class Reach:
                 )
         return packet
 
-    def _spaces(self, region: Row, flat: Flat) -> Iterator[Any]:
+    def _spaces(self, region: Row, flat: Flat, like: Mapping[str, int | str] = NOTHING) -> Iterator[Any]:
         """The region as boxes of the world's columns."""
         limits: list[tuple[int, list[tuple[int, int]]]] = []
         for name, values in region.items():
@@ -130,6 +136,9 @@ class Reach:
         if "in" not in region and "in" in flat.columns.index and flat.route != "output":
             ranks = self.ranks["in"]
             limits.append((flat.columns.index["in"], list(complement(ranks.spans(("lo",)), ranks.size))))
+        for name, value in like.items():
+            if name in flat.columns.index and name in self.ranks:
+                limits.append((flat.columns.index[name], [(self.ranks[name].rank_of(value),) * 2]))
         count = 1
         for _, spans in limits:
             count *= len(spans)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from wardkeep.packets.dimensions import ROUTES, Row, Values
+from wardkeep.packets.dimensions import DIMENSIONS, ROUTES, Row, Values
 from wardkeep.packets.program import Program
 from wardkeep.rulesets.audit.model import sentence, worded
 from wardkeep.rulesets.audit.questions import Question
@@ -16,6 +16,7 @@ from wardkeep.rulesets.published import OWN, addressed_here, published, sends_on
 from wardkeep.rulesets.reach import Answer, Met, Reach
 
 _INPUT: Final[Values] = ((ROUTES.index("input"),) * 2,)
+SERVICE: Final = ("dport", "icmp_type", "icmp_code", "icmp6_type", "icmp6_code")
 _FORWARD: Final[Values] = ((ROUTES.index("forward"),) * 2,)
 
 
@@ -118,31 +119,30 @@ def _told(rule_set: RuleSet, question: Question, look: _Look, here: bool) -> Tol
     let_in = _best(look.reach, look.rows, True)
     kept_out = _best(look.against, look.rows, False)
     stranger = _best(look.reach, look.close, True) if look.close else None
-    on = " to another host" if here and let_in.met and let_in.met.packet["route"] == "forward" else ""
+    through = _gets_through(let_in.met, here)
     if let_in.met is None:
         word = "no" if let_in.whole else "undecided"
         why = (
             "no such packet gets through" if word == "no" else "the work allowed did not suffice to decide it"
         )
     elif not let_in.met.sure:
-        word, why = (
-            "undecided",
-            f"{_packet(let_in.met)} may get through{on}: a match that is not modelled decides",
-        )
+        word = "undecided"
+        why = _gets_through(let_in.met, here, "may get through") + ": a match that is not modelled decides"
     elif stranger is not None and stranger.met is None:
-        word, why = "partly", f"only from some networks: {_packet(let_in.met)} gets through{on}"
-    elif kept_out.met is not None and (kept_out.met.sure or stranger is None):
-        word = "partly" if stranger is None else "yes"
-        why = f"{_packet(let_in.met)} gets through{on}"
-        if word == "partly":
-            why += f", {_packet(kept_out.met)} {'does' if kept_out.met.sure else 'may'} not"
+        word, why = "partly", f"only from some networks: {through}"
+    elif kept_out.met is not None and stranger is None:
+        word = "partly"
+        why = f"{through}, {_packet(kept_out.met)} {'does' if kept_out.met.sure else 'may'} not"
     else:
-        word, why = "yes", f"{_packet(let_in.met)} gets through{on}"
-    rule = let_in.met.rule if let_in.met is not None else ""
-    if rule.startswith(f"policy of {OWN} "):
-        rule = ""  # no chain of the rule set filters what is sent on
-    if rule:
-        why += f" (by {rule})"
+        word, why = "yes", through
+    holds = _holds(question, word, let_in.met)
+    if word == "yes" and stranger is not None and stranger.met is not None and stranger.met.sure:
+        closed = _other_service(look, stranger.met, here)
+        if closed is not None:
+            word, let_in, kept_out = "partly", stranger, Answer(closed)
+            why = f"{_gets_through(stranger.met, here)}, {_packet(closed)} {'does' if closed.sure else 'may'} not"
+            if question.must == "yes":
+                holds = False if closed.sure else None
     silent = [f for f in (4, 6) if f not in rule_set.families and any(_of(row, f) for row in question.rows)]
     if silent:
         why += f"; of IPv{silent[0]} nothing is known"
@@ -150,14 +150,53 @@ def _told(rule_set: RuleSet, question: Question, look: _Look, here: bool) -> Tol
         question.text,
         name,
         word,
-        _holds(question, word, let_in.met),
+        holds,
         why,
         worded(let_in.met.packet) if let_in.met else None,
         worded(kept_out.met.packet) if kept_out.met else None,
-        rule,
+        _rule(let_in.met),
         question.must,
         tuple(f"ipv{f}" for f in silent),
     )
+
+
+def _other_service(look: _Look, stranger: Met, here: bool) -> Met | None:
+    """A packet of the question from the same stranger, by the same way, to a service that is closed to him, or may be."""
+    protocols = {row.get("proto") for row in look.close}
+    if len(protocols) == 1 and None not in protocols:
+        free = {*SERVICE, "out"}
+    else:
+        free = {"proto", "out", *(name for name, d in DIMENSIONS.items() if "proto" in d.needs)}
+    like = {name: v for name, v in stranger.packet.items() if name not in free}
+    family = int(stranger.packet["family"])
+    # Of a packet to this host it is known by which hook it comes; of others that is part of what is asked.
+    way = ROUTES.index(str(stranger.packet["route"]))
+    for row in look.close:
+        if not _of(row, family) or not (here or row["route"] == ((way, way),)):
+            continue
+        met = look.against.find(row, accepted=False, sure=True, like=like).met
+        if met is None:
+            continue
+        # By which interface it goes out is for routing to say, so it must be closed by each.
+        there = {name: v for name, v in met.packet.items() if name != "out"}
+        passes = look.reach.find(row, accepted=True, sure=True, like=there).met
+        if passes is None or not (met.sure or passes.sure):
+            return met
+    return None
+
+
+def _gets_through(met: Met | None, here: bool, how: str = "gets through") -> str:
+    """The packet, where to if it was to this host, and the rule that lets it: as the beginning of a sentence."""
+    if met is None:
+        return ""
+    on = " to another host" if here and met.packet["route"] == "forward" else ""
+    rule = _rule(met)
+    return f"{_packet(met)} {how}{on}" + (f" (by {rule})" if rule else "")
+
+
+def _rule(met: Met | None) -> str:
+    """The rule that decides; none of the rule set where no chain filters what is sent on."""
+    return "" if met is None or met.rule.startswith(f"policy of {OWN} ") else met.rule
 
 
 def _packet(met: Met) -> str:

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from wardkeep.packets.dimensions import ABSENT, PROPERTIES, ROUTE_TYPES, ROUTES, STATES, STATUS, TCP_FLAGS
+from wardkeep.packets.dimensions import (
+    ABSENT,
+    PLEASANT,
+    PROPERTIES,
+    ROUTE_TYPES,
+    ROUTES,
+    STATES,
+    STATUS,
+    TCP_FLAGS,
+)
 from wardkeep.rulesets.names import PROTOCOL_NAMES, WITH_PORTS
 from wardkeep.rulesets.spans import address
 
@@ -122,23 +131,28 @@ def worded(packet: Mapping[str, int | str] | None) -> dict[str, Any] | None:
     """A packet of the engine as addresses, ports, protocol, state and interfaces; what is at rest is left out."""
     if packet is None:
         return None
-    family, protocol = packet.get("family", 4), int(packet.get("proto", 0))
+
+    def value(name: str) -> int | str:
+        """Of what no rule asks about, the value that reads best: any would do."""
+        return packet.get(name, PLEASANT[name][0])
+
+    family, protocol = packet.get("family", 4), int(value("proto"))
     told: dict[str, Any] = {"family": {4: "ipv4", 6: "ipv6"}.get(int(family), "not IP")}
     route = packet.get("route", "input")
     told["route"] = route if isinstance(route, str) else ROUTES[route]
     for side, name in (("src", "source"), ("dst", "destination")):
         if family in (4, 6):
-            told[name] = address(int(packet.get(f"{side}{family}", 0)), int(family))
+            told[name] = address(int(value(f"{side}{family}")), int(family))
     told["protocol"] = PROTOCOL_NAMES.get(protocol, str(protocol))
     if packet.get("fragment"):
         told["fragment"] = "a later fragment, without ports"
     elif protocol in WITH_PORTS:
-        told["source_port"], told["destination_port"] = packet.get("sport", 0), packet.get("dport", 0)
+        told["source_port"], told["destination_port"] = value("sport"), value("dport")
     elif protocol in (1, 58):
         head = "icmp" if protocol == 1 else "icmp6"
-        told["icmp_type"], told["icmp_code"] = packet.get(f"{head}_type", 0), packet.get(f"{head}_code", 0)
+        told["icmp_type"], told["icmp_code"] = value(f"{head}_type"), packet.get(f"{head}_code", 0)
     if protocol == 6 and not packet.get("fragment"):
-        told["tcp_flags"] = _bits(int(packet.get("tcp_flags", 0)), TCP_FLAGS)
+        told["tcp_flags"] = _bits(int(value("tcp_flags")), TCP_FLAGS)
     told["state"] = STATES[int(packet.get("state", 3))]
     told["in_interface"], told["out_interface"] = packet.get("in", ""), packet.get("out", "")
     if packet.get("status"):

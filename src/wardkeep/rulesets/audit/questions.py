@@ -191,6 +191,8 @@ def _what(text: str, known: Names, said: str) -> tuple[Row, ...]:
     if text in known.services:
         return known.services[text][0]
     rows: list[Row] = []
+    # `22,80/tcp` means both over TCP.
+    text = re.sub(r"(?<![\w-])([\d-]+)(?=(?:\s*,\s*[\d-]+)*\s*,\s*[\d-]+/(\w+))", r"\1/\2", text)
     for one in (t.strip() for t in text.split(",")):
         found = known.services[one][0] if one in known.services else _service(one)
         if not found:
