@@ -1,4 +1,5 @@
-"""`wardkeep firewall`: rule sets on plain files, as exact sets of packets: audit, ask, diff, matrix. Needs no platform."""
+"""`wardkeep firewall`: rule sets as exact sets of packets: audit, ask, diff, matrix. Of plain files, or of this machine; no platform
+is needed, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -13,12 +14,16 @@ from wardkeep.cli.options import Json
 from wardkeep.core.errors import BadInput
 
 if TYPE_CHECKING:
+    from wardkeep.cli.listening import Reached
     from wardkeep.packets.program import Program
     from wardkeep.rulesets.audit.listening import Socket
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
-KINDS = "`nft -j list ruleset`, an nft file, iptables-save, ip6tables-save, ipset save, AWS JSON"
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=f"{KINDS}; those of one host together.")]
+KINDS = "`nft -j list ruleset`, an nft file, iptables-save, ip6tables-save, ipset save, AWS JSON; `-` is standard input, `here` the rules that this machine runs"
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILE...]", help=f"{KINDS}. Those of one host together; none: here."),
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help=f"{KINDS}.")]
 Beside = Annotated[
     list[Path] | None,
@@ -31,7 +36,7 @@ Named = Annotated[
 
 @app.command()
 def audit(
-    files: Files,
+    files: Files = None,
     before: Annotated[
         list[Path] | None,
         typer.Option(help="Earlier dump of the same host: rules whose counters did not move are unused."),
@@ -52,13 +57,15 @@ def audit(
     2 a file that cannot be used; 3 something is not modelled or undecided.
     """
     from wardkeep.cli.firewall_report import show, show_fix, show_rules
+    from wardkeep.cli.listening import read_listeners
+    from wardkeep.cli.rule_files import given
     from wardkeep.cli.terminal import print_json, progress
     from wardkeep.rulesets.audit.audit import QUICK, audit
-    from wardkeep.rulesets.files import load
 
-    found = load(files)
-    sockets = _sockets(listeners) if listeners else None
-    old = {r.program.name: r.program for r in load(before)} if before else {}
+    read = given(files)
+    found = read.rule_sets
+    sockets = _sockets(read_listeners(listeners) if listeners else read.listening)
+    old = {r.program.name: r.program for r in given(before).rule_sets} if before else {}
     reports = []
     for one in found:
         with progress(one.program.name, quiet=json) as step:
@@ -116,14 +123,14 @@ def ask(
     Example: wardkeep firewall ask rules.v4 "22/tcp from anywhere must be false". Exit status: 0 yes, or as it must be;
     1 no, or not as it must be; 2 wrong use; 3 undecided.
     """
+    from wardkeep.cli.rule_files import given
     from wardkeep.cli.terminal import print_json
     from wardkeep.rulesets.audit.answers import answer
     from wardkeep.rulesets.audit.questions import Names, ask, read_names
-    from wardkeep.rulesets.files import load
 
     known = read_names(names) if names else Names()
     asked = [ask(text, known) for text in questions]
-    told = [one for found in load([file, *(beside or [])]) for one in answer(found, asked)]
+    told = [one for found in given([file, *(beside or [])]).rule_sets for one in answer(found, asked)]
     if json:
         print_json([asdict(one) for one in told])
     else:
@@ -148,15 +155,15 @@ def diff(
     Example: wardkeep firewall diff before.v4 after.v4. Exit status: 0 equal; 1 some packet surely fares otherwise; 2 a file that
     cannot be used; 3 undecided, or a match that is not modelled decides about every change.
     """
+    from wardkeep.cli.rule_files import given
     from wardkeep.cli.terminal import print_json
     from wardkeep.packets.difference import difference
     from wardkeep.rulesets.audit.audit import told as packet
     from wardkeep.rulesets.audit.model import sentence
-    from wardkeep.rulesets.files import load
 
     was, now = (
-        {r.program.name: r.program for r in load([old])},
-        {r.program.name: r.program for r in load([new])},
+        {r.program.name: r.program for r in given([old]).rule_sets},
+        {r.program.name: r.program for r in given([new]).rule_sets},
     )
     pairs = _pairs(was, now)
     told: list[dict[str, Any]] = []
@@ -209,7 +216,7 @@ def diff(
 
 @app.command()
 def matrix(
-    files: Files,
+    files: Files = None,
     services: Annotated[
         list[str] | None, typer.Option("--service", help="`22/tcp`, `ssh`; else those the rules name most.")
     ] = None,
@@ -223,16 +230,16 @@ def matrix(
 
     Example: wardkeep firewall matrix rules.v4 --service ssh --service 443/tcp. Exit status: 0; 2 a file that cannot be used.
     """
+    from wardkeep.cli.rule_files import given
     from wardkeep.cli.terminal import console, print_json, table
     from wardkeep.rulesets.audit.matrix import MEANING, SHAPES, as_json, matrices
     from wardkeep.rulesets.audit.picture import draw
     from wardkeep.rulesets.audit.questions import ports_of
-    from wardkeep.rulesets.files import load
 
     if route not in ("", "input", "forward"):
         raise BadInput(f"`{route}` is neither input nor forward", where="--route")
     wanted = [one for text in services or [] for one in ports_of(text)]
-    made = [m for found in load(files) for m in matrices(found, wanted, [route] if route else [])]
+    made = [m for found in given(files).rule_sets for m in matrices(found, wanted, [route] if route else [])]
     if svg:
         try:
             svg.write_text(draw(made), encoding="utf-8")
@@ -282,11 +289,12 @@ def _earlier(old: dict[str, Program], name: str, count: int) -> Program | None:
     return old.get(name)
 
 
-def _sockets(path: Path) -> list[Socket]:
-    from wardkeep.cli.listening import read_listeners
+def _sockets(listening: list[Reached] | None) -> list[Socket] | None:
     from wardkeep.rulesets.audit.listening import Socket
 
+    if listening is None:
+        return None
     return [
         Socket(6 if one.protocol == "tcp" else 17, one.port, versions, one.programs)
-        for one, versions in read_listeners(path)
+        for one, versions in listening
     ]

@@ -49,11 +49,12 @@ def _brief(text: str, most: int = 160) -> str:
 
 def _heading(report: Report) -> str:
     """`rules.v4: 263 rules: 250 live, 13 dead; 2 findings of weight, 3 matches not modelled`."""
-    counts = ", ".join(f"{n} {name}" for name, n in report.counts.items() if n) or "none"
+    counts = ", ".join(f"{n} {name}" for name, n in report.counts.items() if n)
     total = sum(report.counts.values())
     weights = Counter(f.severity for f in report.findings if f.severity != "info")
     told = ", ".join(f"{weights[s]} {s}" for s in ("high", "medium", "low") if weights[s])
-    return f"{report.name}: {total} rule{'s' * (total != 1)}: {counts}. Findings: {told or 'none of weight'}"
+    rules = f"{total} rule{'s' * (total != 1)}: {counts}" if total else "no rule at all"
+    return f"{report.name}: {rules}. Findings: {told or 'none of weight'}"
 
 
 def _unknown(report: Report, everything: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 from wardkeep.core.errors import BadInput, NotUnderstood
 from wardkeep.core.facts import Answer
@@ -10,9 +11,10 @@ from wardkeep.core.text_files import read_text_file
 from wardkeep.facts.listeners import Listener, Listeners
 
 TODO = "Give the output of `ss -Hltnup`"
+Reached: TypeAlias = tuple[Listener, tuple[int, ...]]
 
 
-def read_listeners(path: Path) -> list[tuple[Listener, tuple[int, ...]]]:
+def read_listeners(path: Path) -> list[Reached]:
     """The sockets that more than the loopback reaches, each with the IP versions (4, 6). Raises BadInput in one line.
 
     An empty file does not say that nothing listens: that is said by the heading of `ss -ltnup` alone.
@@ -28,5 +30,10 @@ def read_listeners(path: Path) -> list[tuple[Listener, tuple[int, ...]]]:
         found = Listeners.parse(Answer("listeners", 0, text.encode()))
     except NotUnderstood as e:
         raise BadInput(e.what, where=str(path), todo=TODO) from None
+    return reached(found)
+
+
+def reached(found: Listeners) -> list[Reached]:
+    """The sockets that more than the loopback reaches, each with the IP versions (4, 6)."""
     versions = {"ip": 4, "ip6": 6}
     return [(one, tuple(versions[family] for family in one.families)) for one in found.to_the_world()]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from wardkeep.packets.conditions import Columns
-from wardkeep.packets.dimensions import ROUTES, Row, Values
+from wardkeep.packets.dimensions import PLEASANT, ROUTES, Row, Values, holds
 from wardkeep.packets.finer import finer
 from wardkeep.packets.flat import Act, Fate, Flat
 from wardkeep.packets.order import Traits
@@ -120,9 +120,8 @@ class Reach:
         for name, values in region.items():
             if name not in packet:
                 first = values[0]
-                packet[name] = (
-                    first if isinstance(first, str) else first[0] if isinstance(first, tuple) else 0
-                )
+                lowest = first if isinstance(first, str) else first[0] if isinstance(first, tuple) else 0
+                packet[name] = next((v for v in PLEASANT.get(name, ()) if holds(values, v)), lowest)
         return packet
 
     def _spaces(self, region: Row, flat: Flat, like: Mapping[str, int | str] = NOTHING) -> Iterator[Any]:
