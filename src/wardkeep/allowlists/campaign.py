@@ -86,6 +86,8 @@ def retold(acts: Iterable[Mapping[str, Any]], entries_of: Any) -> list[Campaign]
             found[name] = Campaign(name, str(act["at"]), str(act["actor"]), int(act["index"]), views)
         elif what == "review-sign" and name in found:
             _sign(found[name], act)
+        elif what == "remove":
+            _taken_out(found.values(), act)
         elif what == "review-close" and name in found:
             one = found[name]
             one.closed, one.closed_by = str(act["at"]), str(act["actor"])
@@ -96,17 +98,31 @@ def retold(acts: Iterable[Mapping[str, Any]], entries_of: Any) -> list[Campaign]
 def _sign(campaign: Campaign, act: Mapping[str, Any]) -> None:
     body = act["body"]
     for entry in body["entries"]:
-        if entry not in campaign.entries:
-            continue
-        if before := campaign.decisions.get(entry):
-            campaign.overruled.append(before)
-        campaign.decisions[entry] = Decision(
-            entry,
-            str(body["decision"]),
-            str(body["reviewer"]),
-            str(act["actor"]),
-            str(act["at"]),
-            str(body.get("says", "")),
-            str(body.get("until", "")),
-            int(act["index"]),
-        )
+        told = str(body["reviewer"]), str(body.get("says", "")), str(body.get("until", ""))
+        _decide(campaign, str(entry), str(body["decision"]), act, *told)
+
+
+def _taken_out(known: Iterable[Campaign], act: Mapping[str, Any]) -> None:
+    """Who takes an entry out while a campaign is open, and says why, has decided it."""
+    for campaign in known:
+        if not campaign.closed and campaign.left:
+            reviewer = str(act["actor"]).partition(":")[2] or str(act["actor"])
+            entry, why = str(act["body"]["entry"]["id"]), str(act["body"].get("reason", ""))
+            _decide(campaign, entry, REMOVE, act, reviewer, why, "")
+
+
+def _decide(
+    campaign: Campaign,
+    entry: str,
+    decision: str,
+    act: Mapping[str, Any],
+    reviewer: str,
+    says: str,
+    until: str,
+) -> None:
+    if entry not in campaign.entries:
+        return
+    if before := campaign.decisions.get(entry):
+        campaign.overruled.append(before)
+    by, at, index = str(act["actor"]), str(act["at"]), int(act["index"])
+    campaign.decisions[entry] = Decision(entry, decision, reviewer, by, at, says, until, index)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import date
 
 from wardkeep.allowlists.entry import ALLOW, DEFAULT_LIST, Allowlist, Entry
-from wardkeep.allowlists.networks import read_network
-from wardkeep.allowlists.reading import HEADER, KEYS, read_toml
+from wardkeep.allowlists.networks import TODO, read_network
+from wardkeep.allowlists.reading import HEADER, KEYS, UNSEEN, read_toml
 from wardkeep.core.errors import BadInput, Refused
 
 HEAD = """\
@@ -23,53 +24,64 @@ TABLE = re.compile(r"\s*\[")
 
 def added(text: str, name: str, told: dict[str, str | date], action: str = ALLOW) -> tuple[str, Entry]:
     """The text with one more entry at its end, and the entry. Raises BadInput where it does not fit or stands there already."""
+    for key in ("network", "service"):
+        if not str(told.get(key, "")).strip():
+            raise BadInput(
+                f"the {key} says nothing", todo=TODO if key == "network" else "Write 22/tcp, or any."
+            )
     block = "\n".join([f"[[{action}]]", *(_line(key, told[key]) for key in KEYS if told.get(key))])
+    # Read by itself first: what is wrong with it is wrong with what was said, not with a line of the file.
+    try:
+        read_toml(block, name)
+    except BadInput as e:
+        raise BadInput(e.what, todo=e.todo) from None
     before = read_toml(text, name)
     made = (text.rstrip("\n") + "\n\n" if text.strip() else HEAD + "\n") + block + "\n"
     after = read_toml(made, name)
     entry = after.entries[-1]
-    if any(one.key == entry.key for one in before.entries):
-        raise BadInput(
-            f"stands there already: {entry.key}", where=name, todo="Extend it: `wardkeep allowlist extend`."
-        )
+    if known := next((one for one in before.entries if one.key == entry.key), None):
+        todo = "Extend it: `wardkeep allowlist extend`."
+        raise BadInput(f"stands there already: {entry.key}", where=known.place, todo=todo)
     return made, entry
 
 
-def removed(text: str, entry: Entry) -> str:
-    """The text without the entry's lines. Raises Refused where its lines cannot be told."""
+Edits = Sequence[tuple[Entry, dict[str, str | date] | None]]
+"""Entries of one text, each with the keys to be set anew, or None to take it out."""
+
+
+def edited(text: str, edits: Edits) -> str:
+    """The text with those entries changed and removed. Raises Refused where the lines of one cannot be told."""
+    if not edits:
+        return text
+    file = edits[0][0].file
+    known = read_toml(text, file)
     lines = text.splitlines()
-    first, last = _bounds(lines, entry)
-    # A comment that stands right above belongs to it.
-    while first > 0 and lines[first - 1].lstrip().startswith("#") and lines[first - 1] not in HEAD:
-        first -= 1
-    while last < len(lines) and not lines[last].strip():
-        last += 1
-    made = "\n".join([*lines[:first], *lines[last:]]).rstrip("\n") + "\n"
-    known = read_toml(text, entry.file)
-    if entry.list not in known.lists and sum(one.list == entry.list for one in known.entries) == 1:
-        # A list that a policy names must not vanish with its last entry.
-        made += f"\n[list.{entry.list}]\n" if re.fullmatch(r"[A-Za-z0-9_-]+", entry.list) else ""
-    return _checked(made, text, entry, None)
+    # From the end: the lines before an entry stay where they are.
+    for entry, told in sorted(edits, key=lambda edit: -edit[0].line):
+        first, last = _bounds(lines, entry)
+        if told is not None:
+            lines[first:last] = _block(lines[first:last], told)
+            continue
+        # A comment that stands right above belongs to it.
+        while first > 0 and lines[first - 1].lstrip().startswith("#") and lines[first - 1] not in HEAD:
+            first -= 1
+        while last < len(lines) and not lines[last].strip():
+            last += 1
+        del lines[first:last]
+    gone = {entry.line for entry, told in edits if told is None}
+    made = "\n".join(lines)
+    made = (made.rstrip("\n") if gone else made) + "\n"
+    left = {entry.list for entry in known.entries if entry.line not in gone}
+    for name in dict.fromkeys(entry.list for entry, told in edits if told is None):
+        if name not in left and name not in known.lists and re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            # A list that a policy names must not vanish with its last entry.
+            made += f"\n[list.{name}]\n"
+    _check(made, known, edits)
+    return made
 
 
-def changed(text: str, entry: Entry, told: dict[str, str | date]) -> str:
-    """The text with some keys of the entry set anew. Raises Refused where its lines cannot be told."""
-    lines = text.splitlines()
-    first, last = _bounds(lines, entry)
-    block = lines[first:last]
-    for key, value in told.items():
-        mark = re.compile(rf"\s*{key}\s*=")
-        at = next((n for n, line in enumerate(block) if mark.match(line)), None)
-        if at is None:
-            block.append(_line(key, value))
-        else:
-            block[at] = _line(key, value)
-    made = "\n".join([*lines[:first], *block, *lines[last:]]) + "\n"
-    return _checked(made, text, entry, told)
-
-
-def find(allowlist: Allowlist, said: str, *, listed: str = "", service: str = "") -> Entry:
-    """The one entry with this id, or for this network. Raises BadInput when it is none or several."""
+def find(allowlist: Allowlist, said: str, *, listed: str = "", service: str = "") -> tuple[Entry, ...]:
+    """The entry with this id, or for this network: one, or all that say the same. Raises BadInput when it is none or several."""
     found = [entry for entry in allowlist.entries if entry.id == said]
     if not found:
         try:
@@ -87,12 +99,10 @@ def find(allowlist: Allowlist, said: str, *, listed: str = "", service: str = ""
     found = [e for e in found if (not listed or e.list == listed) and (not service or e.service == service)]
     if not found:
         raise BadInput(f"no entry is for `{said[:60]}`", todo="See `wardkeep allowlist list`.")
-    if len(found) > 1:
+    if len({entry.key for entry in found}) > 1:
         shown = ", ".join(f"{e.id} ({e.key}, line {e.line})" for e in found[:4])
-        raise BadInput(
-            f"{len(found)} entries are for `{said[:60]}`: {shown}", todo="Give --list or --service."
-        )
-    return found[0]
+        raise BadInput(f"{len(found)} entries are for `{said[:60]}`: {shown}", todo="Name one by its id.")
+    return tuple(found)
 
 
 def _bounds(lines: list[str], entry: Entry) -> tuple[int, int]:
@@ -112,21 +122,32 @@ def _bounds(lines: list[str], entry: Entry) -> tuple[int, int]:
     return first, last
 
 
-def _checked(made: str, before: str, entry: Entry, told: dict[str, str | date] | None) -> str:
-    """What was made is read again: exactly one entry may differ, and only in what was to be changed."""
-    old = [_told(e) for e in read_toml(before, entry.file).entries]
-    new = [_told(e) for e in read_toml(made, entry.file).entries]
-    at = old.index(_told(entry))
-    expected = dict(old[at])
-    expected.update(told or {})
-    wanted = [*old[:at], *([expected] if told is not None else []), *old[at + 1 :]]
-    if new != wanted:
+def _block(block: list[str], told: dict[str, str | date]) -> list[str]:
+    made = list(block)
+    for key, value in told.items():
+        mark = re.compile(rf"\s*{key}\s*=")
+        at = next((n for n, line in enumerate(made) if mark.match(line)), None)
+        if at is None:
+            made.append(_line(key, value))
+        else:
+            made[at] = _line(key, value)
+    return made
+
+
+def _check(made: str, before: Allowlist, edits: Edits) -> None:
+    """What was made is read again: no other entry may differ, and those only in what was to be changed."""
+    wanted = {entry.line: told for entry, told in edits}
+    expected = [
+        _told(entry) | (wanted.get(entry.line) or {})
+        for entry in before.entries
+        if wanted.get(entry.line, {}) is not None
+    ]
+    if [_told(entry) for entry in read_toml(made, edits[0][0].file).entries] != expected:
         raise Refused(
             "the entry cannot be changed without touching others",
-            where=entry.place,
+            where=edits[0][0].place,
             todo="Change it by hand: write one `key = value` a line under [[allow]].",
         )
-    return made
 
 
 def _told(entry: Entry) -> dict[str, object]:
@@ -145,6 +166,7 @@ def _told(entry: Entry) -> dict[str, object]:
 def _line(key: str, value: str | date) -> str:
     if isinstance(value, date):
         return f"{key} = {value.isoformat()}"
-    if any(ord(c) < 32 or ord(c) == 127 for c in value):
-        raise BadInput(f"`{key}` holds a line break or control character", todo="Write one line.")
+    if UNSEEN.search(value):
+        what = "holds a line break, a control character, or one that changes the direction of what follows"
+        raise BadInput(f"`{key}` {what}", todo="Write one line of text.")
     return f"{key} = {json.dumps(value, ensure_ascii=False)}"

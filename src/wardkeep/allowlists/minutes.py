@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from wardkeep.allowlists.campaign import DECISIONS, INCOMPLETE, OPEN, Campaign
+from wardkeep.allowlists.views import entries_told
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}"
@@ -29,7 +30,7 @@ def minutes(campaign: Campaign, origin: str, checkpoint: Mapping[str, Any]) -> d
                     "decision": DECISIONS[one.decision],
                     "until": one.until or None,
                     "reviewer": one.reviewer,
-                    "own": one.reviewer == view["owner"],
+                    "own": one.reviewer.strip().casefold() == view["owner"].strip().casefold(),
                     "by": one.by,
                     "at": one.at,
                     "says": one.says,
@@ -101,9 +102,9 @@ _ENTRY = (
 )
 _LEFT = _ENTRY
 _DECIDED = (
-    *_ENTRY[:4],
+    *_ENTRY,
     ("decision", "decision"),
-    ("until", "until"),
+    ("extended to", "until"),
     ("reviewer", "reviewer"),
     ("when (UTC)", "at"),
     ("why", "says"),
@@ -124,11 +125,13 @@ def _brief(view: Mapping[str, Any]) -> dict[str, Any]:
 def _verdict(told: Mapping[str, Any]) -> str:
     counts = told["counts"]
     done = f"{counts['kept']} kept, {counts['extended']} extended, {counts['removed']} removed"
+    of_all = f"{counts['left']} of {entries_told(told['entries'])} undecided; {done}."
     if told["state"] == OPEN:
-        return f"NOT COMPLETE: still open, {counts['left']} of {told['entries']} entries undecided; {done}."
+        return f"NOT COMPLETE: still open, {of_all}"
     if told["state"] == INCOMPLETE:
-        return f"NOT COMPLETE: closed with {counts['left']} of {told['entries']} entries undecided; {done}."
-    return f"Complete: all {told['entries']} entries decided; {done}."
+        return f"NOT COMPLETE: closed with {of_all}"
+    some = "the one entry" if told["entries"] == 1 else f"all {told['entries']:,} entries"
+    return f"Complete: {some} decided; {done}."
 
 
 def _facts(told: Mapping[str, Any]) -> list[tuple[str, str]]:

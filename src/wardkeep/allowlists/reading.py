@@ -26,6 +26,9 @@ LARGEST = 64 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 HEADER = re.compile(r"\s*\[\[\s*(allow|deny)\s*\]\]\s*(?:#.*)?")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# Beside control characters: what breaks a line or turns the reading direction of all that follows it, so that minutes and
+# terminals show something else than what holds (Unicode Standard Annex 9, 2.1 to 2.4), and halves of a character.
+UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 Raw = tuple[str, int, dict[str, Any]]  # (allow or deny, line, what is written)
 
 
@@ -169,6 +172,10 @@ def _entry(raw: Raw, name: str) -> Entry:
             if type(told[key]) is not wanted:
                 form = f"a day: {key} = 2027-01-31" if wanted is date else f'a text: {key} = "…"'
                 raise BadInput(f"`{key}` does not fit", todo=f"Write {form}.")
+        for key, value in told.items():
+            if isinstance(value, str) and not value.isascii() and UNSEEN.search(value):
+                what = "holds a character that breaks the line or changes the direction of what follows"
+                raise BadInput(f"`{key}` {what}", todo="Take it out.")
         listed = told.get("list", DEFAULT_LIST)
         if not NAME.fullmatch(listed):
             raise BadInput(f"`{listed[:40]}` is no name of a list", todo="Use letters, digits, - _ .")

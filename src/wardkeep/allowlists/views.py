@@ -33,6 +33,11 @@ def entry_view(entry: Entry, today: date) -> dict[str, Any]:
     }
 
 
+def entries_told(count: int) -> str:
+    """`1 entry`, `7 entries`."""
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
+
+
 def defect_view(defect: Defect) -> dict[str, Any]:
     entry = defect.entry
     return {

@@ -91,12 +91,14 @@ def add(
 ) -> None:
     """Write an entry into the platform's file, and the act into the ledger.
 
+    What the audit would say of it is shown at once, but for what only hosts know.
+
     Example: wardkeep allowlist add 203.0.113.7 --service 443/tcp --owner alice --reason "clearing house" --ticket OPS-12 --until "90 d".
     Exit status: 0; 2 when the file or an option has a fault; nothing is written then.
     """
-    from wardkeep.allowlists.views import entry_view
+    from wardkeep.allowlists.views import defect_view, entry_view
     from wardkeep.cli.terminal import console, print_json
-    from wardkeep.engine.allowlists import add_entry
+    from wardkeep.engine.allowlists import add_entry, defects_of
     from wardkeep.engine.folder import find_folder
     from wardkeep.engine.platform import open_platform, operator
 
@@ -110,10 +112,14 @@ def add(
             raise BadInput(f"the {name} says nothing", where=f"--{name}")
     with open_platform(find_folder(state)) as platform:
         made, index = add_entry(platform, told, "deny" if deny else "allow", operator())
+        found = defects_of(platform, made, today)
     if json:
-        print_json({**entry_view(made, today), "entry": index})
+        print_json({**entry_view(made, today), "entry": index, "findings": [defect_view(d) for d in found]})
         return
-    console().print(f"Added as {made.id}: {made.key}, until {made.expires}. Ledger entry {index}.")
+    out = console()
+    out.print(f"Added as {made.id}: {made.key}, until {made.expires}. Ledger entry {index}.", markup=False)
+    for one in found:
+        out.print(f"▲ {one.kind} · {one.severity}: {one.seen}. {one.todo}", markup=False)
 
 
 @app.command()
@@ -346,13 +352,18 @@ def _print_entry(entry: Entry, **more: object) -> None:
 def _tell(known: Allowlist, found: list[Any]) -> None:
     from rich.text import Text
 
+    from wardkeep.allowlists.views import entries_told
     from wardkeep.cli.terminal import console, state, table
 
     out = console()
-    wrong = {id(one.entry) for one in found}
+    wrong = {id(one.entry) for one in found if not one.unknown}
     if known.bare and known.entries:
         out.print("A plain list: who answers for its entries, and until when, it does not say.", style="dim")
-    out.print(f"{len(known.entries):,} entries, {len(found):,} defects in {len(wrong):,} of them.")
+    sure = sum(not one.unknown for one in found)
+    defects = f"{sure:,} defect{'s' * (sure != 1)}" if sure else "no defect"
+    where = f" in {len(wrong):,} of them" if sure and len(known.entries) > 1 else ""
+    open_ = f"; {len(found) - sure:,} could not be decided" if sure < len(found) else ""
+    out.print(f"{entries_told(len(known.entries))}, {defects}{where}{open_}.")
     if not found:
         return
     made = table(("", {"no_wrap": True}), ("defect", {"overflow": "fold", "ratio": 1}))

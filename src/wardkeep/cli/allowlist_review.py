@@ -9,6 +9,7 @@ from rich.text import Text
 
 from wardkeep.allowlists.campaign import COMPLETE, DECISIONS, Campaign
 from wardkeep.allowlists.minutes import as_html, as_markdown
+from wardkeep.allowlists.views import entries_told
 from wardkeep.cli.allowlist import day
 from wardkeep.cli.pages import write_page
 from wardkeep.cli.terminal import console, print_json, table
@@ -93,7 +94,7 @@ def _minutes(platform: Platform, name: str, out: Path | None, json: bool) -> Non
     if json:
         print_json({"file": str(out), "state": told["state"], "counts": told["counts"]})
     else:
-        console().print(f"{out}: {told['state']}, {told['counts']['left']} entries left.")
+        console().print(f"{out}: {told['state']}, {entries_told(told['counts']['left'])} left.")
 
 
 def _show(campaign: Campaign, json: bool) -> None:
@@ -112,7 +113,7 @@ def _show(campaign: Campaign, json: bool) -> None:
         return
     out = console()
     told = ", ".join(f"{counts[name]} {name}" for name in (*DECISIONS.values(), "left"))
-    out.print(f"Campaign {campaign.name}, {campaign.state}: {len(campaign.entries)} entries, {told}.")
+    out.print(f"Campaign {campaign.name}, {campaign.state}: {entries_told(len(campaign.entries))}, {told}.")
     if campaign.left:
         made = table(("left", {"overflow": "fold", "ratio": 1}), ("owner", {}), ("until", {"no_wrap": True}))
         for entry in campaign.left[:100]:

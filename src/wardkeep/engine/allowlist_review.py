@@ -13,13 +13,14 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from wardkeep.allowlists import Allowlist, Entry
 from wardkeep.allowlists.campaign import DECISIONS, EXTEND, KEEP, OPEN, REMOVE, Campaign, quarter, retold
-from wardkeep.allowlists.editing import changed, find, removed
+from wardkeep.allowlists.editing import edited, find
 from wardkeep.allowlists.minutes import minutes
 from wardkeep.allowlists.reading import read_toml
 from wardkeep.allowlists.views import entry_view
 from wardkeep.core.errors import BadInput
-from wardkeep.engine.allowlists import KIND, ROW, editing
+from wardkeep.engine.allowlists import KIND, ROW, editing, one_line
 from wardkeep.engine.declared import declared
 from wardkeep.engine.platform import Platform
 from wardkeep.store.schema import entries as known_entries
@@ -50,11 +51,11 @@ def campaign_named(platform: Platform, name: str = "") -> Campaign:
 def start_campaign(platform: Platform, by: str, name: str = "", today: date | None = None) -> Campaign:
     """Begin a campaign over the entries as they are now. Raises BadInput while another one is open, or the name is taken."""
     today = today or datetime.now(UTC).date()
-    called = " ".join(name.split())[:60] or quarter(today)
+    called = one_line("campaign", name)[:60] or quarter(today)
     known = campaigns(platform)
     if known and known[-1].state == OPEN:
         raise BadInput(
-            f"the campaign {known[-1].name} is open, {len(known[-1].left)} entries are left",
+            f"the campaign {known[-1].name} is open, {_entries(len(known[-1].left))} left",
             todo="Sign them, or close it: `wardkeep allowlist review close`.",
         )
     if any(one.name == called for one in known):
@@ -87,7 +88,7 @@ def sign(
     Raises BadInput where an entry is not of the campaign, an extension has no day to come, or a removal or extension no reason.
     """
     today = today or datetime.now(UTC).date()
-    who, why = " ".join(reviewer.split()), " ".join(says.split())[:2000]
+    who, why = one_line("reviewer", reviewer), one_line("says", says)
     if decision not in DECISIONS:
         raise BadInput(
             f"`{decision}` is no decision", where="--decision", todo="Write keep, extend or remove."
@@ -106,22 +107,31 @@ def sign(
     chosen: list[str] = []
 
     def edit(text: str, file: str) -> str:
+        known = read_toml(text, file)
+        edits: dict[int, tuple[Entry, dict[str, str | date] | None]] = {}
         for one in said:
-            entry = find(read_toml(text, file), one)
-            if entry.id not in campaign.entries:
-                raise BadInput(
-                    f"{entry.key} came after the campaign began", todo="It is part of the next one."
-                )
-            if entry.expired(today) and decision == KEEP:
-                raise BadInput(
-                    f"{entry.key} has expired: keeping it changes nothing", todo="Extend or remove it."
-                )
-            chosen.append(entry.id)
+            if gone := _gone(known, campaign, one):
+                if decision != REMOVE:
+                    todo = "Sign it as removed, or write it into the file again."
+                    raise BadInput(f"{_what(campaign.entries[gone])} is not in the file any more", todo=todo)
+                chosen.append(gone)
+                continue
+            found = find(known, one)
+            if found[0].id not in campaign.entries:
+                what = f"{found[0].key} came after the campaign began"
+                raise BadInput(what, todo="It is part of the next one.")
+            if decision == KEEP and all(entry.expired(today) for entry in found):
+                what = f"{found[0].key} has expired: keeping it changes nothing"
+                raise BadInput(what, todo="Extend or remove it.")
+            chosen.append(found[0].id)
             seen: dict[str, str | date] = {"reviewed": today, "reviewer": who}
             if until is not None:
                 seen = {"expires": until, **seen}
-            text = removed(text, entry) if decision == REMOVE else changed(text, entry, seen)
-        return text
+            edits |= {
+                entry.line or -n: (entry, None if decision == REMOVE else seen)
+                for n, entry in enumerate(found)
+            }
+        return edited(text, list(edits.values()))
 
     def body() -> dict[str, Any]:
         told: dict[str, Any] = {"act": "review-sign", "campaign": campaign.name, "decision": decision}
@@ -133,15 +143,33 @@ def sign(
     return campaign_named(platform, campaign.name)
 
 
+def _gone(known: Allowlist, campaign: Campaign, said: str) -> str:
+    """The id of an entry of the campaign that somebody took out of the file since; "" for any other."""
+    here = {entry.id for entry in known.entries}
+    absent = [one for one in campaign.entries if one not in here]
+    if said in absent:
+        return said
+    named = [one for one in absent if campaign.entries[one]["network"] == said]
+    return named[0] if len(named) == 1 and not any(str(e.network) == said for e in known.entries) else ""
+
+
+def _entries(count: int) -> str:
+    return f"{count} {'entry is' if count == 1 else 'entries are'}"
+
+
+def _what(view: Mapping[str, Any]) -> str:
+    return f"{view['list']}: {view['network']} → {view['service']}"
+
+
 def close_campaign(platform: Platform, by: str, *, says: str = "", name: str = "") -> Campaign:
     """End a campaign. What is left stays on record as left. Raises BadInput if it is closed, or left entries have no reason."""
     campaign = campaign_named(platform, name)
-    why = " ".join(says.split())[:2000]
+    why = one_line("says", says)
     if campaign.closed:
         raise BadInput(f"the campaign {campaign.name} was closed already", where=campaign.closed)
     if campaign.left and not why:
         raise BadInput(
-            f"{len(campaign.left)} entries are undecided: say why it ends all the same", where="--says"
+            f"{_entries(len(campaign.left))} undecided: say why it ends all the same", where="--says"
         )
     body = {"act": "review-close", "campaign": campaign.name, "says": why, "left": len(campaign.left)}
     platform.record(KIND, by, body, subject={"control": ROW})
