@@ -63,6 +63,7 @@ TCP_FLAGS: Final = {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32
 # What routing says of an address (`fib daddr type`), linux/rtnetlink.h.
 ROUTE_TYPES: Final = ("unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit")  # fmt: skip
 NO_MSS: Final = 65536  # a TCP header without the option: every test of it fails
+NO_ROUTING: Final = 256  # no IPv6 routing header: every test of its type fails
 NO_SOCKET: Final = 2  # no local socket: every test of its transparency fails
 NO_USER: Final = 2**32  # no local socket behind the packet: every test of the user fails
 # Protocols whose first four bytes are the two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
@@ -112,6 +113,11 @@ _PROPERTIES: tuple[tuple[str, int, Row, str], ...] = (
     ("ethernet", 1, {}, "1: it came in over Ethernet"),
     ("hour", 86399, {}, "second of the day"),
     ("day", 6, {}, "day of the week, 0 Sunday"),
+    ("hop_by_hop", 1, _V6, "1: it has an IPv6 hop-by-hop header"),
+    ("destination_options", 1, _V6, "1: an IPv6 destination options header"),
+    ("mobility", 1, _V6, "1: an IPv6 mobility header"),
+    ("frag_header", 1, _V6, "1: an IPv6 fragment header, of a packet that is no later fragment"),
+    ("routing_type", NO_ROUTING, {**_V6, "routing_type": ((0, 255),)}, "type of the IPv6 routing header, or NO_ROUTING"),
 )  # fmt: skip
 DIMENSIONS: Final[Mapping[str, Dimension]] = {
     d.name: d
@@ -176,6 +182,7 @@ PLEASANT: Final[Mapping[str, tuple[int, ...]]] = {
     "group": (2**32,),
     "transparent": (2,),
     "mss": (1460, 65536),
+    "routing_type": (256,),
     "ttl": (64,),
     "ttl_forwarded": (63,),
     "hops": (64,),

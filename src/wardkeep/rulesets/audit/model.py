@@ -20,6 +20,7 @@ from wardkeep.packets.dimensions import (
 from wardkeep.rulesets.names import PROTOCOL_NAMES, WITH_PORTS
 from wardkeep.rulesets.spans import address
 
+ROUTED: Final = frozenset({"dst_type", "dst_type_here", "src_type", "src_type_here"})  # values of ROUTE_TYPES
 SEVERITIES: Final = ("high", "medium", "low", "info")
 VERDICTS: Final = ("live", "dead", "removable", "never-called", "undecided")
 # What a finding is called in its id and its heading.
@@ -164,7 +165,7 @@ def worded(packet: Mapping[str, int | str] | None) -> dict[str, Any] | None:
         told["mac"] = ":".join(f"{mac:012x}"[n : n + 2] for n in range(0, 12, 2))
     for name in ("user", "group", *PROPERTIES):
         if name in packet and packet[name] != ABSENT.get(name):
-            told[name] = ROUTE_TYPES[int(packet[name])] if "_type" in name[3:] else packet[name]
+            told[name] = ROUTE_TYPES[int(packet[name])] if name in ROUTED else packet[name]
     return told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,15 +24,14 @@ from wardkeep.rulesets.nft.keys import (
     within,
 )
 from wardkeep.rulesets.nft.objects import Objects, Rule
-from wardkeep.rulesets.nft.properties import ETHER_TYPES
+from wardkeep.rulesets.nft.other_words import in_other_words
+from wardkeep.rulesets.nft.properties import ARRIVED, ETHER_TYPES, LATER
 from wardkeep.rulesets.nft.wording import value
 from wardkeep.rulesets.spans import Spans, join, meet, outside
 
 FULL: Spans = ((0, 255),)
 WITH_PORTS = join(v for v in PORT_PROTOCOLS if isinstance(v, tuple))
-# `ip frag-off & 0x1fff != 0`, the usual way to say it: not the first fragment of several.
-OFFSET: Expr = {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 0x1FFF]}
-LATER_FRAGMENT = ((OFFSET, "!=", 0), (OFFSET, ">", 0))
+MOST_NUMBERS = 64  # of bits that are compared as a number (`tcp flags & (fin | syn) < fin`)
 
 
 @dataclass(slots=True)
@@ -50,6 +50,13 @@ class Scope:
         if found.dimension == "src_route_marked" and self.objects.marks:
             raise NotModelled("a route by a mark that rules change")
         return found
+
+    @property
+    def routed(self) -> bool:
+        """Whether only packets that IP has taken come here."""
+        return (
+            self.rule.family in ("ip", "ip6", "inet") and self.objects.hooks_of(self.rule) <= ARRIVED | LATER
+        )
 
     def elements(self, name: str) -> Sequence[Any]:
         """What the set or map `@name` holds. Raises NotModelled if that can change by itself."""
@@ -74,9 +81,9 @@ class Scope:
 def match_parts(scope: Scope, body: Expr) -> list[Part]:
     """One `match`. What is not modelled is Unknown, within what nft tests before it."""
     left, op, right = body["left"], body["op"], body["right"]
-    if (left, op, right) in LATER_FRAGMENT:
-        return [Match(({"family": ((4, 4),), "fragment": ((1, 1),)},))]
     try:
+        if (told := in_other_words(body, scope.routed)) is not None:
+            return told
         if isinstance(left, dict) and "concat" in left:
             keys = [scope.key(one) for one in left["concat"]]
             implied, rows = _joined(scope, keys, [_split(v, len(keys)) for v in scope.values(right)])
@@ -164,6 +171,8 @@ def _values(scope: Scope, key: Key, op: str, right: Any) -> Values:
         if shape != "bits":
             raise NotModelled(op)
         return (AnyBit(bits if key.mask is None else bits & key.mask),)
+    if op in ("<", ">", "<=", ">=") and shape == "bits":
+        return _numbers(key, op, bits_of(dimension, right))
     if op in ("<", ">", "<=", ">="):
         if key.mask is not None or shape != "range":
             raise NotModelled(op)
@@ -186,6 +195,20 @@ def _values(scope: Scope, key: Key, op: str, right: Any) -> Values:
         else:
             found += under_mask(dimension, key.mask, bits_of(dimension, one))
     return tuple(found)
+
+
+def _numbers(key: Key, op: str, bound: int) -> Values:
+    """Bits compared as a number: each number under the mask that compares so. Raises NotModelled if they are too many."""
+    mask = DIMENSIONS[key.dimension].highest if key.mask is None else key.mask
+    kept = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[op]
+    if mask > 255:
+        raise NotModelled(
+            "a mark compared as a number"
+        )  # the kernel compares it in the machine's order of bytes
+    found = [n for n in range(256) if n & ~mask == 0 and kept(n, bound)]
+    if len(found) > MOST_NUMBERS:
+        raise NotModelled("too many numbers")
+    return tuple(Bits(mask, n) for n in found)
 
 
 def _next_header(scope: Scope, values: Values, negated: bool) -> list[Part]:

@@ -150,6 +150,13 @@ class Objects:
         return any(_mentions(expr, "fib") for rule in self.rules for expr in rule.expr)
 
     @cached_property
+    def asks_sockets(self) -> bool:
+        """Whether some rule asks for the local socket of a packet, or for what owns it."""
+        return any(
+            _mentions(expr, "socket") or _asks_owner(expr) for rule in self.rules for expr in rule.expr
+        )
+
+    @cached_property
     def marks(self) -> bool:
         """Whether some rule sets the mark of packets."""
         return any(_mentions(e["mangle"]["key"], "meta") for r in self.rules for e in r.expr if "mangle" in e)
@@ -176,6 +183,14 @@ class Objects:
                         name = str(body.get(kind, body.get("set"))).removeprefix("@")
                         found.add((rule.family, rule.table, name))
         return frozenset(found)
+
+
+def _asks_owner(body: Any) -> bool:
+    if isinstance(body, dict):
+        asked = body.get("meta")
+        owner = isinstance(asked, dict) and asked.get("key") in ("skuid", "skgid", "cgroup")
+        return owner or any(_asks_owner(inner) for inner in body.values())
+    return isinstance(body, list) and any(_asks_owner(inner) for inner in body[:8])
 
 
 def _mentions(body: Any, word: str) -> bool:

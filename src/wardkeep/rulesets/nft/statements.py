@@ -46,8 +46,10 @@ def body_of(scope: Scope, expressions: Sequence[Expr]) -> list[Part]:
         if parts and isinstance(parts[-1][1], Verdict):
             break
     decides, body = False, []
+    # What a packet is handed to shows to who asks for its socket later, and to nobody else.
+    idle = IDLE if scope.objects.asks_sockets else IDLE | {"tproxy"}
     for name, part in reversed(parts):
-        if isinstance(part, Unknown) and name in IDLE and not decides:
+        if isinstance(part, Unknown) and name in idle and not decides:
             part = Effect(part.text)
         decides |= not isinstance(part, Match | Unknown | Effect) and part != Verdict("continue")
         body.append(part)
