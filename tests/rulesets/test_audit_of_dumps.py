@@ -126,6 +126,13 @@ def test_what_is_narrow_or_meant_for_everybody_is_no_finding(rule: str) -> None:
     assert kinds(report(filter_table(*CLOSED, rule))) in ([], ["conflict"], ["dead"])
 
 
+def test_an_opening_names_the_only_interface_it_has() -> None:
+    by = only(report(filter_table("-i lan0 -p tcp -m tcp --dport 22 -j ACCEPT")), "open")
+    assert by.what.endswith("over IPv4, to packets that arrive by lan0")
+    any_ = only(report(filter_table("-p tcp -m tcp --dport 22 -j ACCEPT")), "open")
+    assert any_.what.endswith("over IPv4")
+
+
 def test_an_open_policy_is_one_finding_and_not_one_for_each_service() -> None:
     found = report(filter_table("-p tcp -m tcp --dport 23 -j DROP", policy="ACCEPT"))
     assert only(found, "unfiltered").where == ("policy of ip filter INPUT",)

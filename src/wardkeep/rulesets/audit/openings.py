@@ -169,10 +169,8 @@ def _unfiltered(family: int, route: str, met: Met, rules: Mapping[str, Rule]) ->
     kind = "permissive" if met.rule in rules else "unfiltered"
     doubt = "" if met.sure else ": a match that is not modelled decides"
     severity = "high" if met.sure else "low"
-    way = ""
-    if met.packet.get("in", "") not in ("", "any"):
-        # The engine shows an interface that no rule names where it can: here it could not.
-        way, severity = f" that arrive by {met.packet.get('in')}", "medium" if met.sure else "low"
+    if way := _by(met).removeprefix(", to packets"):
+        severity = "medium" if met.sure else "low"
     what = f"IPv{family} packets of strangers {where}{way} {may} accepted on any port, by {by}{doubt}"
     fix = "Accept what is needed by name, and end the chain with drop or a policy of drop"
     return Finding(
@@ -187,7 +185,7 @@ def _sensitive(opening: Opening, rules: Mapping[str, Rule]) -> Iterator[Finding]
     about = (str(opening.family), opening.route, str(opening.protocol), str(opening.port))
     if opening.stranger and opening.stranger.sure:
         met, kind = opening.stranger, "open"
-        what = f"{label} is open to the world over IPv{opening.family}{_through(opening.route)}"
+        what = f"{label} is open to the world over IPv{opening.family}{_through(opening.route)}{_by(met)}"
         fix = "Name the networks that need it, or put it behind a tunnel"
     elif opening.stranger:
         met, kind, severity = opening.stranger, "open", {"high": "medium"}.get(severity, "low")
@@ -203,6 +201,12 @@ def _sensitive(opening: Opening, rules: Mapping[str, Rule]) -> Iterator[Finding]
         return
     where = (met.rule,) if met.rule else ()
     yield Finding(finding_id(kind, *about), kind, severity, what, where, worded(met.packet), fix, met.sure)
+
+
+def _by(met: Met) -> str:
+    """The interface by which it must come: the engine shows one that no rule names where it can, and then says "any"."""
+    link = met.packet.get("in", "")
+    return f", to packets that arrive by {link}" if link not in ("", "any", None) else ""
 
 
 def _through(route: str) -> str:
