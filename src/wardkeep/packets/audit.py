@@ -11,8 +11,9 @@ import numpy as np
 from wardkeep.core.collector import collector_paused
 from wardkeep.packets.dimensions import Values
 from wardkeep.packets.explain import Reason, explain
-from wardkeep.packets.flat import Flat, Ints
+from wardkeep.packets.flat import NOBODY, Flat, Ints
 from wardkeep.packets.leaf import Budget
+from wardkeep.packets.parts import parts
 from wardkeep.packets.program import (
     Branches,
     Chain,
@@ -135,18 +136,24 @@ def _analyse(
 
 
 def _liveness(flat: Flat, count: int, budget: Budget, facts: _Facts) -> None:
-    present = np.unique(flat.owner[flat.owner >= 0])
-    facts.present.update(present.tolist())
-    wanted = np.zeros(count, dtype=bool)
-    wanted[present] = True
-    wanted[list(facts.reached)] = False
-    found = Search(flat, flat.owner, wanted, budget).run()
-    if found.reached:
-        entries, points = zip(*found.reached.values(), strict=True)
-        certain = _certain(flat, np.array(entries), np.array(points))
-        for owner, entry, point, sure in zip(found.reached, entries, points, certain.tolist(), strict=True):
-            facts.reached[owner] = Witness(flat, point, entry, sure)
-    facts.doubtful |= found.doubtful
+    for part in parts(flat):
+        group = np.where(part.own, part.flat.owner, NOBODY)
+        present = np.unique(group[group >= 0])
+        facts.present.update(present.tolist())
+        wanted = np.zeros(count, dtype=bool)
+        wanted[present] = True
+        wanted[list(facts.reached)] = False
+        if not wanted.any():
+            continue
+        found = Search(part.flat, group, wanted, budget).run()
+        if found.reached:
+            entries, points = zip(*found.reached.values(), strict=True)
+            certain = _certain(part.flat, np.array(entries), np.array(points))
+            for owner, entry, point, sure in zip(
+                found.reached, entries, points, certain.tolist(), strict=True
+            ):
+                facts.reached[owner] = Witness(flat, point, int(part.index[entry]), sure)
+        facts.doubtful |= found.doubtful
 
 
 def _certain(flat: Flat, entries: Ints, points: Ints) -> Bools:
@@ -180,10 +187,11 @@ def _removability(
             present = np.unique(flat.owner[flat.owner >= 0])
             facts.unsure.update(present[wanted[present]].tolist())
             continue
-        found = Removal(flat, wanted, budget, details).run()
-        facts.kept.update(found.reached)
-        facts.unsure |= found.doubtful
-        wanted[list(found.reached)] = False
+        for part in parts(flat, behind=True):
+            found = Removal.of(part, wanted, budget, details)
+            facts.kept.update(found.reached)
+            facts.unsure |= found.doubtful
+            wanted[list(found.reached)] = False
     facts.unsure -= facts.kept
 
 

@@ -6,33 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from wardkeep.packets.cases import Box, Cases, Lookup, Sources, meet, products
 from wardkeep.packets.dimensions import DIMENSIONS, Row, Values, holds
 from wardkeep.packets.program import EVERYTHING, Match, Unknown
 from wardkeep.packets.ranks import Ranks, Spans, complement, pulled_back
 
-Box: TypeAlias = dict[
-    int, tuple[int, int]
-]  # column → lowest and highest rank; columns left out may be anything
 MOST_PRODUCT: Final = (
     64  # boxes a row of several ranges is multiplied out into; beyond, one step for each dimension
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a dimension's value comes from at some point of the program.
-
-    `column` names the column ("dst4", "dst4'1" after a rewrite); "" means the constant `value`; otherwise the value is
-    `(column & keep) ^ xor`.
-    """
-
-    column: str = ""
-    value: int | str = 0
-    keep: int = -1
-    xor: int = 0
-
-
-Sources: TypeAlias = Mapping[str, Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +45,6 @@ class Columns:
         return self.ranks[column.partition("'")[0]]
 
 
-def meet(a: Box, b: Box) -> Box | None:
-    """What two boxes share, or None."""
-    if not a:
-        return b
-    out = dict(a)
-    for column, (lo, hi) in b.items():
-        have = out.get(column)
-        if have is not None:
-            lo, hi = max(lo, have[0]), min(hi, have[1])
-            if lo > hi:
-                return None
-        out[column] = (lo, hi)
-    return out
-
-
-def hull(boxes: list[Box]) -> Box:
-    """The smallest box around some boxes."""
-    out = dict(boxes[0])
-    for box in boxes[1:]:
-        for column in list(out):
-            if column not in box:
-                del out[column]
-            else:
-                out[column] = (min(out[column][0], box[column][0]), max(out[column][1], box[column][1]))
-    return out
-
-
 _Way: TypeAlias = tuple[int, Callable[[Values], Spans], Spans, list[tuple[int, Spans]] | None]
 
 
@@ -104,7 +58,8 @@ class Conditions:
     def __init__(self, columns: Columns, family: int, vague: frozenset[str]) -> None:
         self.columns, self.family = columns, family
         self.vague = vague | {n for n, r in columns.ranks.items() if r.vague}
-        self._ways: dict[int, tuple[Sources, dict[str, _Way]]] = {}
+        self._ways: dict[int, tuple[Sources, dict[str, _Way], frozenset[str]]] = {}
+        self._lookups: dict[int, Lookup] = {}
         self._overlaps: dict[tuple[Spans, Spans], Spans] = {}
 
     def steps(self, part: Match | Unknown, sources: Sources) -> list[Step] | None:
@@ -124,18 +79,83 @@ class Conditions:
         """The union of some rows as boxes; False: only an upper bound of it (something vague was asked)."""
         out: list[Box] = []
         sure = True
+        cased = self._ways_of(sources)[2]
         for row in rows:
+            if cased and self._asks(row, cased):
+                made, certain = self._by_case(row, sources, cased)
+                sure &= certain or not made
+                out += made
+                continue
             spans, certain = self._spans(row, sources)
             if spans is None:
                 continue
             sure &= certain
-            made: list[Box] = [{}]
-            for column, ranges in spans.items():
-                made = [{**box, column: one} for box in made for one in ranges]
-            out += made
+            out += products(spans)
         return out, sure
 
+    @staticmethod
+    def _asks(row: Row, names: frozenset[str]) -> bool:
+        """Whether a row is about one of the dimensions, or needs one."""
+        return any(name in names or not names.isdisjoint(DIMENSIONS[name].needs) for name in row)
+
+    def _by_case(self, row: Row, sources: Sources, cased: frozenset[str]) -> tuple[list[Box], bool]:
+        """A row about dimensions whose value is by case: a box for each case that it holds in."""
+        plain: dict[int, Spans] = {}
+        by: dict[Cases, list[tuple[str, Values]]] = {}
+        sure = True
+        for name, values in (
+            *((n, v) for one in row for n, v in DIMENSIONS[one].needs.items()),
+            *row.items(),
+        ):
+            cases = sources[name].cases if name in cased else None
+            if cases is not None and name not in self.vague:
+                by.setdefault(cases, []).append((name, values))
+                continue
+            known = self._add(plain, name, values, sources)
+            if known is None:
+                return [], True
+            sure &= known
+        made = products(plain)
+        for cases, asked in by.items():
+            held, certain = self._held(cases, asked, sources)
+            sure &= certain
+            if held is not None:
+                made = [m for box in made for one in held if (m := meet(box, one)) is not None]
+        return made, sure
+
+    def _held(
+        self, cases: Cases, asked: list[tuple[str, Values]], sources: Sources
+    ) -> tuple[list[Box] | None, bool]:
+        """The boxes of the cases in which all that is asked holds; None: of all of them."""
+        some: set[int] | None = None
+        for name, values in asked:
+            lookup = self._lookups.get(id(sources[name]))
+            if lookup is None or lookup.source is not sources[name]:
+                lookup = self._lookups[id(sources[name])] = Lookup.of(sources[name])
+            found = lookup.held(values)
+            some = found if some is None else some & found
+        sure, whole, out = True, len(some or ()) == len(cases.boxes), list[Box]()
+        for number in sorted(some or ()):
+            more: dict[int, Spans] = {}
+            for name, values in asked:
+                if (source := sources[name].each[number]).column:
+                    known = self._add(more, name, values, {name: source})
+                    if known is None:
+                        break
+                    sure &= known
+            else:
+                whole &= not more
+                out += [m for box in products(more) if (m := meet(cases.boxes[number], box)) is not None]
+                continue
+            whole = False
+        return None if whole else out, sure
+
     def _row(self, row: Row, sources: Sources) -> list[Step] | None:
+        cased = self._ways_of(sources)[2]
+        if cased and self._asks(row, cased):
+            boxes, sure = self._by_case(row, sources, cased)
+            steps = [Step("in", tuple(boxes))] if boxes != [{}] else []
+            return [*steps, *(() if sure else (Step("fork"),))] if boxes else None
         spans, sure = self._spans(row, sources)
         if spans is None:
             return None
@@ -200,7 +220,7 @@ class Conditions:
 
     def _spans(self, row: Row, sources: Sources) -> tuple[dict[int, Spans] | None, bool]:
         """Column → ranges for a row and all it needs, and whether that is exact; None if it can never hold."""
-        ways = self._ways_of(sources)
+        ways = self._ways_of(sources)[1]
         out: dict[int, Spans] = {}
         needed: list[tuple[int, Spans]] = []
         for name, values in row.items():
@@ -229,13 +249,15 @@ class Conditions:
                 out[index] = shared
         return out, True
 
-    def _ways_of(self, sources: Sources) -> dict[str, _Way]:
+    def _ways_of(self, sources: Sources) -> tuple[Sources, dict[str, _Way], frozenset[str]]:
+        """What is kept for sources: beside them the ways of their dimensions, and which dimensions are by case."""
         kept = self._ways.get(id(sources))
         if kept is None or kept[0] is not sources:
             if len(self._ways) > 1000:
                 self._ways.clear()
-            kept = self._ways[id(sources)] = (sources, {})
-        return kept[1]
+            cased = frozenset(name for name, source in sources.items() if source.cases)
+            kept = self._ways[id(sources)] = (sources, {}, cased)
+        return kept
 
     def _way(self, name: str, sources: Sources) -> _Way:
         """How a dimension's values become ranges here: column, function, the whole range, and what it needs (None: it cannot

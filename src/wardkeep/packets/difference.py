@@ -19,6 +19,7 @@ from wardkeep.packets.flat import Fate, Flat, Ints
 from wardkeep.packets.lacking import is_plain, lacking
 from wardkeep.packets.leaf import Budget, Spent
 from wardkeep.packets.order import tells_fragments, uses_conntrack
+from wardkeep.packets.parts import parts
 from wardkeep.packets.program import Chain, Program, Verdict
 from wardkeep.packets.ranks import rank
 from wardkeep.packets.removal import Removal
@@ -370,8 +371,10 @@ def removals(
         together = np.isin(owners.names, [*going])
         back: set[int] = set()
         for flat in flats:
-            found = Removal(flat, together, budget, details, together).run()
-            back |= found.reached.keys() | found.doubtful
+            for part in parts(flat, behind=True):
+                if part.whole:
+                    found = Removal.of(part, together, budget, details, together)
+                    back |= found.reached.keys() | found.doubtful
         if not back:
             break
         names = {owners.names[n] for n in back}

@@ -10,6 +10,7 @@ import numpy as np
 
 from wardkeep.packets.flat import NOBODY, Flat, Ints
 from wardkeep.packets.leaf import CALLS, Budget, Leaf, Spent
+from wardkeep.packets.parts import Copies
 from wardkeep.packets.search import preferred
 from wardkeep.packets.walks import MOST_PAIRS, Bools
 
@@ -38,11 +39,21 @@ class Reason:
 
 
 def explain(flat: Flat, dead: Bools, budget: Budget, reasons: dict[int, Reason]) -> None:
-    """Add to `reasons` what hides the dead owners in this world."""
+    """Add to `reasons` what hides the dead owners in this world: in each copy of a rule, of what leads there alone."""
+    if len(flat.starts) == len(flat.stops):
+        _explain(flat, np.ones(len(flat), dtype=bool), dead, budget, reasons)
+        return
+    copies = Copies(flat, flat.starts)
+    for copy in np.unique(copies.of[np.append(dead, False)[flat.owner]]).tolist():
+        part = copies.to(copy)
+        _explain(part.flat, part.own, dead, budget, reasons)
+
+
+def _explain(flat: Flat, own: Bools, dead: Bools, budget: Budget, reasons: dict[int, Reason]) -> None:
     prefer = preferred(flat)
     cases: list[tuple[Leaf, int, Ints]] = []
     before, told = NOBODY, 0
-    for entry, near in _before(flat, dead, budget):
+    for entry, near in _before(flat, own, dead, budget):
         owner = int(flat.owner[entry])
         if owner != before and cases:
             _cover(reasons[before], cases, budget)
@@ -66,12 +77,12 @@ def explain(flat: Flat, dead: Bools, budget: Budget, reasons: dict[int, Reason])
         _cover(reasons[before], cases, budget)
 
 
-def _before(flat: Flat, dead: Bools, budget: Budget) -> Iterator[tuple[int, Ints | None]]:
+def _before(flat: Flat, own: Bools, dead: Bools, budget: Budget) -> Iterator[tuple[int, Ints | None]]:
     """Each entry of a dead owner, those of one owner in a row, with the entries before it that turn some of its packets away; None:
     the work was spent."""
     lo, hi = flat.space
     entries = np.flatnonzero(
-        ((flat.lo <= hi) & (flat.hi >= lo)).all(axis=1) & np.append(dead, False)[flat.owner]
+        ((flat.lo <= hi) & (flat.hi >= lo)).all(axis=1) & own & np.append(dead, False)[flat.owner]
     )
     entries = entries[np.argsort(flat.owner[entries], kind="stable")]
     turning = np.flatnonzero(flat.target > np.arange(1, len(flat) + 1))
@@ -105,7 +116,7 @@ def _cover(reason: Reason, cases: list[tuple[Leaf, int, Ints]], budget: Budget) 
                 whole = ((leaf.lo[:entry] <= leaf.lo[entry]) & (leaf.hi[:entry] >= leaf.hi[entry])).all(
                     axis=1
                 )
-                alone = [int(o) for o in owners[:entry][whole & leaf.certain[:entry]]]
+                alone = [int(o) for o in owners[:entry][whole & leaf.certain[:entry] & leaf.skips[:entry]]]
                 if alone and not any(o in needed or o == NOBODY for o in alone):
                     needed.add(alone[0])
                 if alone:

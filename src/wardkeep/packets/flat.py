@@ -46,13 +46,18 @@ class Fate(IntEnum):
     REJECT = 3
 
 
+def _beginning() -> Ints:
+    return np.zeros(1, dtype=np.int32)
+
+
 @dataclass(frozen=True)
 class Flat:
     """`lo` and `hi` (n × columns, ranks), `target`, `certain`, `owner` (index into the program's owners, or NOBODY), `act`.
 
     `fate` is what the entry decides for good: an accept that no later base chain can undo has it too.
     `space` is the world's own box (2 × columns): what packets there are at all. `past`: entry of a jump or goto → the place behind
-    its rule, and so behind the chain that is written out for it.
+    its rule, and so behind the chain that is written out for it. `starts`: where copies begin, each left only for good; `groups`: those
+    of them that are a base chain's; `stops`: of these the first of each base chain, for packets that nothing changed.
     """
 
     family: int
@@ -68,6 +73,9 @@ class Flat:
     space: Ints
     vague: frozenset[str]
     past: Mapping[int, int] = field(default_factory=dict)
+    starts: Ints = field(default_factory=_beginning)
+    groups: Ints = field(default_factory=_beginning)
+    stops: Ints = field(default_factory=_beginning)
 
     def lucky(self) -> NDArray[np.bool_]:
         """Entries that packets meet or miss by luck: uncertain ones, and those that ask what a value was rewritten to where it

@@ -12,10 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from wardkeep.packets.flat import Act, Fate, Flat, Ints
+from wardkeep.packets.flat import NOBODY, Act, Fate, Flat, Ints
 from wardkeep.packets.leaf import AFTER, CALLS, ROUNDS, STEP, Budget, Leaf, Spent
+from wardkeep.packets.parts import Part
 from wardkeep.packets.proofs import Problems, holes
-from wardkeep.packets.search import Search
+from wardkeep.packets.search import Found, Search
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
 _CHANGES: Final = (Act.NAT,)
@@ -43,6 +44,30 @@ class Removal(Search):
         if together is not None:
             self.going[:-1][together] = len(wanted)
         self.together = together is not None
+        self.own: Bools | None = None  # the entries that are asked about, if not all
+
+    @classmethod
+    def of(
+        cls, part: Part, wanted: Bools, budget: Budget, details: Ints, together: Bools | None = None
+    ) -> Found:
+        """What is found in a part of a list. Where that is not all that follows, only of rules whose packets stay in it."""
+        flat, own = part.flat, part.own
+        if not part.whole:
+            out = np.flatnonzero(
+                (flat.target >= len(flat)) & (flat.fate == Fate.OPEN) & (flat.act != Act.END)
+            )
+            own = own & (np.arange(len(flat)) > out.max(initial=-1))
+        group = np.where(own, flat.owner, NOBODY)
+        present = np.unique(group[group >= 0])
+        if not wanted[present].any():
+            return Found()
+        looked = cls(flat, wanted, budget, details, together)
+        looked.own = own
+        return looked.run()
+
+    def wanted(self, index: Ints) -> Bools:
+        found = super().wanted(index)
+        return found if self.own is None else np.asarray(found & self.own[index])
 
     def cut(self, index: Ints, lo: Ints, hi: Ints) -> Ints:
         """Cut behind the entries that cover the cell; behind an open one only if another covers the cell, too."""

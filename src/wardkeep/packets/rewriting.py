@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from wardkeep.packets.conditions import Columns, Source, Step
+from wardkeep.packets.cases import Box, Source
+from wardkeep.packets.conditions import Columns, Step
 from wardkeep.packets.dimensions import ANY, DIMENSIONS, Row, Values
-from wardkeep.packets.program import Assign, Chain
+from wardkeep.packets.program import Assign, Chain, Part, Rule
 from wardkeep.packets.writer import FINAL
 
 
@@ -20,11 +21,20 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """Where unfolding is: hook and base chain by number, the labels of its end, and what is known of rewritten values."""
+class Stop:
+    """A place on the way of packets: a base chain; or, with `behind`, where the nat chains before it give packets of known connections
+    the addresses of their first one. `hook` and `chain` are numbers."""
 
-    hook: int = 0
-    chain: int = 0
+    hook: int
+    chain: int
+    behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where unfolding is: the stop by number, the labels of its end, and what is known of rewritten values."""
+
+    stop: int
     sources: Mapping[str, Source] = field(default_factory=dict)  # as the present base chain sees them
     changed: Mapping[str, Source] = field(default_factory=dict)  # what rules changed, for all that follows
     times: int = 0  # how many rewrites this way has behind it
@@ -34,9 +44,23 @@ class Context:
     back: int = FINAL  # where `return` leads now
     policy: int = FINAL
     natted: int = FINAL  # behind the nat chains of this hook
-    joined: int = (
-        FINAL  # where they all go on that its rules rewrote, if these share one copy of what follows
-    )
+
+
+@dataclass
+class Copy:
+    """What is left of a base chain for packets that a rule of it has changed: the rest of that rule, then what follows."""
+
+    label: int
+    rule: Rule
+    rest: tuple[Part, ...]
+    frames: tuple[Frame, ...]
+    at: Context
+    path: Box
+
+    @staticmethod
+    def place(rest: tuple[Part, ...], frames: tuple[Frame, ...], body: tuple[Part, ...]) -> tuple[int, ...]:
+        """What orders copies by where packets come to them: places of the chains around it, then of the part in its rule."""
+        return (*(frame.at for frame in reversed(frames)), len(body) - len(rest) - 1_000_000)
 
 
 def become(columns: Columns, changed: dict[str, Source], name: str, values: Values, times: int) -> list[Step]:
@@ -65,10 +89,18 @@ def any_of(rows: Sequence[Row]) -> Row:
 
 
 def moved(part: Assign, sources: Mapping[str, Source]) -> Source:
-    old = sources.get(part.source or part.dimension, Source(part.source or part.dimension))
+    """The value that a statement gives: a constant, or bits of an older one."""
     highest = DIMENSIONS[part.dimension].highest
     if not part.keep & highest:
         return Source(value=part.xor)
+    old = sources.get(part.source or part.dimension, Source(part.source or part.dimension))
+    if old.cases is None:
+        return _moved(part, old, highest)
+    each = tuple(_moved(part, one, highest) for one in old.each)
+    return each[0] if all(one == each[0] for one in each) else replace(old, each=each)
+
+
+def _moved(part: Assign, old: Source, highest: int) -> Source:
     if not old.column:
         assert isinstance(old.value, int)
         return Source(value=(old.value & part.keep ^ part.xor) & highest)

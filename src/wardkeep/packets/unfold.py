@@ -1,19 +1,23 @@
 """From a program to flat lists, one for each world (family and route).
 
-Jumps are written out in place. A rewrite (mark, notrack, NAT) that something later asks about becomes a copy of all that
-follows, entered by the packets that are rewritten, in which the value is known or is a column of its own.
+Jumps are written out in place. A rewrite (mark, notrack, NAT) that something later asks about sends the packets that are rewritten to a
+copy of all that follows, in which the value is known, or is a column of its own. Within a base chain each place and each set of values
+has a copy; from one base chain to the next as many copies are written as `lanes` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from wardkeep.packets.conditions import Box, Columns, Source, Step, meet
-from wardkeep.packets.dimensions import ANY, DESTINATION, DIMENSIONS, SOURCE, STATES, Row
-from wardkeep.packets.flat import Act, Flat
-from wardkeep.packets.order import CONNTRACK, DEFRAGMENT, PATHS, Traits, base_chains
+from wardkeep.packets.cases import Box, Source, hull, meet
+from wardkeep.packets.conditions import Columns
+from wardkeep.packets.dimensions import DIMENSIONS, STATES
+from wardkeep.packets.flat import NOBODY, Act, Flat
+from wardkeep.packets.lanes import Lane, gathered
+from wardkeep.packets.order import CONNTRACK, Traits
 from wardkeep.packets.program import (
     Assign,
     Branches,
@@ -31,16 +35,17 @@ from wardkeep.packets.program import (
     Unknown,
     Verdict,
 )
-from wardkeep.packets.rewriting import Context, Frame, any_of, become, moved
-from wardkeep.packets.writer import FINAL, Cursor, Writer
+from wardkeep.packets.rewriting import Context, Copy, Frame, any_of, become, moved
+from wardkeep.packets.stops import Way
+from wardkeep.packets.writer import FINAL, Cursor
 
 UNTRACKED: Final = Source(value=STATES.index("untracked"))
+KNOWN: Final = Match(({"state": ((1, 2),)},))
 _ACTS: Final = {"accept": Act.ACCEPT, "drop": Act.DROP, "reject": Act.REJECT, "return": Act.RETURN}
 
 
-class Unfolding(Writer):
-    """One world. `owners` maps rule ids, and "policy of CHAIN", to numbers. `joined`: packets that rules of one hook's nat chains
-    rewrote share one copy of what follows."""
+class Unfolding(Way):
+    """One world: see `Way`. `copies` are what is left to write of the present base chain."""
 
     def __init__(
         self,
@@ -55,21 +60,10 @@ class Unfolding(Writer):
         most: int,
         joined: bool = False,
     ) -> None:
-        super().__init__(columns, family, route, vague, most)
-        self.joined: dict[int, list[Row]] | None = {} if joined and layer == "ip" else None
-        self.program, self.owners, self.layer = program, owners, layer
-        self.chains = {chain.id: chain for chain in program.chains}
-        self.hooks = PATHS[layer][route]
-        self.bases = [base_chains(program, hook, family, layer) for hook in self.hooks]
-        self.tracked = layer == "ip" and traits.tracked
-        self.whole = layer == "ip" and not traits.fragments
-        self.rewritten = traits.rewritten
-        self._asked = traits.asked
-
-    @property
-    def enters(self) -> bool:
-        """Whether any base chain sees packets of this world."""
-        return any(self.bases)
+        super().__init__(program, columns, family, route, layer, owners, traits, vague, most, joined)
+        self.copies: list[tuple[tuple[int, ...], int]] = []  # place and label, as a heap
+        self.copied: dict[int, Copy] = {}
+        self.shared: dict[object, Copy] = {}
 
     # -- hooks and base chains
 
@@ -82,34 +76,41 @@ class Unfolding(Writer):
                 space[self.columns.index[name]] = (1, self.columns.ranks[name].size - 1)
         if (self.whole or (self.tracked and not self.sees_fragments())) and "fragment" in self.columns.index:
             space[self.columns.index["fragment"]] = (0, 0)
-        self.follow(Context(), {})
+        self.used.add(self.onward(0, {}, {}, 0))
+        for number in range(len(self.stops) + 1):
+            for nth, lane in enumerate(gathered(self.arrived(number), self.asked[number])):
+                self.starts.append(len(self.boxes))
+                self.groups.append(len(self.boxes))
+                self.stops_at += self.starts[-1:] if nth == 0 else []
+                for label in lane.labels:
+                    self.place(label)
+                self.write(number, self.told(number, lane))
         self.place(FINAL)
         return self.arrays(space)
 
-    def follow(self, at: Context, path: Box) -> None:
-        """Everything from a base chain on, to the end of the packet's path."""
-        for hook in range(at.hook, len(self.hooks)):
-            for number in range(at.chain if hook == at.hook else 0, len(self.bases[hook])):
-                at = self.enter(replace(at, hook=hook, chain=number), path)
-        self.defragment(at, path)
-        self.emit(path, FINAL, Act.END)
+    def write(self, number: int, lane: Lane) -> None:
+        """What packets of a lane meet at a stop, or behind the last one."""
+        if number == self.first:
+            self.defragment(lane.path)
+        if number == len(self.stops):
+            self.emit(lane.path, FINAL, Act.END)
+        elif self.stops[number].behind:
+            self.translate(number, lane)
+        else:
+            self.enter(number, lane, defragmented=self.tracked and number >= self.first)
 
-    def enter(self, at: Context, path: Box) -> Context:
-        """One base chain, from its beginning to behind its end."""
-        chain = self.bases[at.hook][at.chain]
-        entry, hook = chain.entry, self.hooks[at.hook]
+    def enter(self, number: int, lane: Lane, defragmented: bool) -> None:
+        """One base chain, from its beginning to behind its end, for the packets of a lane."""
+        stop, path = self.stops[number], lane.path
+        chain, hook = self.bases[stop.hook][stop.chain], self.hooks[stop.hook]
+        entry = chain.entry
         assert entry is not None
         early = self.layer == "ip" and hook in ("prerouting", "output")
-        if not (early and entry.priority <= DEFRAGMENT):
-            at = self.defragment(at, path)
         nat = entry.kind == "nat"
-        at = replace(
-            at, raw=self.tracked and early and not nat and entry.priority < CONNTRACK,
-            accept=self.label(), policy=self.label(),
-        )  # fmt: skip
-        at = replace(at, sources=self.seen(at, hook), back=at.policy)
-        if nat and at.natted == FINAL:
-            at = replace(at, natted=self.label(), joined=self.label())
+        raw = self.tracked and early and not nat and entry.priority < CONNTRACK
+        at = Context(number, raw=raw, defragmented=defragmented)
+        at = self.under(at, lane.changed, lane.times, path)
+        at = replace(at, back=at.policy)
         gates: list[Match | Unknown] = []
         if nat and self.layer == "ip":
             gates.append(Unknown("first packet", may=({"state": ((2, 3),)},), must=({"state": ((3, 3),)},)))
@@ -120,8 +121,14 @@ class Unfolding(Writer):
             inner = self.single(cursor, at.accept)
             self.rules(chain, 0, at, inner, ())
             self.end(chain, at, inner)
-        self.place(at.accept)
-        return self.after_nat(at, path) if nat else at
+        if gates:
+            self.emit(path, at.accept)
+        while self.copies:
+            copy = self.copied.pop(heapq.heappop(self.copies)[1])
+            self.starts.append(len(self.boxes))
+            self.place(copy.label)
+            self.rest(copy)
+        self.shared.clear()
 
     def end(self, chain: Chain, at: Context, path: Box) -> None:
         """A base chain's policy."""
@@ -135,86 +142,31 @@ class Unfolding(Writer):
             self.owners[f"policy of {chain.id}"],
         )
 
-    def defragment(self, at: Context, path: Box) -> Context:
-        """From here on fragments are whole packets; those that some chain saw end here."""
-        if (
-            self.tracked
-            and not at.defragmented
-            and not self.whole
-            and self.sees_fragments()
-            and "fragment" in self.columns.index
-        ):
-            part = meet(path, {self.columns.index["fragment"]: (1, 1)})
-            if part is not None:
-                self.emit(part, FINAL)
-        return replace(at, defragmented=self.tracked)
+    def translate(self, number: int, lane: Lane) -> None:
+        """Behind the nat chains of a hook, packets of known connections have addresses that no rule here tells."""
+        cursor, done = Cursor([lane.path]), self.label()
+        hook = self.hooks[self.stops[number].hook]
+        sources = self.seen(Context(number, changed=lane.changed, defragmented=self.tracked), hook)
+        if self.condition(KNOWN, cursor, sources, done, None):
+            inner = self.single(cursor, done)
+            self.rewrite(self.given(number), number + 1, lane, inner, apart=True)
+        self.place(done)
+        self.emit(lane.path, self.onward(number + 1, lane.path, lane.changed, lane.times))
 
-    def sees_fragments(self) -> bool:
-        """Whether some chain sees packets before they are put together."""
-        return any(
-            c.entry and c.entry.priority <= DEFRAGMENT
-            for hook, chains in zip(self.hooks, self.bases, strict=True)
-            if hook in ("prerouting", "output")
-            for c in chains
-        )
-
-    def seen(self, at: Context, hook: str) -> dict[str, Source]:
-        """How the dimensions look to the chains of a hook."""
-        out = dict(at.changed)
-        if self.route == "output":
-            out["in"] = Source(value="")
-        if hook in ("prerouting", "input", "ingress"):
-            out["out"] = Source(value="")
-        if at.raw and "state" not in out:
-            out["state"] = Source(value=0)
-        if self.whole or at.defragmented or (self.tracked and not self.sees_fragments()):
-            out["fragment"] = Source(value=0)
-        return out
-
-    def after_nat(self, at: Context, path: Box) -> Context:
-        """Behind the last nat chain of a hook, packets of known connections have addresses that no rule here tells."""
-        following = self.bases[at.hook][at.chain + 1 :]
-        if any(c.entry and c.entry.kind == "nat" for c in following):
-            return at
-        self.place(at.natted)
-        at = replace(at, natted=FINAL)
-        if self.layer != "ip":
-            return at
-        early = self.hooks[at.hook] in ("prerouting", "output")
-        names = DESTINATION if early else SOURCE
-        to = {n: ANY[n] for n in names if n in self.rewritten}
-        if self.matters(to, at.hook, at.chain + 1):
-            known = Match(({"state": ((1, 2),)},))
-            cursor, done = Cursor([path]), self.label()
-            if self.condition(known, cursor, at.sources, done, None):
-                inner = self.single(cursor, done)
-                self.rewrite(to, replace(at, chain=at.chain + 1), inner)
-                self.emit(inner, FINAL)
-            self.place(done)
-        if self.joined and (rows := self.joined.pop(at.joined, [])):
-            done = self.label()
-            self.emit(path, done)
-            self.place(at.joined)
-            self.rewrite(any_of(rows), replace(at, chain=at.chain + 1), path)
-            self.emit(path, FINAL)
-            self.place(done)
-        return at
-
-    def matters(self, names: Iterable[str], hook: int, chain: int) -> bool:
-        """Whether a base chain from that one on asks about one of the dimensions."""
-        wanted = {n for n in names if n not in self.vague and n in self.columns.ranks}
-        if not wanted:
-            return False
-        for number in range(hook, len(self.hooks)):
-            for base in self.bases[number][chain if number == hook else 0 :]:
-                if wanted & self._asked[base.id]:
-                    return True
-        return False
+    def told(self, number: int, lane: Lane) -> Lane:
+        """The lane after what NAT gave it: one of several, nobody says which."""
+        if not lane.rows:
+            return lane
+        self.rewrite(any_of(lane.rows), number, lane, lane.path)
+        (after,) = self.waiting.pop(number)
+        for label in after.labels:
+            self.place(label)
+        return after
 
     # -- rules
 
     def rules(self, chain: Chain, start: int, at: Context, path: Box, frames: tuple[Frame, ...]) -> None:
-        for number in range(start, len(chain.rules)):
+        for number in self.meeting(chain, start, at.sources, path):
             rule = chain.rules[number]
             done = self.label()
             self.body(rule, rule.body, Cursor([path]), at, done, (Frame(chain, number + 1), *frames))
@@ -308,57 +260,50 @@ class Unfolding(Writer):
 
     def nat(self, rule: Rule, part: Nat, cursor: Cursor, at: Context, done: int) -> None:
         owner, certain = self.owners[rule.id], not cursor.fork
-        chains, following = self.bases[at.hook], at.chain + 1
-        while following < len(chains) and (e := chains[following].entry) and e.kind == "nat":
+        following = at.stop + 1
+        while following < len(self.stops) and not self.stops[following - 1].behind:
             following += 1
+        if self.layer != "ip":
+            following = at.stop + 1
         to = {
             n: v
             for n, v in part.to.items()
             if DIMENSIONS[n].needs.get("family", ((self.family,) * 2,)) == ((self.family,) * 2,)
         }
-        if not self.matters(to, at.hook, following):
+        if not self.matters(to, following):
             for path in cursor.paths:
                 self.emit(path, at.natted, Act.NAT, owner, certain)
             return
-        for path in cursor.paths:
-            self.emit(path, -1, Act.NAT, owner, certain)
+        if len(cursor.paths) > 1 or not certain:
+            for path in cursor.paths:
+                self.emit(path, -1, Act.NAT, owner, certain)
         path = self.single(cursor, done)
-        known, _ = self.conditions.boxes(({"state": ((1, 2),)},), at.sources)
+        owner = owner if certain else NOBODY
+        known, _ = self.conditions.boxes(KNOWN.rows, at.sources)
         for box in known:  # those are rewritten anyway, to what their connection says
             if (shared := meet(path, box)) is not None:
-                self.emit(shared, at.natted)
-        if self.joined is not None:
-            self.joined.setdefault(at.joined, []).append(to)
-            self.emit(path, at.joined)
+                self.emit(shared, at.natted, Act.NAT, owner)
+                left = _without(path, box)
+                if left is None:
+                    return
+                path = left
+        lane = Lane([], path, at.changed, at.times)
+        if self.joined:
+            label = self.onward(following, path, at.changed, at.times)
+            self.waiting[following][-1].rows.append(to)
+            self.emit(path, label, Act.NAT, owner)
             return
-        self.rewrite(to, replace(at, chain=following, natted=FINAL), path)
-        self.emit(path, FINAL)
-
-    def rewrite(self, to: Row, at: Context, path: Box) -> None:
-        """The rest of the packet's path, from a base chain on, after dimensions became some of the given values."""
-        changed, inner = dict(at.changed), dict(path)
-        steps: list[Step] = []
-        for name, values in to.items():
-            if name in self.columns.ranks and name not in self.vague:
-                steps += become(self.columns, changed, name, values, at.times + 1)
-        at = replace(at, changed=changed, times=at.times + 1)
-        cursor = Cursor([inner])
-        for step in steps:
-            if len(step.boxes) == 1:
-                cursor.paths = [{**p, **step.boxes[0]} for p in cursor.paths]
-            else:
-                self.gate(cursor, step.boxes, FINAL)
-        self.follow(at, self.single(cursor, FINAL))
+        self.rewrite(to, following, lane, path, owner=owner)
 
     def changed(
         self, rule: Rule, part: Assign | NoTrack, rest: tuple[Part, ...], cursor: Cursor, at: Context, done: int,
         frames: tuple[Frame, ...],
     ) -> bool:  # fmt: skip
-        """Write a copy of all that follows for packets that are changed; False if nothing that follows asks."""
+        """Send packets that are changed to a copy of all that follows; False if nothing that follows asks."""
         name = part.dimension if isinstance(part, Assign) else "state"
         if isinstance(part, NoTrack) and (not at.raw or at.changed.get("state") == UNTRACKED):
             return False
-        if not self.matters((name, "status", "ctmark") if name == "state" else (name,), at.hook, at.chain):
+        if not self.matters((name, "status", "ctmark") if name == "state" else (name,), at.stop):
             return False
         changed, steps = dict(at.changed), []
         if isinstance(part, NoTrack):
@@ -367,34 +312,63 @@ class Unfolding(Writer):
             steps = become(self.columns, changed, name, part.values, at.times + 1)
         else:
             changed[name] = moved(part, at.sources)
-        path = self.single(cursor, done)
-        copy = replace(at, changed=changed, times=at.times + 1)
-        copy = replace(copy, accept=self.label(), policy=self.label())
-        if at.natted != FINAL:
-            copy = replace(copy, natted=self.label(), joined=self.label())
-        copy = replace(copy, sources=self.seen(copy, self.hooks[at.hook]))
-        inner = Cursor([path])
+            if changed[name] == at.sources.get(name, Source(name)):
+                return False
+        if not steps and rest and isinstance(rest[0], Nat):
+            path = hull(cursor.paths)
+            self.nat(rule, rest[0], cursor, self.under(at, changed, at.times + 1, path), done)
+            return True
+        path = inner = self.single(cursor, done)
         for step in steps:
-            self.gate(inner, step.boxes, FINAL)
-        if inner.paths:
-            self.rest(rule, rest, copy, inner.paths[0], frames)
-        self.emit(path, FINAL)
+            one = Cursor([inner])
+            self.gate(one, step.boxes, FINAL)
+            if not one.paths:
+                self.emit(path, FINAL)
+                return True
+            inner = one.paths[0]
+        self.emit(inner, self.copy(rule, rest, frames, changed, at, inner))
+        if steps:
+            self.emit(path, FINAL)
         return True
 
-    def rest(
-        self, rule: Rule, parts: tuple[Part, ...], at: Context, path: Box, frames: tuple[Frame, ...]
-    ) -> None:
-        """A copy of what follows within the base chain, and everything behind it."""
-        backs = [self.label() for _ in frames[1:]] + [at.policy]
+    def copy(
+        self, rule: Rule, rest: tuple[Part, ...], frames: tuple[Frame, ...], changed: Mapping[str, Source], at: Context,
+        path: Box,
+    ) -> int:  # fmt: skip
+        """The label of the copy of what follows within the base chain: one for each place and what was changed."""
+        place = Copy.place(rest, frames, rule.body)
+        key = (rule.id, place, tuple(id(frame.chain) for frame in frames), frozenset(changed.items()))
+        held = self.shared.get(key)
+        if held is None:
+            label = self.label()
+            held = Copy(label, rule, rest, frames, replace(at, changed=changed, times=at.times + 1), path)
+            self.shared[key] = self.copied[label] = held
+            heapq.heappush(self.copies, (place, label))
+        else:
+            held.path = hull([held.path, path])
+        return held.label
+
+    def rest(self, copy: Copy) -> None:
+        """A copy of what follows within the base chain."""
+        at = self.under(copy.at, copy.at.changed, copy.at.times, copy.path)
+        backs = [self.label() for _ in copy.frames[1:]] + [at.policy]
         done = self.label()
-        self.body(rule, parts, Cursor([path]), replace(at, back=backs[0]), done, frames)
+        self.body(copy.rule, copy.rest, Cursor([copy.path]), replace(at, back=backs[0]), done, copy.frames)
         self.place(done)
-        for number, frame in enumerate(frames):
-            self.rules(frame.chain, frame.at, replace(at, back=backs[number]), path, frames[number + 1 :])
-            if number < len(frames) - 1:
+        for number, frame in enumerate(copy.frames):
+            inner = replace(at, back=backs[number])
+            self.rules(frame.chain, frame.at, inner, copy.path, copy.frames[number + 1 :])
+            if number < len(copy.frames) - 1:
                 self.place(backs[number])
-        base = self.bases[at.hook][at.chain]
-        self.end(base, at, path)
-        self.place(at.accept)
-        then = self.after_nat(at, path) if base.entry and base.entry.kind == "nat" else at
-        self.follow(replace(then, chain=at.chain + 1), path)
+        stop = self.stops[at.stop]
+        self.end(self.bases[stop.hook][stop.chain], at, copy.path)
+
+
+def _without(path: Box, box: Box) -> Box | None:
+    """A box around what is left of one without another, which bounds one column; None: nothing is."""
+    if len(box) != 1:
+        return path
+    ((column, (low, high)),) = box.items()
+    if column not in path or path[column][0] < low or path[column][0] > high:
+        return path
+    return {**path, column: (high + 1, path[column][1])} if path[column][1] > high else None

@@ -20,10 +20,7 @@ MOST_ENTRIES: Final = 1_500_000  # of one world: about 200 MB
 FEW_ENTRIES: Final = (
     200_000  # beside 20 for each rule, of a world with copies for what was rewritten: some seconds
 )
-MOST_COPIED: Final = 2_000_000  # rules that rewrite × rules: beyond, a copy for each is not tried
-MOST_NATTED: Final = (
-    60_000  # rules of NAT x rules: beyond, their packets share one copy, which takes a tenth of the time
-)
+MOST_COPIED: Final = 2_000_000  # rules that rewrite × rules: beyond, what each gives is not followed
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,7 @@ def unfold(
     """One world of a program, or None if no base chain sees it (unless `always`). Raises BadInput if it is too large even
     without copies.
 
-    Where rules of NAT are many and none changes marks, packets that they rewrote share one copy from the start (as below). Otherwise,
-    where copies for rewritten values would be too many, marks become vague (tests of them go both ways), then packets that NAT
+    Where copies for rewritten values would be too many, marks become vague (tests of them go both ways), then packets that NAT
     rewrote share one copy, in which a value is one of all that some rule gives, and at last all that rules change is vague.
     """
     numbers = (owners or Owners.of(program)).numbers
@@ -70,8 +66,7 @@ def unfold(
     plain = sum(len(chain.rules) for chain in program.chains)
     limit = min(most, FEW_ENTRIES + 20 * plain)
     exact = traits.rewrites * plain <= MOST_COPIED
-    many = traits.natted * plain > MOST_NATTED and not traits.assigned
-    ways = [(frozenset[str](), many, limit)] if exact or not traits.changed else []
+    ways = [(frozenset[str](), False, limit)] if exact or not traits.changed else []
     ways += [(traits.assigned, False, limit)] if traits.assigned and exact else []
     ways += [(traits.assigned, True, limit), (traits.changed, False, most)]
     for vague, joined, limit in ways:

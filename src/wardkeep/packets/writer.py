@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wardkeep.packets.conditions import Box, Columns, Conditions, Source, Step, hull, meet
-from wardkeep.packets.flat import NOBODY, Act, Flat, threaded
-from wardkeep.packets.program import Effect, Match, Part, Unknown, Verdict
+from wardkeep.packets.cases import Box, Source, hull, meet
+from wardkeep.packets.conditions import Columns, Conditions, Step
+from wardkeep.packets.flat import NOBODY, Act, Flat, Ints, threaded
+from wardkeep.packets.program import Chain, Effect, Match, Part, Unknown, Verdict
 
 MOST_DIRECT: Final = 64  # boxes a rule is multiplied out into before its conditions become steps of their own
 _DIRECT: Final = frozenset({Match, Unknown, Effect, Verdict})  # what may follow boxes that are multiplied out
+SCANNED: Final = 12  # rules of a chain from which on those that may matter are looked up
+_TOP: Final = 2**31 - 1
 FINAL: Final = 0  # the label behind the last entry
 
 
@@ -29,6 +33,33 @@ class Cursor:
     fork: bool = False
 
 
+class _Hulls:
+    """Boxes around what each rule of a chain may match, by column."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.never: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self.sides: dict[int, tuple[Ints, Ints]] = {}
+
+    def build(self, boxes: list[Box | None]) -> None:
+        """Note the boxes of all rules in order."""
+        self.never = np.array([box is None for box in boxes])
+        for column in {column for box in boxes if box for column in box}:
+            spans = [(box or {}).get(column, (0, _TOP)) for box in boxes]
+            lo, hi = np.array(spans, dtype=np.int32).T
+            self.sides[column] = np.ascontiguousarray(lo), np.ascontiguousarray(hi)
+
+    def meeting(self, path: Box, start: int) -> list[int]:
+        """The numbers from `start` on of those whose box shares something with `path`."""
+        met = ~self.never
+        for column, (low, high) in path.items():
+            if column in self.sides:
+                lo, hi = self.sides[column]
+                met = met & (lo <= high) & (hi >= low)
+        met[:start] = False
+        return np.flatnonzero(met).tolist()
+
+
 class Writer:
     """Entries as they are written; `arrays` makes the flat list of them."""
 
@@ -38,12 +69,18 @@ class Writer:
         self.conditions = Conditions(self.columns, family, vague)
         self._known: dict[tuple[int, int], tuple[Part, list[Step] | None]] = {}
         self._sources: dict[tuple[tuple[str, Source], ...], tuple[int, Mapping[str, Source]]] = {}
+        self._numbers: dict[int, tuple[int, Mapping[str, Source]]] = {}  # of sources by their id
+        self._hulls: dict[tuple[str, int], _Hulls] = {}
+        self.used: set[int] = set()  # labels that something leads to
         self.labels = [-1]
         self.boxes: list[Box] = []
         self.target: list[int] = []  # a label, or -1: the next entry
         self.certain: list[bool] = []
         self.owner: list[int] = []
         self.act: list[int] = []
+        self.starts: list[int] = []  # of copies
+        self.groups: list[int] = []  # of copies of base chains
+        self.stops_at: list[int] = []  # of the first of each
         self.past: dict[int, int] = {}  # entry of a jump → the label behind its rule
 
     def emit(
@@ -51,6 +88,8 @@ class Writer:
     ) -> None:
         if len(self.boxes) >= self.most:
             raise TooLarge
+        if label > 0:
+            self.used.add(label)
         self.boxes.append(box)
         self.target.append(label)
         self.certain.append(certain)
@@ -65,14 +104,52 @@ class Writer:
         self.labels[label] = len(self.boxes)
 
     def known_steps(self, part: Match | Unknown, sources: Mapping[str, Source]) -> list[Step] | None:
-        kept = self._sources.get(key := tuple(sources.items()))
-        if kept is None:
-            kept = self._sources[key] = (len(self._sources), sources)
-        found = self._known.get((id(part), kept[0]))
+        number = self.numbered(sources)
+        found = self._known.get((id(part), number))
         if found is None:
             # The part is kept beside its steps: its id must not be given to another while it is a key.
-            found = self._known[id(part), kept[0]] = (part, self.conditions.steps(part, kept[1]))
+            steps = self.conditions.steps(part, sources)
+            found = self._known[id(part), number] = (part, steps)
         return found[1]
+
+    def numbered(self, sources: Mapping[str, Source]) -> int:
+        """One number for equal sources."""
+        kept = self._numbers.get(id(sources))
+        if kept is None or kept[1] is not sources:
+            key = tuple(sources.items())
+            number, _ = self._sources.setdefault(key, (len(self._sources), sources))
+            kept = self._numbers[id(sources)] = (number, sources)
+        return kept[0]
+
+    def meeting(self, chain: Chain, start: int, sources: Mapping[str, Source], path: Box) -> Iterable[int]:
+        """The rules from one on that packets of the box may match at all, by number; of short chains all."""
+        count = len(chain.rules)
+        if not path or count - start < SCANNED:
+            return range(start, count)
+        hulls = self._hulls.setdefault((chain.id, self.numbered(sources)), _Hulls())
+        hulls.calls += 1
+        if hulls.calls < 3:
+            return range(start, count)
+        if hulls.calls == 3:
+            hulls.build([self.enclosing(rule.body, sources) for rule in chain.rules])
+        return hulls.meeting(path, start)
+
+    def enclosing(self, body: tuple[Part, ...], sources: Mapping[str, Source]) -> Box | None:
+        """A box around all packets that a rule may match, by the conditions it begins with; None: none can."""
+        box: Box = {}
+        for part in body:
+            if type(part) is not Match and type(part) is not Unknown:
+                break
+            steps = self.known_steps(part, sources)
+            if steps is None:
+                return None
+            for step in steps:
+                if step.kind == "in" and step.boxes:
+                    narrower = meet(box, hull(list(step.boxes)))
+                    if narrower is None:
+                        return None
+                    box = narrower
+        return box
 
     def condition(
         self,
@@ -164,4 +241,5 @@ class Writer:
         return Flat(
             self.family, self.route, self.columns, lo, hi, target, certain, owner, act, fate,
             whole.astype(np.int32), self.vague, {entry: int(places[label]) for entry, label in self.past.items()},
+            *(np.array(list(dict.fromkeys(one)), dtype=np.int32) for one in (self.starts, self.groups, self.stops_at)),
         )  # fmt: skip

@@ -1,0 +1,130 @@
+"""Packets on their way between base chains: those that wait at one place, sorted into as few copies of what follows as can be.
+
+A lane is packets that rules have changed in one way. Lanes whose packets now have the same values become one. Lanes that were changed
+otherwise share a copy if no packet can be in two of them as it arrived: there a value is one by case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wardkeep.packets.cases import Box, Cases, Source, hull, meet
+from wardkeep.packets.dimensions import Row
+
+# What base chains see of these is not what the packet has: they are told apart, never by case.
+_TOLD_APART = frozenset({"state", "in", "out", "fragment"})
+
+
+@dataclass
+class Lane:
+    """Packets of the box `path` that come from `labels`, with what rules changed on them.
+
+    `apart`: each gets what its connection says. `rows`: NAT gave them one of these (see `any_of`), which is not followed yet.
+    """
+
+    labels: list[int]
+    path: Box
+    changed: Mapping[str, Source]
+    times: int = 0
+    apart: bool = False
+    rows: list[Row] = field(default_factory=list)
+
+
+def gathered(lanes: Iterable[Lane], asked: Collection[str]) -> list[Lane]:
+    """The copies to write for lanes that wait at one place, behind which rules ask about some dimensions alone."""
+    same: dict[object, Lane] = {}
+    for lane in lanes:
+        changed = {name: source for name, source in lane.changed.items() if name in asked}
+        key = (frozenset(changed.items()), bool(lane.rows))
+        held = same.get(key)
+        if held is None:
+            same[key] = Lane(list(lane.labels), lane.path, changed, lane.times, lane.apart, list(lane.rows))
+        else:
+            held.labels += lane.labels
+            held.path = hull([held.path, lane.path])
+            held.times = max(held.times, lane.times)
+            held.apart &= lane.apart
+            held.rows += lane.rows
+    alone, groups = [], list[_Group]()
+    ready = [lane for lane in same.values() if lane.changed and not lane.apart and not lane.rows]
+    column = _telling(ready)
+    for lane in same.values():
+        if not lane.changed or lane.apart or lane.rows or column < 0:
+            alone.append(lane)
+        elif not any(group.takes(lane) for group in groups):
+            groups.append(_Group(column))
+            groups[-1].add(lane)
+    return [*alone, *(group.joined() for group in groups)]
+
+
+def _telling(lanes: Sequence[Lane]) -> int:
+    """The column that tells most of the boxes apart; -1: none."""
+    kinds: dict[int, set[tuple[int, int]]] = {}
+    for lane in lanes:
+        for column, span in lane.path.items():
+            kinds.setdefault(column, set()).add(span)
+    return max(kinds, key=lambda column: len(kinds[column]), default=-1)
+
+
+class _Group:
+    """Lanes of which no two share a packet, found by the place of their boxes in one column."""
+
+    def __init__(self, column: int) -> None:
+        self.column = column
+        self.lanes: list[Lane] = []
+        self.narrow: dict[int, list[Box]] = {}  # by the rank, of boxes with a single one
+        self.wide: list[Box] = []
+        self.fixed: frozenset[tuple[str, Source | None]] = frozenset()
+
+    def takes(self, lane: Lane) -> bool:
+        """Add the lane, if it may be."""
+        if _fixed(lane) != self.fixed:
+            return False
+        span = lane.path.get(self.column)
+        if span and span[0] == span[1]:
+            others: Iterable[Box] = self.narrow.get(span[0], ())
+        else:
+            others = (box for held in self.narrow.values() for box in held)
+        if any(meet(lane.path, box) is not None for box in self.wide):
+            return False
+        if any(meet(lane.path, box) is not None for box in others):
+            return False
+        self.add(lane)
+        return True
+
+    def add(self, lane: Lane) -> None:
+        self.fixed = _fixed(lane)
+        self.lanes.append(lane)
+        span = lane.path.get(self.column)
+        if span and span[0] == span[1]:
+            self.narrow.setdefault(span[0], []).append(lane.path)
+        else:
+            self.wide.append(lane.path)
+
+    def joined(self) -> Lane:
+        """The lanes as one, with values by case."""
+        if len(self.lanes) == 1:
+            return self.lanes[0]
+        cases = Cases(tuple(lane.path for lane in self.lanes))
+        changed: dict[str, Source] = {}
+        for name in self.lanes[0].changed:
+            each = tuple(lane.changed[name] for lane in self.lanes)
+            changed[name] = each[0] if all(one == each[0] for one in each) else Source(cases=cases, each=each)
+        return Lane(
+            [label for lane in self.lanes for label in lane.labels],
+            hull(list(cases.boxes)),
+            changed,
+            max(lane.times for lane in self.lanes),
+        )
+
+
+def _fixed(lane: Lane) -> frozenset[tuple[str, Source | None]]:
+    """What lanes of one group must have in common: which dimensions were changed, and what is not constant now. A test of that would
+    need a box for each case."""
+    told = {(name, None if _may_differ(name, source) else source) for name, source in lane.changed.items()}
+    return frozenset(told)
+
+
+def _may_differ(name: str, source: Source) -> bool:
+    return not source.column and source.cases is None and name not in _TOLD_APART
