@@ -155,7 +155,11 @@ def test_a_port_that_others_send_on_is_left_to_them() -> None:
 def test_the_drill_knocks_where_nothing_is_named() -> None:
     steps = drill_steps(control, host(CLOSED), Policy(allow=("22/tcp", "47011-47012/tcp")))
     assert isinstance(steps, list)
-    stage, knock, way_in, end = steps
+    stage, knock, way_in, end, each, unconfirmed = steps
+    assert isinstance(each, OnHost)
+    assert isinstance(unconfirmed, OnHost)
+    assert each.expect_text == "3 packets sent, each counted by the rule that it is for"
+    assert len(drill_steps(control, host(OPEN), Policy())) == 4  # type: ignore[arg-type]  # no table of ours to rehearse
     assert isinstance(stage, OnHost)
     assert isinstance(end, OnHost)
     assert isinstance(knock, TryConnect)
@@ -170,7 +174,13 @@ def test_the_drill_says_when_it_cannot_be_tried(tmp_path: Path) -> None:
     given = {**known.answers, "listeners": Answer("listeners", 0, b"= sockets\n= end\n")}
     steps = drill_steps(control, Snapshot("app-1", known.at, given), Policy())
     assert isinstance(steps, list)
-    assert [type(step) for step in steps] == [OnHost, TryConnect, OnHost]  # no sshd, no way in to knock at
+    assert [type(step) for step in steps] == [
+        OnHost,
+        TryConnect,
+        OnHost,
+        OnHost,
+        OnHost,
+    ]  # no sshd, no way in to knock at
     stage = steps[0]
     assert isinstance(stage, OnHost)
     script = stage.script.replace("/run/systemd/system", str(tmp_path / "no-systemd"))

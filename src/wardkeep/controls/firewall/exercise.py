@@ -1,13 +1,19 @@
-"""The drill: a program starts to listen where the policy names nothing, and a stranger must not reach it."""
+"""The drill: a program starts to listen where the policy names nothing, and a stranger must not reach it; then our own table, if
+there is one, is rehearsed in a copy: a packet for each rule, and a change that nobody confirms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
+from wardkeep.controls.firewall.drifting import table_as_declared
+from wardkeep.controls.firewall.own_table import TABLE
+from wardkeep.controls.firewall.rehearsing import NOBODY, REFUSED, TRIAL, one_each, packets_of, unconfirmed
 from wardkeep.controls.firewall.row import Policy, control
 from wardkeep.controls.firewall.rules import default_deny, only_named_ports_open
 from wardkeep.core.changes import NOT_TRIED, OnHost, Step, TryConnect
 from wardkeep.facts.listeners import Listeners
+from wardkeep.facts.nftables import Nftables
 
 UNIT = "wardkeep-drill-listener"
 SECONDS = 60
@@ -22,7 +28,9 @@ def unnamed_port(listeners: Listeners, policy: Policy) -> int:
 
 
 @control.drilled_by
-def knock_where_nothing_is_named(listeners: Listeners, policy: Policy) -> Iterator[Step]:
+def knock_where_nothing_is_named(
+    listeners: Listeners, rules: Nftables, policy: Policy, today: date
+) -> Iterator[Step]:
     """The staged listener ends by itself after a minute, whatever becomes of us."""
     port = unnamed_port(listeners, policy)
     yield OnHost(
@@ -49,3 +57,19 @@ def knock_where_nothing_is_named(listeners: Listeners, policy: Policy) -> Iterat
         default_deny.id,
         expect_text="it ended",
     )
+    if rules.has_table(*TABLE.split()):
+        yield from _rehearsed(policy, today)
+
+
+def _rehearsed(policy: Policy, today: date) -> Iterator[Step]:
+    packets = packets_of(policy.permit_on(today))
+    script, says = one_each(packets)
+    about = f"In a copy of `{TABLE}` as it is in force, have a neighbour send a packet for each of its rules"
+    yield OnHost(about, script, table_as_declared.id, expect_text=says)
+    opened = next((one for one in packets if one.counter not in (REFUSED, NOBODY)), None)
+    if opened is not None:
+        script, says = unconfirmed(opened)
+        about = (
+            f"In such a copy, put a table on trial that lets nobody in, for {TRIAL} s, and confirm nothing"
+        )
+        yield OnHost(about, script, table_as_declared.id, expect_text=says)
