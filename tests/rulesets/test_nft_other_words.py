@@ -14,6 +14,7 @@ from tests.controls.netns_pair import missing
 from tests.rulesets.packet_fates import fate, unknowns
 from tests.rulesets.test_read_nft import nft
 
+from wardkeep.packets.audit import analyse
 from wardkeep.packets.program import Program
 from wardkeep.packets.reference import ways
 from wardkeep.rulesets.audit.model import worded
@@ -98,6 +99,65 @@ def test_the_kernel_counts_what_is_foretold(pair: Host) -> None:
     wrong = {named[i]: (expected[i], counted[i]) for i in expected if expected[i] != counted[i]}
     assert not wrong
     assert sum(expected.values()) > 100
+
+
+# A chain of an inet table → the families whose packets it lets through. The policy is accept.
+FAMILIES = [
+    ("reject with icmp type port-unreachable", {6}),
+    ("reject with icmpv6 type admin-prohibited", {4}),
+    ("reject with icmpx type port-unreachable", set()),
+    ("meta l4proto tcp reject with tcp reset", set()),
+    ("tcp dport 9 reject with icmp type host-prohibited", {6}),
+]
+
+
+@pytest.mark.parametrize(("rule", "through"), FAMILIES, ids=[rule for rule, _ in FAMILIES])
+def test_a_reject_in_words_of_one_family_leaves_the_other_alone(
+    pair: Host, tmp_path: Path, rule: str, through: set[int]
+) -> None:
+    (told, four), (other, six) = over4(2), over6("plain")
+    program = nft(tmp_path, rule, policy="accept")
+    assert {int(p["family"]) for p in (told, other) if fate(program, **p) == "accept"} == through
+    judge = "chain last { type filter hook input priority 9; ip version 4 counter; ip6 version 6 counter; }"
+    pair.run(
+        pair.filtering, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0", "net.ipv4.conf.eth0.rp_filter=0"
+    )
+    pair.run(pair.filtering, "ip", "address", "replace", f"{HOME}/64", "dev", "eth0", "nodad")
+    chain = f"chain input {{ type filter hook input priority 0; {rule}; }}"
+    counted: set[int] = set()
+    for _ in range(TRIES):  # a frame may be lost on a busy machine
+        pair.run(
+            pair.filtering,
+            "nft",
+            "-f",
+            "-",
+            stdin=f"flush ruleset\ntable inet t {{ {chain}\n{judge}\n}}".encode(),
+        )
+        pair.send([four, six])
+        listing = pair.run(pair.filtering, "nft", "-j", "list", "ruleset").decode()
+        (last,) = (
+            c for c in rule_sets([Source(Path("l"), "nft", listing)])[0].program.chains if "last" in c.id
+        )
+        counted = {family for family, one in zip((4, 6), last.rules, strict=True) if one.packets}
+        if counted == through:
+            break
+    assert counted == through
+
+
+def test_a_translation_of_one_family_leaves_the_others_rules_to_it(tmp_path: Path) -> None:
+    nat = "type nat hook prerouting priority -100; tcp dport 80 dnat ip to 192.0.2.7; tcp dport 80 dnat ip6 to 2001:db8::7"
+    program = nft(
+        tmp_path,
+        "ip daddr 192.0.2.7 accept",
+        "ip6 daddr 2001:db8::7 accept",
+        before=f"chain nat {{ {nat}; }}",
+    )
+    assert [fate(program, dport=80, src4="192.0.2.9"), fate(program, dport=80, src6="2001:db8::9")] == [
+        "accept"
+    ] * 2
+    assert fate(program, dport=81, src6="2001:db8::9", dst6="2001:db8::8") == "drop"
+    verdicts = {a.rule: a.verdict for a in analyse(program).rules}
+    assert set(verdicts.values()) == {"live"}
 
 
 def test_what_comes_over_the_loopback_is_what_the_kernel_calls_so(tmp_path: Path) -> None:

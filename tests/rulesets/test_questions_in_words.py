@@ -158,3 +158,21 @@ def test_an_answer_says_of_which_family_nothing_is_known(
     assert one.holds is (
         None if "2001" in question else True
     )  # nothing but what is not known was asked about
+
+
+def test_a_packet_from_elsewhere_has_no_mark_but_what_rules_give_it() -> None:
+    def said(*rules: str, mangle: str = "", question: str = "22/tcp from anywhere") -> str:
+        table = f"*mangle\n:PREROUTING ACCEPT [0:0]\n{mangle}\nCOMMIT\n" if mangle else ""
+        (one,) = answer(sets(table + filter_table(*rules)), [ask(question, Names())])
+        return one.answer
+
+    marked = "-m mark --mark 0x45/0xff -j ACCEPT"
+    assert said(marked) == "no"
+    assert (
+        said(marked, mangle="-A PREROUTING -p tcp -m tcp --dport 22 -j MARK --set-xmark 0x45/0xff") == "yes"
+    )
+    assert said("-m mark --mark 0x0/0xff -j ACCEPT") == "yes"
+    assert said("-m connmark --mark 0x7 -j ACCEPT") == "no"
+    # Programs of the host itself may mark what they send.
+    sent = ("-A OUTPUT -m mark ! --mark 0x45 -j DROP", "-A OUTPUT -p tcp -m tcp --dport 25 -j DROP")
+    assert said(*sent, question="443/tcp from anywhere outgoing") == "yes"

@@ -14,6 +14,8 @@ from wardkeep.rulesets.nft.keys import (
     CONNECTION,
     METAS,
     PAYLOADS,
+    V4,
+    V6,
     Expr,
     NotModelled,
     implied_by,
@@ -67,7 +69,8 @@ def parts_of(scope: Scope, expr: Expr) -> list[Part]:
         case "accept" | "drop" | "return" | "continue":
             return [Verdict(name)]
         case "reject":
-            return [Verdict("reject", expression(expr).removeprefix("reject").strip())]
+            told = expression(expr).removeprefix("reject").strip()
+            return [*_of_family((body or {}).get("type")), Verdict("reject", told)]
         case "jump":
             return [Jump(_chain(scope, body))]
         case "goto":
@@ -86,7 +89,12 @@ def parts_of(scope: Scope, expr: Expr) -> list[Part]:
         case "mangle":
             return _mangled(scope, body)
         case "dnat" | "snat" | "masquerade" | "redirect":
-            return [*_looked_up(scope, body or {}), Nat(name, _rewritten(name, body or {}, scope))]
+            body = body or {}
+            return [
+                *_of_family(body.get("family")),
+                *_looked_up(scope, body),
+                Nat(name, _rewritten(name, body, scope)),
+            ]
         case "set" | "map":
             # Writing fails, and ends the rule, when the set is full or its own limit says so.
             return [Effect(expression(expr)), Unknown(f"{expression(expr)} (fails when the set is full)")]
@@ -97,11 +105,21 @@ def parts_of(scope: Scope, expr: Expr) -> list[Part]:
     if name in HARMLESS:
         return [Effect(expression(expr), harmless=True)]
     if name in WAITING:
-        return [Unknown(expression(expr))]
+        family = body.get("family") if name == "tproxy" and isinstance(body, dict) else None
+        return [*_of_family(family), Unknown(expression(expr))]
     if name in GOES_ON:
         return [Effect(expression(expr))]
     told = f"the statement {expression(expr)}"
     return [Unknown(told), Verdict("queue", told)]
+
+
+def _of_family(told: Any) -> list[Part]:
+    """`reject with icmp`, `tproxy ip to`: packets of the other family go on, as if the rule ended before it.
+
+    nft puts a test of the family before such a reject and does not list it; `tproxy` asks itself.
+    """
+    row = {"icmp": V4, "ip": V4, "icmpv6": V6, "ip6": V6}.get(told) if isinstance(told, str) else None
+    return [Match((row,))] if row else []
 
 
 def _chain(scope: Scope, body: Expr) -> str:
