@@ -116,6 +116,11 @@ def came(**ago: int) -> bytes:
     return made.encode()
 
 
+def older() -> bytes:
+    """The same of a host whose table an older version wrote: what it noted, it noted of all protocols together."""
+    return came(_1_1_1_1=7).replace(b'"seen4_tcp"', b'"seen4"')
+
+
 def look(platform: Platform, host: str, answers: Mapping[str, bytes], at: datetime = NOW) -> None:
     given = {name: Answer(name, 0, said) for name, said in answers.items()}
     record_looks(platform, "operator:test", [Snapshot(host, at, given)], platform.controls)
@@ -167,6 +172,7 @@ def test_a_table_that_noted_nobody_yet_or_is_not_there_is_no_record(fleet: Platf
     look(fleet, "app-1", {"nftables": came(_1_1_1_1=7)})
     for answers, why in (
         ({"nftables": came()}, "nobody is noted there, and since when it notes is not known"),
+        ({"nftables": older()}, "our own table there is of an older Wardkeep, which did not note everybody"),
         ({"nftables": EMPTY}, "our own table, which notes who came, is not there"),
         ({"nftables": b'{"nftables": ['}, "nftables: cannot read the answer"),
     ):

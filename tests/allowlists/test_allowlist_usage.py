@@ -154,3 +154,18 @@ def test_what_an_older_table_noted_is_a_use_only_of_what_opens_both(tmp_path: Pa
     # A record that tells them apart says more; one that is older than a quarter says nothing of now.
     assert by_our_table(tmp_path, "53/tcp", "53/udp", seen4=3, seen4_tcp=2) == {"53/udp": either}
     assert by_our_table(tmp_path, "53/tcp", seen4=95) == {"53/tcp": "nobody came from there in 99 days"}
+
+
+def test_an_older_table_is_no_record_of_who_did_not_come(tmp_path: Path) -> None:
+    """It noted nobody by an entry whose port was open to everybody besides."""
+    element = {"elem": {"val": {"concat": ["203.0.113.9", 22]}, "expires": 86400}}
+    older = {
+        "family": "inet",
+        "table": "wardkeep",
+        "name": "seen4",
+        "timeout": 86400 * 100,
+        "elem": [element],
+    }
+    seen = told(tmp_path, "ruleset.json", json.dumps({"nftables": [{"metainfo": {}}, {"set": older}]}))
+    nobody = "unknown: nobody came from there, but the records name no day on which they begin"
+    assert seen == {1: nobody, 6: nobody, 11: nobody}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ def read_record(path: Path, now: datetime) -> Record:
     uses = list(_nft(text, now, str(path)) if nft else _lines(text, now))
     if not uses and not nft:
         raise BadInput("no connection stands in it", where=str(path), todo=f"Give {KINDS}.")
+    if nft:
+        return _complete(uses, now)
     times = [use.at for use in uses if use.at]
     since = datetime.fromtimestamp(min(times), UTC) if times else None
     until = datetime.fromtimestamp(max(times), UTC) if times else None
@@ -50,10 +52,15 @@ def read_record(path: Path, now: datetime) -> Record:
 
 def seen_by_our_table(text: str, now: datetime) -> Record:
     """Who came by an opening that names its sources, from `nft -j list ruleset`. Raises BadInput for another text."""
-    uses = tuple(_nft(text, now))
-    times = [use.at for use in uses]
-    since = datetime.fromtimestamp(min(times), UTC) if times else None
-    return Record(uses, since, now if times else None)
+    return _complete(_nft(text, now), now)
+
+
+def _complete(uses: Iterable[Use], now: datetime) -> Record:
+    """What an older table noted, all protocols in one set, is no record of who did *not* come: where a port was open to
+    everybody besides, it did not note who came by an entry."""
+    known = tuple(uses)
+    times = [use.at for use in known if use.protocol != NOT_TOLD]
+    return Record(known, datetime.fromtimestamp(min(times), UTC) if times else None, now if times else None)
 
 
 def _lines(text: str, now: datetime) -> Iterator[Use]:

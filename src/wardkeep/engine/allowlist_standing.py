@@ -18,6 +18,7 @@ from wardkeep.facts.nftables import Nftables
 USED, UNUSED, UNKNOWN, NONE = "used", "unused", "unknown", "none"
 NO_HOST: Final = "no host's policy names its list"
 NO_TABLE: Final = "our own table, which notes who came, is not there"
+OLDER: Final = "our own table there is of an older Wardkeep, which did not note everybody"
 NOBODY_YET: Final = "nobody is noted there, and since when it notes is not known"
 
 
@@ -70,7 +71,7 @@ def noted(host: str, rules: Nftables | Unknown, record: Record) -> Noted:
     elif not rules.has_table("inet", "wardkeep"):
         why = NO_TABLE
     elif record.since is None:
-        why = NOBODY_YET
+        why = OLDER if record.uses else NOBODY_YET
     return Noted(host, Uses(record.uses), record.since, why)
 
 
