@@ -98,6 +98,21 @@ async def test_every_rule_is_there_with_its_verdict(
     assert [one["verdict"] for one in only["rules"]] == ["dead"]
 
 
+async def test_a_rule_that_counts_by_name_is_not_called_uncounted(
+    client: httpx.AsyncClient, sign_in: SignIn, platform: Platform
+) -> None:
+    counter = {"family": "inet", "table": "own", "name": "web", "handle": 9, "packets": 4321, "bytes": 1}
+    elsewhere = {**counter, "table": "theirs", "packets": 7}
+    named = rule("input", 4, port(80), {"counter": "web"}, {"accept": None})
+    objects = [*HELD["nftables"], named, {"counter": elsewhere}, {"counter": counter}]
+    saw(platform, json.dumps({"nftables": objects}).encode(), datetime.now(UTC))
+    sign_in("first", "operator")
+    told = (await client.get("/firewall/hosts/app-1.json")).json()
+    assert [one["packets"] for one in told["rules"]] == [None, None, 4321]
+    page = (await client.get("/firewall/hosts/app-1")).text
+    assert (page.count("4,321"), page.count("not counted")) == (1, 2)
+
+
 async def test_a_trial_says_when_the_kernel_goes_back(
     client: httpx.AsyncClient, sign_in: SignIn, platform: Platform
 ) -> None:

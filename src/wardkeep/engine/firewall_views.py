@@ -5,7 +5,10 @@ From the host's last look alone; a look that did not understand the rules is sai
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -29,12 +32,14 @@ PAGE: Final = 200  # rules of one page
 LARGEST: Final = 60  # rows or columns of a picture; a larger one is a table alone
 SHOW: Final = VERDICTS
 OURS: Final = ("inet", "wardkeep")
+NAMED: Final = re.compile(r'\bcounter name "?([\w.-]+)"?')
 _known: Final = Memo(32_000_000)
 
 
 @dataclass(frozen=True)
 class RuleView:
-    """One rule. `hidden_by` are the rules of a smallest cover; `witness` is a packet that comes to it."""
+    """One rule. `hidden_by` are the rules of a smallest cover; `witness` is a packet that comes to it. `packets`: by its own
+    counter, or by the named one that it counts with, which other rules may count with too; None: it counts nowhere."""
 
     id: str
     chain: str
@@ -99,6 +104,7 @@ def host_firewall(platform: Platform, host: str, *, show: str = "", start: int =
         verdicts, pictures = _judged(nftables, iptables)
     except WardkeepError as e:
         return _nothing(host, snapshot.at, e.line())
+    named = named_counters(snapshot)
     counted = Counter(verdict.verdict for verdict in verdicts)
     chosen = [v for v in verdicts if not show or v.verdict == show]
     return HostFirewall(
@@ -108,7 +114,7 @@ def host_firewall(platform: Platform, host: str, *, show: str = "", start: int =
         trial_until(nftables, snapshot),
         {name: counted[name] for name in VERDICTS if counted[name]},
         len(chosen),
-        tuple(map(_view, chosen[start : start + PAGE])),
+        tuple(_view(verdict, named) for verdict in chosen[start : start + PAGE]),
         start + PAGE if start + PAGE < len(chosen) else None,
         tuple(map(_picture, pictures)),
     )
@@ -137,9 +143,23 @@ def _judged(nftables: Nftables, iptables: Iptables) -> tuple[list[RuleVerdict], 
     return cast(tuple[list[RuleVerdict], tuple[Matrix, ...]], made)
 
 
-def _view(v: RuleVerdict) -> RuleView:
+def named_counters(snapshot: Snapshot) -> dict[tuple[str, str], int]:
+    """(table, name) → packets, of the counters that nft tells as objects of their own."""
+    told = snapshot.answers.get(Nftables.ask.id)
+    try:
+        objects = json.loads(told.text())["nftables"] if told else []
+        found = [one["counter"] for one in objects if "counter" in one]
+        return {(f"{one['family']} {one['table']}", one["name"]): int(one["packets"]) for one in found}
+    except (WardkeepError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _view(v: RuleVerdict, named: Mapping[tuple[str, str], int]) -> RuleView:
+    packets = v.packets
+    if packets is None and (match := NAMED.search(v.text)):
+        packets = named.get((v.chain.rpartition(" ")[0], match[1]))
     return RuleView(
-        v.id, v.chain, v.position, v.text, v.verdict, v.why, v.cover, v.contradicted, v.packets,
+        v.id, v.chain, v.position, v.text, v.verdict, v.why, v.cover, v.contradicted, packets,
         dict(v.witness) if v.witness else None, sentence(v.witness) if v.witness else "",
     )  # fmt: skip
 
