@@ -143,6 +143,19 @@ async def test_what_was_done_shows_what_was_tried(
     assert (await client.get(f"/changes/{later.id}.json")).json()["state"] == "outdated"
 
 
+async def test_a_change_that_failed_out_of_reach_says_that_the_host_goes_back_by_itself(
+    client: httpx.AsyncClient, sign_in: SignIn, platform: Platform
+) -> None:
+    stored = planned(platform)
+    begin(platform, "a-1", stored, "operator:bob", "", lambda: None)
+    body = {"summary": "it is not known how it ended", "changes": [{"number": 1, "outcome": "failed"}]}
+    end(platform, "a-1", stored, "operator:bob", "failed", body, lambda: None)
+    sign_in("first", "operator")
+    page = " ".join((await client.get(f"/changes/{stored.id}")).text.split())
+    assert "What was not confirmed app-1 takes back by itself a minute after it was made" in page
+    assert "<code>wardkeep check app-1</code>" in page
+
+
 def test_the_clocks_of_a_change_that_is_being_made(platform: Platform) -> None:
     stored = planned(platform)
     begin(platform, "a-1", stored, "operator:bob", "", lambda: None)
