@@ -180,7 +180,8 @@ def sentence(witness: Mapping[str, Any]) -> str:
         host = str(witness.get(side, "any"))
         port = witness.get(f"{side}_port")
         ends.append(host if port is None else f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    told = f"{witness['protocol']} {ends[0]} → {ends[1]}"
+    name = str(witness["protocol"])
+    told = f"{'protocol ' if name.isdigit() else ''}{name} {ends[0]} → {ends[1]}"
     if "icmp_type" in witness:
         told += f" type {witness['icmp_type']} code {witness['icmp_code']}"
     if "fragment" in witness:
