@@ -200,3 +200,13 @@ def test_a_file_that_is_absent(run: Any) -> None:
     status, _, err = run("audit", "absent")
     assert (status, err.count("\n")) == (2, 1)
     assert "cannot be read: No such file or directory" in err
+
+
+def test_a_long_list_of_changes_is_cut_short_and_says_so(run: Any) -> None:
+    many = filter_table(*CLOSED, *(f"-p tcp -m tcp --dport {n} -j ACCEPT" for n in range(1000, 1050, 2)))
+    few = filter_table(*CLOSED, "-s 192.0.2.0/24 -p tcp -m tcp --dport 1000:1002 -j ACCEPT")
+    status, out, _ = run("diff", "few", "many", few=few, many=many)
+    assert (status, out.count("▲"), out.splitlines()[-1]) == (1, 20, "  and 6 more: --all, or --json")
+    assert [line.split(":")[0] for line in out.splitlines() if "▲" in line] == ["▲ drop → accept"] * 20
+    assert run("diff", "few", "many", "--all")[1].count("▲") == 26
+    assert len(json.loads(run("diff", "few", "many", "--json")[1])["changes"]) == 26

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=__doc__)
 KINDS = "`nft -j list ruleset`, an nft file, iptables-save, ip6tables-save, ipset save, AWS JSON; `-` is standard input, `here` the rules that this machine runs"
+SHOWN = 20  # changes of a rule set in the terminal, without --all
 Files = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[FILE...]", help=f"{KINDS}. Those of one host together; none: here."),
@@ -148,9 +149,12 @@ def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help=f"{KINDS}.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The rule set that is to take its place.")],
     most: Annotated[int, typer.Option(help="Stop after so many changes.", min=1)] = 200,
+    everything: Annotated[bool, typer.Option("--all", help="Cut no list short.")] = False,
     json: Json = False,
 ) -> None:
-    """The packets that fare otherwise under NEW, one for each rule that decides; no difference is proved.
+    """The packets that fare otherwise under NEW, one for each rule that decided and rule that decides now, what opens first.
+
+    That there is no difference is proved.
 
     Example: wardkeep firewall diff before.v4 after.v4. Exit status: 0 equal; 1 some packet surely fares otherwise; 2 a file that
     cannot be used; 3 undecided, or a match that is not modelled decides about every change.
@@ -169,10 +173,10 @@ def diff(
     told: list[dict[str, Any]] = []
     whole = decided = True
     for name, (a, b) in pairs.items():
-        found = difference(a, b, most=most)
+        found = difference(a, b, most=most, kinds=True)
         whole, decided = whole and found.complete, decided and not found.undecided
         texts = {r.id: r.text for p in (a, b) for c in p.chains for r in c.rules}
-        for case in found.cases:
+        for case in sorted(found.cases, key=lambda case: not case.opens):
             told.append(
                 {
                     "rule_set": name,
@@ -193,7 +197,8 @@ def diff(
             {"equal": not told and whole, "complete": whole, "undecided": not decided, "changes": told}
         )
     else:
-        for one in told:
+        shown = told if everything else told[:SHOWN]
+        for one in shown:
             where = f"{one['rule_set']}: " if len(pairs) > 1 else ""
             fates = f"{' or '.join(one['old'])} → {' or '.join(one['new'])}"
             shape, doubt = (
@@ -203,6 +208,8 @@ def diff(
                 f"{shape} {where}{fates}: {sentence(one['witness'])}{doubt}\n"
                 f"  was {_told(one['was'], one['was_text'])}\n  now {_told(one['by'], one['by_text'])}\n"
             )
+        if len(shown) < len(told):
+            sys.stdout.write(f"  and {len(told) - len(shown)} more: --all, or --json\n")
         if not told:
             sys.stdout.write(
                 "● equal: every packet fares as before\n"

@@ -12,15 +12,17 @@ from typing import Final
 
 import numpy as np
 
+from wardkeep.packets.alignment import unchanged
 from wardkeep.packets.audit import WORK, Analysis, decides_only
 from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import FAMILIES, ROUTES
-from wardkeep.packets.flat import Fate, Flat, Ints
+from wardkeep.packets.flat import NOBODY, Fate, Flat, Ints
+from wardkeep.packets.kinds import Kind, nothing_new
 from wardkeep.packets.lacking import is_plain, lacking
 from wardkeep.packets.leaf import Budget, Spent
 from wardkeep.packets.order import tells_fragments, uses_conntrack
 from wardkeep.packets.parts import parts
-from wardkeep.packets.program import Chain, Program, Verdict
+from wardkeep.packets.program import Program, Verdict
 from wardkeep.packets.ranks import rank
 from wardkeep.packets.removal import Removal
 from wardkeep.packets.search import preferred
@@ -58,8 +60,8 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`cases`: sets of packets, none of them in two. `complete`: these are all; otherwise there are more, or the budget was
-    spent (`undecided`). No cases and complete: proved equal."""
+    """`cases`: sets of packets, none of them in two; or one such set of each kind. `complete`: these are all; otherwise there are
+    more, or the budget was spent (`undecided`). No cases and complete: proved equal."""
 
     cases: tuple[Case, ...]
     complete: bool
@@ -70,10 +72,11 @@ class Difference:
         return not self.cases and self.complete
 
 
-class _Side:
+class Side:
     """One version in one world."""
 
-    def __init__(self, flat: Flat, changed: Bools, details: Ints, width: int) -> None:
+    def __init__(self, flat: Flat, changed: Bools, details: Ints, width: int, alike: Ints) -> None:
+        """By owner: `changed`, `details` of how it rejects, and in `alike` a number that the same rule has in both versions."""
         self.flat, count = flat, len(flat)
         more = width - flat.lo.shape[1]
         sizes = [flat.columns.ranks_of(name).size - 1 for name in flat.columns.names[flat.lo.shape[1] :]]
@@ -83,6 +86,7 @@ class _Side:
         self.does = flat.fate.astype(np.int64)
         rejects = flat.fate == Fate.REJECT
         self.does[rejects] = 10 + details[flat.owner[rejects]]
+        self.alike = np.append(alike, NOBODY)[flat.owner]
         self.matters = (self.does != 0) | (flat.target > np.arange(1, count + 1)) | self.changed
 
     def inside(self, index: Ints, lo: Ints, hi: Ints) -> Ints:
@@ -103,6 +107,9 @@ class _Side:
             index, covers = index[keep], covers[keep]
         return index, covers
 
+    def owner(self, entry: int) -> int:
+        return int(self.flat.owner[entry]) if entry >= 0 else NOBODY
+
     def outcome(self, index: Ints) -> tuple[frozenset[int], int]:
         """What may become of a packet in every box of `index` and no other; and the first entry that decides."""
         places, out, first = {0}, set(), -1
@@ -119,16 +126,24 @@ class _Side:
 
 
 def difference(
-    old: Program, new: Program, *, layer: str = "ip", most: int = MOST_CASES, work: float = WORK
+    old: Program,
+    new: Program,
+    *,
+    layer: str = "ip",
+    most: int = MOST_CASES,
+    work: float = WORK,
+    kinds: bool = False,
 ) -> Difference:
     """What becomes different for packets when `old` is replaced by `new`. Raises BadInput for programs with faults.
 
     Compared is the fate of packets, not what they are rewritten to; of a packet that meets conditions that cannot be modelled,
-    all that may become of it. At most `most` cases are told.
+    all that may become of it. At most `most` cases are told. `kinds`: one case is enough for each family, route, rule that decided
+    and rule that decides now; that is much less, and all kinds are found.
     """
     checked(old)
     checked(new)
-    kept_old, kept_new = unchanged(old, new)
+    pairs = unchanged(old, new)
+    numbers = [{pair[side]: n for n, pair in enumerate(pairs)} for side in (0, 1)]
     tracked = uses_conntrack(old) or uses_conntrack(new)
     parts = tells_fragments(old) or tells_fragments(new)
     old, new = (replace(one, conntrack=tracked, fragments=parts) for one in (old, new))
@@ -137,10 +152,10 @@ def difference(
     cases: list[Case] = []
     undecided = False
     sides = []
-    for program, kept in ((old, kept_old), (new, kept_new)):
+    for program, number in zip((old, new), numbers, strict=True):
         owners = Owners.of(program)
-        changed = np.array([name not in kept for name in owners.names], dtype=bool)
-        sides.append((program, owners, changed, _details(program, known)))
+        alike = np.array([number.get(name, NOBODY) for name in owners.names], dtype=np.int64)
+        sides.append((program, owners, alike, _details(program, known)))
     for family in FAMILIES:
         for route in ROUTES:
             columns = Columns(ranks)
@@ -151,12 +166,13 @@ def difference(
             assert flats[0] is not None
             assert flats[1] is not None
             a, b = (
-                _Side(flat, changed, details, len(columns.names))
-                for flat, (_, _, changed, details) in zip(flats, sides, strict=True)
+                Side(flat, alike == NOBODY, details, len(columns.names), alike)
+                for flat, (_, _, alike, details) in zip(flats, sides, strict=True)
                 if flat is not None
             )
+            told: set[Kind] | None = set() if kinds else None
             try:
-                for cell in _cells(a, b, budget):
+                for cell in _cells(a, b, budget, told):
                     if len(cases) == most:
                         return Difference(tuple(cases), complete=False)
                     cases.append(_case(a, b, sides[0][1], sides[1][1], *cell))
@@ -180,12 +196,13 @@ def _details(program: Program, known: dict[str, int]) -> Ints:
 _Cell = tuple[Ints, Ints, frozenset[int], frozenset[int], int, int]
 
 
-def _cells(a: _Side, b: _Side, budget: Budget) -> Iterator[_Cell]:
-    """Boxes whose packets meet another fate."""
+def _cells(a: Side, b: Side, budget: Budget, told: set[Kind] | None) -> Iterator[_Cell]:
+    """Boxes whose packets meet another fate. `told`: the kinds of them that were found, of which one box is enough."""
     space = np.zeros((2, a.lo.shape[1]), dtype=np.int32)
     space[1] = [a.flat.columns.ranks_of(name).size - 1 for name in a.flat.columns.names]
     width = a.flat.space.shape[1]
     space[:, :width] = a.flat.space
+    liked = preferred(a.flat)
     stack = [(space[0], space[1], np.flatnonzero(a.matters), np.flatnonzero(b.matters))]
     while stack:
         lo, hi, left, right = stack.pop()
@@ -200,15 +217,23 @@ def _cells(a: _Side, b: _Side, budget: Budget) -> Iterator[_Cell]:
         if left_covers.all() and right_covers.all():
             (before, first), (after, second) = a.outcome(left), b.outcome(right)
             if before != after:
-                yield lo, hi, before, after, first, second
+                kind = (before, after, a.owner(first), b.owner(second))
+                if told is None or kind not in told:
+                    yield lo, hi, before, after, first, second
+                if told is not None:
+                    told.add(kind)
+            continue
+        if told and nothing_new(a, b, left, right, told):
             continue
         column, cut = _where(a, b, left[~left_covers], right[~right_covers], lo, hi)
         below, above = hi.copy(), lo.copy()
         below[column], above[column] = cut - 1, cut
-        stack += [(above, hi, left, right), (lo, below, left, right)]
+        # The half whose packets read better is looked at first: of each kind the first one is shown.
+        halves = [(above, hi, left, right), (lo, below, left, right)]
+        stack += halves if liked[column] < cut else reversed(halves)
 
 
-def _where(a: _Side, b: _Side, left: Ints, right: Ints, lo: Ints, hi: Ints) -> tuple[int, int]:
+def _where(a: Side, b: Side, left: Ints, right: Ints, lo: Ints, hi: Ints) -> tuple[int, int]:
     """Where to cut a cell: at the edge of a changed entry if one is left, otherwise where the lists shrink most."""
     changed = [(a, n) for n in left[a.changed[left]][:1]] + [(b, n) for n in right[b.changed[right]][:1]]
     if changed and len(left) + len(right) < 64:
@@ -231,7 +256,7 @@ def _where(a: _Side, b: _Side, left: Ints, right: Ints, lo: Ints, hi: Ints) -> t
 
 
 def _case(
-    a: _Side, b: _Side, old: Owners, new: Owners, lo: Ints, hi: Ints, before: frozenset[int], after: frozenset[int],
+    a: Side, b: Side, old: Owners, new: Owners, lo: Ints, hi: Ints, before: frozenset[int], after: frozenset[int],
     first: int, second: int,
 ) -> Case:  # fmt: skip
     flat = a.flat
@@ -246,82 +271,14 @@ def _case(
         Witness(flat, point, None, sure),
         _fates(before),
         _fates(after),
-        old.names[flat.owner[first]] if first >= 0 and flat.owner[first] >= 0 else "",
-        new.names[b.flat.owner[second]] if second >= 0 and b.flat.owner[second] >= 0 else "",
+        old.names[a.owner(first)] if a.owner(first) >= 0 else "",
+        new.names[b.owner(second)] if b.owner(second) >= 0 else "",
         box,
     )
 
 
 def _fates(codes: frozenset[int]) -> tuple[str, ...]:
     return tuple(sorted({{1: "accept", 2: "drop"}.get(code, "reject") for code in codes}))
-
-
-def unchanged(old: Program, new: Program) -> tuple[set[str], set[str]]:
-    """The rules and policies that both versions have in the same order, by their names in the old and in the new one."""
-    then, now = {c.id: c for c in old.chains}, {c.id: c for c in new.chains}
-    kept_old: set[str] = set()
-    kept_new: set[str] = set()
-    same_order = [c.id for c in old.chains if c.entry and c.id in now] == [
-        c.id for c in new.chains if c.entry and c.id in then
-    ]
-    for name, chain in then.items():
-        other = now.get(name)
-        if other is None:
-            continue
-        ours, theirs = chain.entry, other.entry
-        if (ours is None) != (theirs is None):
-            continue
-        if ours is not None and theirs is not None:
-            if not same_order or replace(ours, policy=theirs.policy) != theirs:
-                continue
-            if ours.policy == theirs.policy:
-                kept_old.add(f"policy of {name}")
-                kept_new.add(f"policy of {name}")
-        for one, two in aligned(chain, other):
-            kept_old.add(chain.rules[one].id)
-            kept_new.add(other.rules[two].id)
-    return kept_old, kept_new
-
-
-def aligned(old: Chain, new: Chain) -> list[tuple[int, int]]:
-    """Places of equal rules in two chains, rising in both: the ends first, then the longest run of rules that occur once."""
-    a, b = [repr(rule.body) for rule in old.rules], [repr(rule.body) for rule in new.rules]
-    start = 0
-    while start < min(len(a), len(b)) and a[start] == b[start]:
-        start += 1
-    end = 0
-    while end < min(len(a), len(b)) - start and a[-1 - end] == b[-1 - end]:
-        end += 1
-    out = [(n, n) for n in range(start)]
-    middle_a, middle_b = a[start : len(a) - end], b[start : len(b) - end]
-    out += [(start + i, start + j) for i, j in _once(middle_a, middle_b)]
-    return out + [(len(a) - 1 - n, len(b) - 1 - n) for n in range(end)]
-
-
-def _once(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """The longest rising run among the texts that each side has exactly once (patience)."""
-    places: dict[str, list[int]] = {}
-    for j, text in enumerate(b):
-        places.setdefault(text, []).append(j)
-    counts: dict[str, int] = {}
-    for text in a:
-        counts[text] = counts.get(text, 0) + 1
-    pairs = [(i, places[t][0]) for i, t in enumerate(a) if counts[t] == 1 and len(places.get(t, ())) == 1]
-    tails: list[int] = []
-    back: dict[int, int] = {}
-    for n, (_, j) in enumerate(pairs):
-        low, high = 0, len(tails)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if pairs[tails[middle]][1] < j else (low, middle)
-        back[n] = tails[low - 1] if low else -1
-        tails[low:] = [n] if low == len(tails) else [n, *tails[low + 1 :]]
-    out = []
-    n = tails[-1] if tails else -1
-    while n >= 0:
-        out.append(pairs[n])
-        n = back[n]
-    return out[::-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def packet_difference(kernel: Program | None, declared: Program) -> Difference:
     from wardkeep.packets.difference import difference
 
     nothing = Program((Chain(f"{TABLE} input", (), replace(ENTRY, policy="accept")),))
-    return difference(decided(kernel or nothing), decided(declared), work=WORK)
+    return difference(decided(kernel or nothing), decided(declared), work=WORK, kinds=True)
 
 
 def decided(program: Program) -> Program:
