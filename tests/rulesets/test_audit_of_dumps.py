@@ -10,6 +10,7 @@ import pytest
 from tests.rulesets.packet_fates import filter_table, read
 
 from wardkeep.packets.difference import difference, without
+from wardkeep.rulesets.audit import rules
 from wardkeep.rulesets.audit.audit import audit
 from wardkeep.rulesets.audit.listening import Socket
 from wardkeep.rulesets.audit.model import Report
@@ -81,6 +82,26 @@ def test_two_rules_that_are_removable_because_of_each_other_do_not_both_go() -> 
 def test_an_impossible_rule_is_said_to_be_one() -> None:
     found = report(filter_table("-p tcp -m tcp --dport 90:80 -j ACCEPT"))
     assert only(found, "impossible").what.endswith("the range of dport is reversed")
+
+
+def test_a_rule_that_asks_an_empty_set_waits_and_the_fix_leaves_it() -> None:
+    twice = ("-p tcp -m tcp --dport 22 -j ACCEPT", "-p tcp -m tcp --dport 22 -j ACCEPT")
+    banned = "-m set --match-set banned src -j DROP"
+    found = report(
+        filter_table(banned, *twice), "create banned hash:net family inet hashsize 64 maxelem 65536\n"
+    )
+    assert verdicts(found) == ["dead", "removable", "dead"]  # the first of the two is as idle as the second
+    one = only(found, "empty")
+    assert (one.severity, one.what) == ("info", f"`-A INPUT {banned}` matches nothing while its set is empty")
+    assert found.removal is not None
+    assert "ip filter INPUT 3" in found.removal.rules
+    assert "ip filter INPUT 1" not in found.removal.rules
+
+
+def test_what_hides_a_rule_is_called_a_policy_where_it_is_one() -> None:
+    assert rules.told(["ip t c 2", "policy of inet t forward"]) == "rule 2 and the policy of forward"
+    assert rules.told(["policy of inet t forward"]) == "the policy of forward"
+    assert rules.told([f"ip t c {n}" for n in range(1, 8)]) == "rules 1, 2, 3, 4, 5 and 2 more"
 
 
 def test_chains_that_nothing_calls() -> None:

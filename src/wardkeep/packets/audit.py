@@ -37,6 +37,7 @@ from wardkeep.packets.worlds import Owners, checked, worlds
 State: TypeAlias = Literal["live", "dead", "removable", "never-called", "undecided"]
 WORK: Final = 4e9  # boxes compared before rules are left undecided: one to two minutes
 OF_LIVENESS: Final = 0.6  # of the work, at most; the rest is for what could be removed, and for reasons
+EMPTY_SET: Final = "it asks for membership in an empty set"  # why a rule can match nothing, where that is all
 _DENIES: Final = ("drop", "reject")
 
 
@@ -288,7 +289,7 @@ def impossible(rule: Rule) -> str:
     for part in rule.body:
         if isinstance(part, Match) and not part.negated:
             if not part.rows:
-                return "it asks for membership in an empty set"
+                return EMPTY_SET
             empty = [n for row in part.rows for n, values in row.items() if _is_empty(values)]
             if len({id(row) for row in part.rows for n in row if _is_empty(row[n])}) == len(part.rows):
                 return f"the range of {empty[0]} is reversed" if any(rows_of(part)) else ""

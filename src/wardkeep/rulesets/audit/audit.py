@@ -145,7 +145,14 @@ def unknown_matches(program: Program) -> Iterable[UnknownMatch]:
 def removed(
     program: Program, analysis: Analysis, work: float = QUICK, unfolded: Sequence[Flat] | None = None
 ) -> Removal | None:
-    """The dead and removable rules that can go together, proved by the engine."""
+    """The dead and removable rules that can go together, proved by the engine.
+
+    Not those that ask a named set which is empty now: it may be filled tomorrow, and nothing would stop what it names.
+    """
+    asked = {r.id: r.text for c in program.chains for r in c.rules}
+    analysis = replace(
+        analysis, rules=tuple(a for a in analysis.rules if not rules.waits_for_a_set(a.why, asked[a.rule]))
+    )
     if not any(a.verdict in ("dead", "removable") for a in analysis.rules):
         return None
     found = removals(program, analysis, work=work, unfolded=unfolded)

@@ -38,6 +38,7 @@ KINDS: Final[Mapping[str, str]] = {
     "removable": "Rules that change no packet's fate",
     "conflict": "Rules that overlap and decide against each other: their order matters",
     "unused": "Rules that no packet used",
+    "empty": "Rules that ask an empty set",
     "undecided": "Rules that could not be decided",
 }
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from wardkeep.packets.audit import EMPTY_SET
 from wardkeep.packets.program import Chain, Program, Rule
 from wardkeep.rulesets.audit.model import Finding, RuleVerdict, finding_id
 
 MOST_NAMED: Final = 5
+POLICY: Final = "policy of "
+NAMED_SET: Final = re.compile(r"@[\w.-]|--match-set ")
 # Chains that a tool makes and calls when it needs them.
 KEPT: Final = {"ufw": "ufw", "f2b-": "fail2ban", "DOCKER": "docker", "KUBE-": "Kubernetes", "cali-": "Calico", "IN_": "firewalld",
                "FWDI_": "firewalld", "FWDO_": "firewalld", "FWD_": "firewalld", "PRE_": "firewalld", "POST_": "firewalld",
@@ -38,6 +42,10 @@ def _about(verdict: RuleVerdict) -> Iterator[Finding]:
     elif verdict.verdict == "removable":
         what = f"`{verdict.text}` changes no packet's fate: the rules behind it say the same"
         yield Finding(finding_id("removable", *key), "removable", "info", what, place, None, remedy(verdict))
+    elif waits_for_a_set(verdict.why, verdict.text):
+        what = f"`{verdict.text}` matches nothing while its set is empty"
+        fix = "Nothing, where a program or a person fills the set; else remove both"
+        yield Finding(finding_id("empty", *key), "empty", "info", what, place, None, fix)
     elif not verdict.cover:
         what = f"`{verdict.text}` can match no packet: {verdict.why}"
         yield Finding(
@@ -58,11 +66,18 @@ def _about(verdict: RuleVerdict) -> Iterator[Finding]:
         yield Finding(finding_id("dead", *key), "dead", "low", what, place, None, remedy(verdict))
 
 
+def waits_for_a_set(why: str, text: str) -> bool:
+    """Whether a rule matches nothing for the one reason that a set with a name holds nothing now."""
+    return why == EMPTY_SET and bool(NAMED_SET.search(text))
+
+
 def told(ids: Sequence[str]) -> str:
-    """`rule 3` or `rules 3, 5 and 4 more`, chains left out where all are of one."""
-    shown = [i.rpartition(" ")[2] for i in ids[:MOST_NAMED]]
-    more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
-    return f"rule{'s' if len(ids) > 1 else ''} {', '.join(shown)}{more}"
+    """`rule 3`, `rules 3, 5 and 4 more` or `the policy of forward`, chains left out."""
+    shown = [i.rpartition(" ")[2] for i in ids[:MOST_NAMED] if not i.startswith(POLICY)]
+    policies = [f"the policy of {i.rpartition(' ')[2]}" for i in ids[:MOST_NAMED] if i.startswith(POLICY)]
+    rules = f"rule{'s' if len(shown) > 1 else ''} {', '.join(shown)}" if shown else ""
+    more = f"{len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+    return " and ".join(filter(None, (rules, *policies, more)))
 
 
 def remedy(verdict: RuleVerdict) -> str:

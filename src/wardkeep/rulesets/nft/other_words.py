@@ -12,6 +12,7 @@ from wardkeep.rulesets.nft.keys import NFPROTO, V4, V6, Expr, NotModelled, value
 # `ip frag-off & 0x1fff != 0`, the usual way to say it: not the first fragment of several.
 OFFSET: Final[Expr] = {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 0x1FFF]}
 LATER_FRAGMENT: Final = ((OFFSET, "!=", 0), (OFFSET, ">", 0))
+NO_IP: Final[Row] = {"family": ((0, 0),)}
 VERSIONS: Final[Mapping[str, tuple[int, Row]]] = {"ip": (4, V4), "ip6": (6, V6)}
 # The kernel has one interface of the type loopback in each network namespace, and calls it `lo`.
 LOOPBACK: Final = frozenset({"loopback", 772})
@@ -55,7 +56,7 @@ def _version(protocol: str, op: str, right: Any) -> list[Part]:
     number, row = VERSIONS[protocol]
     if op not in ("==", "!=") or not isinstance(right, int):
         raise NotModelled("versions")
-    return [Match((row,) if (right == number) == (op == "==") else ())]
+    return [Match((row if (right == number) == (op == "==") else NO_IP,))]
 
 
 def _protocol(op: str, right: Any) -> list[Part] | None:
@@ -66,7 +67,7 @@ def _protocol(op: str, right: Any) -> list[Part] | None:
         and right not in NFPROTO
         and op in ("==", "!=")
     ):
-        return [Match((), negated=op == "!=")]
+        return [Match((NO_IP,), negated=op == "!=")]
     return None
 
 
