@@ -16,7 +16,8 @@ LOCAL4, LOCAL6 = int(IPv4Address("192.0.2.2")), int(IPv6Address("2001:db8:2::2")
 FAR4, FAR6 = int(IPv4Address("198.51.100.10")), int(IPv6Address("2001:db8:9::10"))
 FILTER_MAC, SENDER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
 VALID = {2, 34, 16, 48}  # flags with which the kernel lets a TCP connection begin; PSH, ECN and CWR apart
-NEW_ICMP, NEW_ICMP6, UNTRACKED6 = {8, 13, 15, 17}, {128, 139}, {130, 131, 132, 133, 134, 135, 136, 137, 143}
+# A redirect (137) as short as these frames is invalid to the kernel.
+NEW_ICMP, NEW_ICMP6, UNTRACKED6 = {8, 13, 15, 17}, {128, 139}, {130, 131, 132, 133, 134, 135, 136, 143}
 UNREACHED = (0, 127)  # first octets that routing lets nothing come from, beside 224 and more
 
 
