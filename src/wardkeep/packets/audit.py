@@ -144,6 +144,10 @@ def _liveness(flat: Flat, count: int, budget: Budget, facts: _Facts) -> None:
         wanted = np.zeros(count, dtype=bool)
         wanted[present] = True
         wanted[list(facts.reached)] = False
+        if wanted.any() and (alone := part.alone):
+            near = np.where(alone.own, alone.flat.owner, NOBODY)
+            met = Search(alone.flat, near, wanted, budget).run()
+            wanted[np.setdiff1d(np.flatnonzero(wanted), [*met.reached, *met.doubtful])] = False
         if not wanted.any():
             continue
         found = Search(part.flat, group, wanted, budget).run()

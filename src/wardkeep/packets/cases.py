@@ -20,7 +20,8 @@ Box: TypeAlias = dict[
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cases:
-    """Boxes that share no packet; every packet is in one of them. Two dimensions of one set of cases change together."""
+    """Boxes that share no packet, or give it the same values; every packet is in one of them. Two dimensions of one set of cases
+    change together."""
 
     boxes: tuple[Box, ...]
 

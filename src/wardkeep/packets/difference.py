@@ -18,7 +18,7 @@ from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import FAMILIES, ROUTES
 from wardkeep.packets.flat import NOBODY, Fate, Flat, Ints
 from wardkeep.packets.kinds import Kind, nothing_new
-from wardkeep.packets.lacking import is_plain, lacking
+from wardkeep.packets.lacking import lacking
 from wardkeep.packets.leaf import Budget, Spent
 from wardkeep.packets.order import tells_fragments, uses_conntrack
 from wardkeep.packets.parts import parts
@@ -315,7 +315,7 @@ def removals(
     going = {a.rule for a in analysis.rules if a.verdict == "removable" and decides_only(rules[a.rule])}
     kept: set[str] = set()
     left, budget = program, Budget(work)
-    if going and unfolded is not None and all(is_plain(rules[name]) for name in dead):
+    if going and unfolded is not None:
         flats = lacking(unfolded, program, dead)
     else:
         # What a dead rule made the kernel do for the others (tracking, telling fragments) is not in question.

@@ -15,15 +15,17 @@ from wardkeep.packets.ranks import ClassRanks, RangeRanks, Ranks
 def finer(flat: Flat, ranks: Mapping[str, Ranks]) -> Flat | None:
     """The list in the ranks of the same program with questions beside it: what unfolding it with them gives.
 
-    None where that is not so simple: something is vague or rewritten to one of several values, or a range of classes is none any
-    more among more classes. For the layer IP only.
+    None where that is not so simple: something is vague, or a range of classes is none any more among more classes. For the layer
+    IP only.
     """
     columns = Columns(ranks)
-    if flat.vague or any("'" in name for name in flat.columns.names):
+    if flat.vague:
         return None
+    for name, _, times in (name.partition("'") for name in flat.columns.names if "'" in name):
+        columns.rewritten(name, int(times))
     if any(one.vague for one in (*ranks.values(), *flat.columns.ranks.values())):
         return None
-    sizes = np.array([ranks[name].size for name in columns.names], dtype=np.int32)
+    sizes = np.array([columns.ranks_of(name).size for name in columns.names], dtype=np.int32)
     lo = np.zeros((len(flat), len(sizes)), dtype=np.int32)
     hi = np.tile(sizes - 1, (len(flat), 1))
     space = np.stack([np.zeros_like(sizes), sizes - 1])
@@ -37,8 +39,8 @@ def finer(flat: Flat, ranks: Mapping[str, Ranks]) -> Flat | None:
         if to is None:
             return None
         found = _moved(
-            flat.columns.ranks[name],
-            ranks[name],
+            flat.columns.ranks_of(name),
+            columns.ranks_of(name),
             np.append(flat.lo[:, at], flat.space[0, at]),
             np.append(flat.hi[:, at], flat.space[1, at]),
         )

@@ -8,7 +8,7 @@ chains, policies) is this one form, and "is rule r reached?" is "can some packet
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, TypeAlias
@@ -56,7 +56,8 @@ class Flat:
 
     `fate` is what the entry decides for good: an accept that no later base chain can undo has it too.
     `space` is the world's own box (2 × columns): what packets there are at all. `past`: entry of a jump or goto → the place behind
-    its rule, and so behind the chain that is written out for it. `starts`: where copies begin, each left only for good; `groups`: those
+    its rule, and so behind the chain that is written out for it. `spans`: of rules that change packets or decide by a map, owner, first entry and the place behind the rule.
+    `starts`: where copies begin, each left only for good; `groups`: those
     of them that are a base chain's; `stops`: of these the first of each base chain, for packets that nothing changed.
     """
 
@@ -73,6 +74,7 @@ class Flat:
     space: Ints
     vague: frozenset[str]
     past: Mapping[int, int] = field(default_factory=dict)
+    spans: tuple[tuple[int, int, int], ...] = ()
     starts: Ints = field(default_factory=_beginning)
     groups: Ints = field(default_factory=_beginning)
     stops: Ints = field(default_factory=_beginning)
@@ -120,9 +122,11 @@ class Flat:
 
 
 def threaded(
-    lo: Ints, hi: Ints, target: Ints, certain: NDArray[np.bool_], owner: Ints, act: NDArray[np.int8]
-) -> tuple[Ints, NDArray[np.int8]]:
-    """Targets led past entries that send everybody on, and the fates: so that one base chain is a first-match list."""
+    lo: Ints, hi: Ints, target: Ints, certain: NDArray[np.bool_], owner: Ints, act: NDArray[np.int8],
+    spans: Iterable[tuple[int, int, int]] = (),
+) -> tuple[Ints, NDArray[np.int8]]:  # fmt: skip
+    """Targets led past entries that send everybody on, and the fates: so that one base chain is a first-match list. Not past those of
+    rules that may be left out later (`spans`)."""
     count = len(target)
     fate = np.zeros(count, dtype=np.int8)
     for kind, decided in (
@@ -132,10 +136,15 @@ def threaded(
         (Act.END, Fate.ACCEPT),
     ):
         fate[act == kind] = decided
+    passed = np.ones(count + 1, dtype=bool)
+    for _, begin, end in spans:
+        passed[begin:end] = False
     open_ = np.flatnonzero((target < count) & (target > np.arange(1, count + 1)))
     while len(open_):
         at = target[open_]
-        leads = certain[at] & (owner[at] == NOBODY) & ((act[at] == Act.STEP) | (act[at] == Act.END))
+        leads = (
+            passed[at] & certain[at] & (owner[at] == NOBODY) & ((act[at] == Act.STEP) | (act[at] == Act.END))
+        )
         leads &= ((lo[at] <= lo[open_]) & (hi[at] >= hi[open_])).all(axis=1)
         open_, at = open_[leads], at[leads]
         fate[open_[act[at] == Act.END]] = Fate.ACCEPT

@@ -7,13 +7,17 @@ otherwise share a copy if no packet can be in two of them as it arrived: there a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from wardkeep.packets.cases import Box, Cases, Source, hull, meet
 from wardkeep.packets.dimensions import Row
 
 # What base chains see of these is not what the packet has: they are told apart, never by case.
 _TOLD_APART = frozenset({"state", "in", "out", "fragment"})
+
+
+FEW: Final = 3  # copies of what follows beside that for packets that nothing changed
 
 
 @dataclass
@@ -32,30 +36,50 @@ class Lane:
 
 
 def gathered(lanes: Iterable[Lane], asked: Collection[str]) -> list[Lane]:
-    """The copies to write for lanes that wait at one place, behind which rules ask about some dimensions alone."""
+    """The copies to write for lanes that wait at one place, behind which rules ask about some dimensions alone; first the one of packets
+    that nothing changed, if there are any."""
+    held = [
+        replace(lane, changed={name: source for name, source in lane.changed.items() if name in asked})
+        for lane in lanes
+    ]
+    same = _alike(held)
+    alone = sorted((lane for lane in same if not _by_case(lane)), key=lambda lane: bool(lane.changed))
+    groups = _grouped([lane for lane in same if _by_case(lane)])
+    if len(groups) > FEW:
+        # Boxes around lanes with the same values may share packets where those of the lanes do not.
+        groups = min(groups, _grouped([lane for lane in held if _by_case(lane)]), key=len)
+    return [*alone, *(group.joined() for group in groups)]
+
+
+def _alike(lanes: Iterable[Lane]) -> list[Lane]:
+    """Lanes with the same values as one."""
     same: dict[object, Lane] = {}
     for lane in lanes:
-        changed = {name: source for name, source in lane.changed.items() if name in asked}
-        key = (frozenset(changed.items()), bool(lane.rows))
+        key = (frozenset(lane.changed.items()), bool(lane.rows))
         held = same.get(key)
         if held is None:
-            same[key] = Lane(list(lane.labels), lane.path, changed, lane.times, lane.apart, list(lane.rows))
+            same[key] = replace(lane, labels=[*lane.labels], rows=[*lane.rows])
         else:
             held.labels += lane.labels
             held.path = hull([held.path, lane.path])
             held.times = max(held.times, lane.times)
             held.apart &= lane.apart
             held.rows += lane.rows
-    alone, groups = [], list[_Group]()
-    ready = [lane for lane in same.values() if lane.changed and not lane.apart and not lane.rows]
-    column = _telling(ready)
-    for lane in same.values():
-        if not lane.changed or lane.apart or lane.rows or column < 0:
-            alone.append(lane)
-        elif not any(group.takes(lane) for group in groups):
+    return list(same.values())
+
+
+def _by_case(lane: Lane) -> bool:
+    return bool(lane.changed) and not lane.apart and not lane.rows
+
+
+def _grouped(lanes: Sequence[Lane]) -> list[_Group]:
+    """Lanes in groups, each in the first that takes it."""
+    column, groups = _telling(lanes), list[_Group]()
+    for lane in lanes:
+        if not any(group.takes(lane) for group in groups):
             groups.append(_Group(column))
             groups[-1].add(lane)
-    return [*alone, *(group.joined() for group in groups)]
+    return groups
 
 
 def _telling(lanes: Sequence[Lane]) -> int:
@@ -68,13 +92,13 @@ def _telling(lanes: Sequence[Lane]) -> int:
 
 
 class _Group:
-    """Lanes of which no two share a packet, found by the place of their boxes in one column."""
+    """Lanes of which no two share a packet and give it other values, found by the place of their boxes in one column."""
 
     def __init__(self, column: int) -> None:
         self.column = column
         self.lanes: list[Lane] = []
-        self.narrow: dict[int, list[Box]] = {}  # by the rank, of boxes with a single one
-        self.wide: list[Box] = []
+        self.narrow: dict[int, list[Lane]] = {}  # by the rank, of boxes with a single one
+        self.wide: list[Lane] = []
         self.fixed: frozenset[tuple[str, Source | None]] = frozenset()
 
     def takes(self, lane: Lane) -> bool:
@@ -83,12 +107,10 @@ class _Group:
             return False
         span = lane.path.get(self.column)
         if span and span[0] == span[1]:
-            others: Iterable[Box] = self.narrow.get(span[0], ())
+            others: Iterable[Lane] = self.narrow.get(span[0], ())
         else:
-            others = (box for held in self.narrow.values() for box in held)
-        if any(meet(lane.path, box) is not None for box in self.wide):
-            return False
-        if any(meet(lane.path, box) is not None for box in others):
+            others = (other for held in self.narrow.values() for other in held)
+        if any(_clash(lane, other) for other in self.wide) or any(_clash(lane, other) for other in others):
             return False
         self.add(lane)
         return True
@@ -98,9 +120,9 @@ class _Group:
         self.lanes.append(lane)
         span = lane.path.get(self.column)
         if span and span[0] == span[1]:
-            self.narrow.setdefault(span[0], []).append(lane.path)
+            self.narrow.setdefault(span[0], []).append(lane)
         else:
-            self.wide.append(lane.path)
+            self.wide.append(lane)
 
     def joined(self) -> Lane:
         """The lanes as one, with values by case."""
@@ -117,6 +139,11 @@ class _Group:
             changed,
             max(lane.times for lane in self.lanes),
         )
+
+
+def _clash(one: Lane, other: Lane) -> bool:
+    """Whether there may be a packet of both that gets other values in each."""
+    return meet(one.path, other.path) is not None and one.changed != other.changed
 
 
 def _fixed(lane: Lane) -> frozenset[tuple[str, Source | None]]:

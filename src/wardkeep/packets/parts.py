@@ -23,6 +23,9 @@ class Part:
     index: Ints
     own: Bools
     whole: bool = True  # whether all that leads to the own entries, and all that follows them, is in it
+    alone: Part | None = (
+        None  # of a long one the own entries, as if more packets came to them than do: what none meets there is dead
+    )
 
 
 class Copies:
@@ -54,6 +57,10 @@ class Copies:
                     reached |= self.onward[following].keys()
             limits |= dict.fromkeys(reached, len(self.flat))
         return self._part(limits, self.of == copy, True)
+
+    def inside(self, copy: int) -> Part:
+        """A copy alone, as if every packet came to it: more packets than do."""
+        return self._part({copy: len(self.flat)}, self.of == copy, False)
 
     def among(self, copies: list[int]) -> Part:
         """Some copies, as if nothing led to others."""
@@ -94,4 +101,6 @@ def parts(flat: Flat, behind: bool = False) -> Iterator[Part]:
     copies = Copies(flat, flat.groups)
     yield copies.among(np.searchsorted(flat.groups, flat.stops).tolist())
     for copy in range(len(flat.groups)):
-        yield copies.to(copy, behind)
+        part = copies.to(copy, behind)
+        long = len(part.index) > 2 * int(part.own.sum())
+        yield replace(part, alone=copies.inside(copy)) if long and not behind else part

@@ -219,6 +219,14 @@ class Program:
         raise KeyError(chain_id)
 
 
+_PLAIN: Final = frozenset({Match, Unknown, Effect, Verdict, Jump, Goto})
+
+
+def is_plain(rule: Rule) -> bool:
+    """Whether a rule changes nothing about packets, and what it decides is one thing."""
+    return all(type(part) in _PLAIN for part in rule.body)
+
+
 def faults(program: Program) -> list[str]:
     """What is wrong with a program as a reader made it: doubled ids, jumps to nowhere or in a ring, unknown dimensions.
 

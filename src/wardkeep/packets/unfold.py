@@ -34,6 +34,7 @@ from wardkeep.packets.program import (
     Rule,
     Unknown,
     Verdict,
+    is_plain,
 )
 from wardkeep.packets.rewriting import Context, Copy, Frame, any_of, become, moved
 from wardkeep.packets.stops import Way
@@ -168,9 +169,11 @@ class Unfolding(Way):
     def rules(self, chain: Chain, start: int, at: Context, path: Box, frames: tuple[Frame, ...]) -> None:
         for number in self.meeting(chain, start, at.sources, path):
             rule = chain.rules[number]
-            done = self.label()
+            done, begin = self.label(), len(self.boxes)
             self.body(rule, rule.body, Cursor([path]), at, done, (Frame(chain, number + 1), *frames))
             self.place(done)
+            if len(self.boxes) > begin and not is_plain(rule):
+                self.spans.append((self.owners[rule.id], begin, len(self.boxes)))
 
     def body(
         self, rule: Rule, parts: tuple[Part, ...], cursor: Cursor, at: Context, done: int,

@@ -78,6 +78,7 @@ class Writer:
         self.certain: list[bool] = []
         self.owner: list[int] = []
         self.act: list[int] = []
+        self.spans: list[tuple[int, int, int]] = []  # owner, begin and end of rules that are not plain
         self.starts: list[int] = []  # of copies
         self.groups: list[int] = []  # of copies of base chains
         self.stops_at: list[int] = []  # of the first of each
@@ -237,9 +238,9 @@ class Writer:
             whole[0, column], whole[1, column] = low, high
         certain, owner = np.array(self.certain, dtype=bool), np.array(self.owner, dtype=np.int32)
         act = np.array(self.act, dtype=np.int8)
-        target, fate = threaded(lo, hi, target, certain, owner, act)
+        target, fate = threaded(lo, hi, target, certain, owner, act, self.spans)
         return Flat(
             self.family, self.route, self.columns, lo, hi, target, certain, owner, act, fate,
-            whole.astype(np.int32), self.vague, {entry: int(places[label]) for entry, label in self.past.items()},
+            whole.astype(np.int32), self.vague, {entry: int(places[label]) for entry, label in self.past.items()}, tuple(self.spans),
             *(np.array(list(dict.fromkeys(one)), dtype=np.int32) for one in (self.starts, self.groups, self.stops_at)),
         )  # fmt: skip
