@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -13,7 +13,7 @@ from wardkeep.packets.dimensions import Values
 from wardkeep.packets.explain import Reason, explain
 from wardkeep.packets.flat import NOBODY, Flat, Ints
 from wardkeep.packets.leaf import Budget
-from wardkeep.packets.parts import parts
+from wardkeep.packets.parts import Part, parts
 from wardkeep.packets.program import (
     Branches,
     Chain,
@@ -28,7 +28,7 @@ from wardkeep.packets.program import (
     Verdict,
 )
 from wardkeep.packets.ranks import rows_of
-from wardkeep.packets.removal import Removal
+from wardkeep.packets.removal import needed
 from wardkeep.packets.search import Search
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs
 from wardkeep.packets.witness import Witness
@@ -147,18 +147,30 @@ def _liveness(flat: Flat, count: int, budget: Budget, facts: _Facts) -> None:
         if wanted.any() and (alone := part.alone):
             near = np.where(alone.own, alone.flat.owner, NOBODY)
             met = Search(alone.flat, near, wanted, budget).run()
+            come = part.comes(np.array([point for _, point in met.reached.values()]))
+            places = {
+                owner: (int(alone.index[entry]), point)
+                for sure, (owner, (entry, point)) in zip(come.tolist(), met.reached.items(), strict=True)
+                if sure
+            }
+            _reach(flat, part, places, facts)
+            # Whom no packet at all that might come here meets, none that does.
             wanted[np.setdiff1d(np.flatnonzero(wanted), [*met.reached, *met.doubtful])] = False
+            wanted[list(places)] = False
         if not wanted.any():
             continue
         found = Search(part.flat, group, wanted, budget).run()
-        if found.reached:
-            entries, points = zip(*found.reached.values(), strict=True)
-            certain = _certain(part.flat, np.array(entries), np.array(points))
-            for owner, entry, point, sure in zip(
-                found.reached, entries, points, certain.tolist(), strict=True
-            ):
-                facts.reached[owner] = Witness(flat, point, int(part.index[entry]), sure)
+        _reach(flat, part, {o: (int(part.index[e]), p) for o, (e, p) in found.reached.items()}, facts)
         facts.doubtful |= found.doubtful
+
+
+def _reach(flat: Flat, part: Part, places: Mapping[int, tuple[int, Ints]], facts: _Facts) -> None:
+    """Note who is reached, with the entry in the whole list and the packet."""
+    if places:
+        entries, points = zip(*places.values(), strict=True)
+        certain = _certain(part.flat, np.searchsorted(part.index, entries), np.array(points))
+        for owner, entry, point, sure in zip(places, entries, points, certain.tolist(), strict=True):
+            facts.reached[owner] = Witness(flat, point, entry, sure)
 
 
 def _certain(flat: Flat, entries: Ints, points: Ints) -> Bools:
@@ -192,11 +204,10 @@ def _removability(
             present = np.unique(flat.owner[flat.owner >= 0])
             facts.unsure.update(present[wanted[present]].tolist())
             continue
-        for part in parts(flat, behind=True):
-            found = Removal.of(part, wanted, budget, details)
-            facts.kept.update(found.reached)
-            facts.unsure |= found.doubtful
-            wanted[list(found.reached)] = False
+        found = needed(flat, wanted, budget, details)
+        facts.kept.update(found.reached)
+        facts.unsure |= found.doubtful
+        wanted[list(found.reached)] = False
     facts.unsure -= facts.kept
 
 

@@ -21,10 +21,9 @@ from wardkeep.packets.kinds import Kind, nothing_new
 from wardkeep.packets.lacking import lacking
 from wardkeep.packets.leaf import Budget, Spent
 from wardkeep.packets.order import tells_fragments, uses_conntrack
-from wardkeep.packets.parts import parts
 from wardkeep.packets.program import Program, Verdict
 from wardkeep.packets.ranks import rank
-from wardkeep.packets.removal import Removal
+from wardkeep.packets.removal import needed
 from wardkeep.packets.search import preferred
 from wardkeep.packets.walks import Bools
 from wardkeep.packets.witness import Witness
@@ -328,10 +327,8 @@ def removals(
         together = np.isin(owners.names, [*going])
         back: set[int] = set()
         for flat in flats:
-            for part in parts(flat, behind=True):
-                if part.whole:
-                    found = Removal.of(part, together, budget, details, together)
-                    back |= found.reached.keys() | found.doubtful
+            found = needed(flat, together, budget, details, together)
+            back |= found.reached.keys() | found.doubtful
         if not back:
             break
         names = {owners.names[n] for n in back}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wardkeep.packets.flat import NOBODY, Act, Fate, Flat, Ints
-from wardkeep.packets.walks import Bools
+from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,27 @@ class Part:
     flat: Flat
     index: Ints
     own: Bools
-    whole: bool = True  # whether all that leads to the own entries, and all that follows them, is in it
     alone: Part | None = (
-        None  # of a long one the own entries, as if more packets came to them than do: what none meets there is dead
+        None  # the own entries, and what follows them if that is asked, as if every packet came to them
     )
+
+    def comes(self, points: Ints) -> Bools:
+        """Which packets come to the own entries of a part made by `to`, one way or another."""
+        flat = self.flat
+        first = int(np.flatnonzero(self.own)[0])
+        if first == 0:
+            return np.ones(len(points), dtype=bool)
+        own = np.append(self.own, False)[np.minimum(flat.target[:first], len(flat))]
+        out = np.zeros(len(points), dtype=bool)
+        chunk = max(1, MOST_PAIRS // first)
+        target = np.minimum(flat.target[:first], first)
+        for start in range(0, len(points), chunk):
+            some = points[start : start + chunk]
+            rows, met = pairs(some, flat.lo[:first], flat.hi[:first])
+            who = np.arange(len(some))
+            seen = visits(rows, met, target, flat.certain[:first], who, np.zeros_like(who))
+            out[start + rows[seen & own[met]]] = True
+        return out
 
 
 class Copies:
@@ -51,28 +68,31 @@ class Copies:
             if leads := [entry for to, entry in self.onward[before].items() if to in limits]:
                 limits[before] = max(leads)
         if behind:
-            reached = {copy}
-            for following in range(copy, len(self.starts)):
-                if following in reached:
-                    reached |= self.onward[following].keys()
-            limits |= dict.fromkeys(reached, len(self.flat))
-        return self._part(limits, self.of == copy, True)
+            limits |= dict.fromkeys(self.following(copy), len(self.flat))
+        return self._part(limits, self.of == copy)
 
-    def inside(self, copy: int) -> Part:
-        """A copy alone, as if every packet came to it: more packets than do."""
-        return self._part({copy: len(self.flat)}, self.of == copy, False)
+    def inside(self, copy: int, behind: bool = False) -> Part:
+        """A copy alone, as if every packet came to it: more packets than do. With `behind` also all that follows it."""
+        limits = {copy: len(self.flat)}
+        if behind:
+            limits = dict.fromkeys(self.following(copy), len(self.flat))
+        return self._part(limits, self.of == copy)
 
-    def among(self, copies: list[int]) -> Part:
-        """Some copies, as if nothing led to others."""
-        return self._part(dict.fromkeys(copies, len(self.flat)), np.isin(self.of, copies), False)
+    def following(self, copy: int) -> set[int]:
+        """The copy and all that it leads to."""
+        reached = {copy}
+        for one in range(copy, len(self.starts)):
+            if one in reached:
+                reached |= self.onward[one].keys()
+        return reached
 
-    def _part(self, limits: dict[int, int], own: Bools, whole: bool) -> Part:
+    def _part(self, limits: dict[int, int], own: Bools) -> Part:
         flat = self.flat
         most = np.array([limits.get(n, -2) for n in range(len(self.starts))])
         places = np.arange(len(flat))
         index = np.flatnonzero(places <= most[self.of] + 1)
         if len(index) == len(flat):
-            return Part(flat, index, own, whole)
+            return Part(flat, index, own)
         # Behind the last entry of a copy that leads on to what is asked about, nothing does.
         shut = index[index == most[self.of[index]] + 1]
         place = np.full(len(flat) + 1, len(index), dtype=np.int32)
@@ -89,18 +109,14 @@ class Copies:
         target[at] = len(index)
         single = np.zeros(1, dtype=np.int32)
         made = replace(flat, target=target, past={}, starts=single, groups=single, **sides)
-        return Part(made, index, own[index], whole)
+        return Part(made, index, own[index])
 
 
 def parts(flat: Flat, behind: bool = False) -> Iterator[Part]:
-    """The list in parts that have all its entries as their own together, those of packets that nothing changed first, alone: what is
-    found there need not be looked for again."""
+    """The list in parts that have all its entries as their own together; with `behind` each with all that follows its own."""
     if len(flat.groups) == len(flat.stops):
         yield Part(flat, np.arange(len(flat)), np.ones(len(flat), dtype=bool))
         return
     copies = Copies(flat, flat.groups)
-    yield copies.among(np.searchsorted(flat.groups, flat.stops).tolist())
     for copy in range(len(flat.groups)):
-        part = copies.to(copy, behind)
-        long = len(part.index) > 2 * int(part.own.sum())
-        yield replace(part, alone=copies.inside(copy)) if long and not behind else part
+        yield replace(copies.to(copy, behind), alone=copies.inside(copy, behind))

@@ -7,19 +7,69 @@ fate. Uncertain entries on that way may decide, so they must agree as well.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from wardkeep.packets.flat import NOBODY, Act, Fate, Flat, Ints
+from wardkeep.packets.flat import Act, Fate, Flat, Ints
 from wardkeep.packets.leaf import AFTER, CALLS, ROUNDS, STEP, Budget, Leaf, Spent
-from wardkeep.packets.parts import Part
+from wardkeep.packets.parts import Part, parts
 from wardkeep.packets.proofs import Problems, holes
 from wardkeep.packets.search import Found, Search
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
 _CHANGES: Final = (Act.NAT,)
+
+
+def needed(flat: Flat, wanted: Bools, budget: Budget, details: Ints, together: Bools | None = None) -> Found:
+    """Of the wanted owners those that are not removable in a list, part by part: see `Removal`."""
+    out, left = Found(), wanted.copy()
+    for part in parts(flat, behind=True):
+        open_ = left
+        if part.alone:
+            # What changes for no packet at all that may come here, changes for none that does.
+            found = _needed(part.alone, left, budget, details, together)
+            come = part.comes(np.array([point for _, point in found.reached.values()]))
+            for owner, sure in zip(list(found.reached), come.tolist(), strict=True):
+                if sure:
+                    entry, point = found.reached[owner]
+                    out.reached[owner] = (int(part.alone.index[entry]), point)
+                    left[owner] = False
+            open_ = np.zeros_like(left)
+            open_[[owner for owner in (*found.reached, *found.doubtful) if left[owner]]] = True
+        found = _needed(part, open_, budget, details, together)
+        out.doubtful |= found.doubtful
+        for owner, (entry, point) in found.reached.items():
+            out.reached[owner] = (int(part.index[entry]), point)
+            left[owner] = False
+    out.doubtful -= out.reached.keys()
+    return out
+
+
+def _needed(part: Part, wanted: Bools, budget: Budget, details: Ints, together: Bools | None) -> Found:
+    owners = np.unique(part.flat.owner[part.own])
+    if not wanted[owners[owners >= 0]].any():
+        return Found()
+    looked = Removal(_settled(part), wanted, budget, details, together)
+    looked.own = part.own
+    return looked.run()
+
+
+def _settled(part: Part) -> Flat:
+    """The list in which accepting decides for good, where that leads to one place behind the own entries from which nothing is denied:
+    who comes there fares alike, whichever rule let it through."""
+    flat = part.flat
+    last = int(np.flatnonzero(part.own)[-1])
+    leaving = part.own & (flat.act == Act.ACCEPT) & (flat.fate == Fate.OPEN) & (flat.target > last)
+    places = np.unique(flat.target[leaving])
+    if len(places) != 1 or np.isin(flat.fate[int(places[0]) :], (Fate.DROP, Fate.REJECT)).any():
+        return flat
+    return replace(
+        flat,
+        target=np.where(leaving, len(flat), flat.target).astype(flat.target.dtype),
+        fate=np.where(leaving, Fate.ACCEPT, flat.fate).astype(flat.fate.dtype),
+    )
 
 
 class Removal(Search):
@@ -45,25 +95,6 @@ class Removal(Search):
             self.going[:-1][together] = len(wanted)
         self.together = together is not None
         self.own: Bools | None = None  # the entries that are asked about, if not all
-
-    @classmethod
-    def of(
-        cls, part: Part, wanted: Bools, budget: Budget, details: Ints, together: Bools | None = None
-    ) -> Found:
-        """What is found in a part of a list. Where that is not all that follows, only of rules whose packets stay in it."""
-        flat, own = part.flat, part.own
-        if not part.whole:
-            out = np.flatnonzero(
-                (flat.target >= len(flat)) & (flat.fate == Fate.OPEN) & (flat.act != Act.END)
-            )
-            own = own & (np.arange(len(flat)) > out.max(initial=-1))
-        group = np.where(own, flat.owner, NOBODY)
-        present = np.unique(group[group >= 0])
-        if not wanted[present].any():
-            return Found()
-        looked = cls(flat, wanted, budget, details, together)
-        looked.own = own
-        return looked.run()
 
     def wanted(self, index: Ints) -> Bools:
         found = super().wanted(index)
