@@ -136,7 +136,7 @@ def compare(seed: int) -> int:
 
 
 def test_programs_that_translate_agree_packet_by_packet() -> None:
-    assert sum(map(compare, range(120))) > 3_000
+    assert sum(map(compare, range(50))) > 900
 
 
 class Few(Translating):
@@ -152,10 +152,10 @@ class Few(Translating):
 
 def test_verdicts_about_programs_that_translate_are_those_of_trying_every_packet() -> None:
     counts: dict[str, int] = {}
-    for seed in range(90):
+    for seed in range(45):
         for verdict, count in check_program(seed, Few(seed).program(), 300).items():
             counts[verdict] = counts.get(verdict, 0) + count
-    assert min(counts["live"], counts["dead"]) > 50, counts
+    assert min(counts["live"], counts["dead"]) > 20, counts
     assert counts["removable"] > 3
 
 
@@ -192,4 +192,6 @@ def test_a_wrong_shortcut_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) ->
             compare(seed)
         except AssertionError:
             caught += 1
-    assert caught > 1
+        if caught > 1:
+            return
+    raise AssertionError(f"{caught} seen")
