@@ -135,6 +135,21 @@ def test_a_port_published_for_a_container_is_one_of_the_host(
     assert seen.startswith(start), seen
 
 
+@pytest.mark.parametrize(
+    ("mangle", "verdict"),
+    [("", "pass"), ("-A PREROUTING -p tcp --dport 5432 -j MARK --set-mark 0x45", "fail")],
+)
+def test_a_stranger_has_no_mark_but_what_rules_give(mangle: str, verdict: str) -> None:
+    rules = (
+        f"*mangle\n:PREROUTING ACCEPT [0:0]\n{mangle}\nCOMMIT\n"
+        "*filter\n:INPUT DROP [0:0]\n-A INPUT -m mark --mark 0x45 -j ACCEPT\nCOMMIT\n"
+    ).replace("\n\n", "\n")
+    lines = "".join(f"|{line}\n" for line in rules.splitlines())
+    dump = "".join(f"= legacy {family}\n{lines}= nft {family}\n" for family in ("ip", "ip6")) + "= end\n"
+    found = told("firewall", "nftables-nothing", iptables=dump, policy={"must_deny": ("5432/tcp",)})
+    assert found["invariants_hold must_deny:5432/tcp"].startswith(verdict)
+
+
 def test_rules_that_cannot_be_followed_are_told_of_once() -> None:
     """A table that the old code and nftables both hold; nothing is named, and still that is no pass."""
     found = findings("firewall", snapshot("firewall", "nftables-iptables-nft", "iptables-legacy"))

@@ -17,7 +17,7 @@ from wardkeep.controls.firewall.packet_change import decided
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Program
 from wardkeep.packets.questions import Answer, Asked, Question
-from wardkeep.rulesets.translation import first_packets, noted
+from wardkeep.rulesets.translation import from_elsewhere, noted
 
 MOST = 5_000  # entries, and as many gaps between them: each is a question or two of a millisecond
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
@@ -46,7 +46,7 @@ def effect(
     strange = noted(decided(for_strangers(program)))
 
     def ask(rows: tuple[Row, ...]) -> Question:
-        return Question(first_packets(strange, rows), ("input",))
+        return Question(from_elsewhere(strange, rows), ("input",))
 
     asked = {entry.key: ask(_sources(entry.network, entry.spans)) for entry in living}
     beside = {entry.key: other for entry in living if (other := _other_half(entry, living)) is not None}

@@ -1,7 +1,8 @@
 """Which packets of a region get through a rule set, with one to show: what questions, findings and the matrix stand on.
 
 A region is a row of the engine's dimensions, with `family` and `route`. Its packets are strangers': none comes by the loopback
-interface, and none with a mark that only this host could have given it (`tc` or a tunnel of its own, which no rule set tells of). What depends on a match that is not modelled is told apart: such a packet *may* get through.
+interface, and none with a mark that only this host could have given it (`tc` or a tunnel of its own, which no rule set tells of).
+What depends on a match that is not modelled is told apart: such a packet *may* get through.
 """
 
 from __future__ import annotations
@@ -14,22 +15,21 @@ from typing import Any, Final
 import numpy as np
 
 from wardkeep.packets.conditions import Columns
-from wardkeep.packets.dimensions import PLEASANT, ROUTES, Bits, Row, Values, holds, states
+from wardkeep.packets.dimensions import PLEASANT, ROUTES, Row, Values, holds, states
 from wardkeep.packets.finer import finer
 from wardkeep.packets.flat import Act, Fate, Flat
 from wardkeep.packets.order import Traits
 from wardkeep.packets.program import Program
-from wardkeep.packets.ranks import Ranks, complement, rank, rows_of
+from wardkeep.packets.ranks import Ranks, complement, rank
 from wardkeep.packets.spaces import in_spaces
 from wardkeep.packets.worlds import Owners, unfold
-from wardkeep.rulesets.translation import asks_status, fresh, noted
+from wardkeep.rulesets.translation import asks_status, fresh, noted, unmarked
 
 MOST_BOXES: Final = 4_096  # of one region, multiplied out
 WORK: Final = 30_000_000  # of one search: a second at the very worst
 WHOLE: Final = 6e8  # of all of them: a quarter of a minute
 NOTHING: Final[Mapping[str, int | str]] = {}
 NEW: Final = states("new")
-UNMARKED: Final[Values] = (Bits(0xFFFFFFFF, 0),)
 LEAST: Final = 200_000.0  # of one search when that is spent
 
 
@@ -66,7 +66,7 @@ class Reach:
         self.program, self.regions = noted(program), [self._fresh(region) for region in regions]
         named = [{name: v for name, v in r.items() if name not in ("family", "route")} for r in self.regions]
         # A packet from elsewhere comes without a mark, and the first of a connection before any rule gave that one.
-        self.unmarked: Row = {name: UNMARKED for name in ("mark", "ctmark") if _asked(self.program, name)}
+        self.unmarked = unmarked(self.program)
         self.ranks: dict[str, Ranks] = rank([self.program], [*named, {"in": ("lo",)}, self.unmarked])
         self.owners = Owners.of(self.program)
         self._traits: Traits | None = None
@@ -237,12 +237,6 @@ class Reach:
             if "'" not in name:
                 packet[name] = self.ranks[name].value(int(point[column]))
         return Met(packet, sure, self.owners.names[owner] if owner >= 0 else "")
-
-
-def _asked(program: Program, dimension: str) -> bool:
-    return any(
-        dimension in row for c in program.chains for r in c.rules for p in r.body for row in rows_of(p)
-    )
 
 
 def _worlds(region: Row) -> Iterator[tuple[int, str]]:

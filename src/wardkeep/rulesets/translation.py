@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from wardkeep.packets.dimensions import STATUS, Bits, Row, states
+from wardkeep.packets.dimensions import STATUS, Bits, Row, Values, states
 from wardkeep.packets.program import Assign, Branches, Chain, Match, Nat, Part, Program, Rule, Unknown
+from wardkeep.packets.ranks import rows_of
 
 # A bit of the status that no rule can ask for (the kernel's IPS_HELPER): here, that a rule gave the packet another destination
 # which is not this host (see `published`).
@@ -20,6 +21,7 @@ SENT_ON: Final = 1 << 13
 AT_FIRST: Final = Bits(
     SENT_ON + sum(STATUS[n] for n in ("expected", "seen-reply", "assured", "confirmed", "snat", "dnat")), 0
 )
+UNMARKED: Final[Values] = (Bits(0xFFFFFFFF, 0),)
 DESTINATION: Final = frozenset({"dnat", "redirect"})
 
 
@@ -47,6 +49,20 @@ def noted(program: Program) -> Program:
 def first_packets(program: Program, rows: Iterable[Row]) -> tuple[Row, ...]:
     """Rows of a question about a program that is `noted`: those about first packets without any that arrives with a status."""
     return tuple(map(fresh, rows)) if asks_status(program) else tuple(rows)
+
+
+def from_elsewhere(program: Program, rows: Iterable[Row]) -> tuple[Row, ...]:
+    """First packets, as `first_packets`, of a connection that somebody else begins: they come without a mark."""
+    without = unmarked(program)
+    return tuple({**without, **row} for row in first_packets(program, rows))
+
+
+def unmarked(program: Program) -> dict[str, Values]:
+    """The marks that rules ask for, as those of a packet are before any rule gave it or its connection one."""
+    asked = {
+        name for c in program.chains for r in c.rules for p in r.body for row in rows_of(p) for name in row
+    }
+    return {name: UNMARKED for name in ("mark", "ctmark") if name in asked}
 
 
 def fresh(row: Row) -> Row:

@@ -21,7 +21,7 @@ from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Chain, Match, Part, Program, Rule
 from wardkeep.rulesets.observed import rule_set_of
 from wardkeep.rulesets.published import addressed_here, published, sends_on, to_this_host
-from wardkeep.rulesets.translation import first_packets, noted
+from wardkeep.rulesets.translation import first_packets, from_elsewhere, noted
 
 if TYPE_CHECKING:
     from wardkeep.packets.questions import Answer
@@ -139,7 +139,7 @@ def _answers(program: Program, wanted: Mapping[str, About]) -> Iterator[tuple[st
     routes = ("input", "forward") if sends_on(program) else ("input",)
     program = noted(program)
     asked = {
-        sentence: Question(first_packets(program, to_this_host(program, _rows(about))), routes)
+        sentence: Question(from_elsewhere(program, to_this_host(program, _rows(about))), routes)
         for sentence, about in wanted.items()
     }
     if asked:

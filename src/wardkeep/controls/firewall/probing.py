@@ -24,7 +24,7 @@ from wardkeep.facts.nftables import Nftables
 from wardkeep.facts.ssh_sessions import SshSessions
 from wardkeep.packets.dimensions import Row, states
 from wardkeep.packets.program import Program
-from wardkeep.rulesets.translation import first_packets, noted
+from wardkeep.rulesets.translation import from_elsewhere, noted
 
 if TYPE_CHECKING:
     from wardkeep.packets.questions import Question
@@ -91,4 +91,4 @@ def _question(program: Program, sessions: SshSessions, port: int) -> Question:
         }
         for s in sessions.sessions
     ]
-    return Question(first_packets(program, [{**one, **asked} for one in froms or [{}]]), ("input",))
+    return Question(from_elsewhere(program, [{**one, **asked} for one in froms or [{}]]), ("input",))
