@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wardkeep.packets import overlaps
+from wardkeep.packets import overlaps, walks
 from wardkeep.packets.overlaps import Overlapping
 from wardkeep.packets.program import Chain, Entry, Match, Program, Rule, Verdict
 from wardkeep.packets.relations import relations
@@ -18,6 +18,22 @@ def boxes(rng: np.random.Generator, count: int, columns: int) -> tuple[np.ndarra
     width = np.array([1, 2, 7, 100, top])[rng.integers(0, 5, (count, columns))]
     lo[width == top] = 0
     return lo, np.minimum(lo + width - 1, top - 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_boxes_that_hold_a_packet_are_those_of_a_look_at_every_pair(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    columns = int(rng.integers(1, 5))
+    lo, hi = boxes(rng, int(rng.integers(1, 60)), columns)
+    points = rng.integers(0, 40 if seed % 2 else 1000, (int(rng.integers(1, 40)), columns))
+    rows, entries = walks.pairs(points, lo, hi)
+    plain = [
+        (n, m)
+        for n in range(len(points))
+        for m in range(len(lo))
+        if (lo[m] <= points[n]).all() and (hi[m] >= points[n]).all()
+    ]
+    assert list(zip(rows.tolist(), entries.tolist(), strict=True)) == plain
 
 
 @pytest.mark.parametrize("seed", range(40))

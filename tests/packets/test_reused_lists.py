@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.packets.random_programs import Maker
 
+from wardkeep.packets import difference
 from wardkeep.packets import finer as module
 from wardkeep.packets.audit import analyse
 from wardkeep.packets.conditions import Columns
@@ -16,7 +17,7 @@ from wardkeep.packets.difference import removals
 from wardkeep.packets.dimensions import ROUTES, Row, states
 from wardkeep.packets.finer import finer
 from wardkeep.packets.flat import Flat
-from wardkeep.packets.program import Goto, Jump, Program
+from wardkeep.packets.program import Chain, Entry, Goto, Jump, Match, Program, Rule, Verdict
 from wardkeep.packets.ranks import rank
 from wardkeep.packets.worlds import unfold, worlds
 from wardkeep.rulesets.audit import openings
@@ -102,6 +103,24 @@ def test_rules_that_can_go_together_are_the_same_from_lists_made_before() -> Non
             jumps += sum(isinstance(part, Jump | Goto) for rule in dead for part in rule.body)
     assert going > 40
     assert jumps > 3
+
+
+@pytest.mark.parametrize("few", [64, -1])
+def test_what_stays_after_all_is_held_against_those_that_still_go(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`r` could go while `x` does too; `x` stays since `y` goes. Then `r` must stay, and the others go still."""
+    monkeypatch.setattr(difference, "FEW", few)
+    rules = []
+    for name, kind, low, high in (
+        *(("r", "accept", 2, 2), ("z", "accept", 1, 2), ("x", "drop", 2, 3)),
+        *(("y", "drop", 3, 4), ("w", "drop", 4, 5)),
+    ):
+        decision = Verdict("accept" if kind == "accept" else "drop")
+        rules.append(Rule(name, (Match(({"src4": ((low, high),)},)), decision), len(rules) + 1))
+    program = Program((Chain("input", tuple(rules), Entry("input", (4,))),))
+    told = removals(program, analyse(program))
+    assert (told.rules, told.kept) == (("z", "y"), ("r", "x"))
 
 
 def test_every_route_is_there() -> None:

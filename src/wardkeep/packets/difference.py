@@ -280,6 +280,9 @@ def _fates(codes: frozenset[int]) -> tuple[str, ...]:
     return tuple(sorted({{1: "accept", 2: "drop"}.get(code, "reject") for code in codes}))
 
 
+FEW: Final = 64  # rules that stay after all, whose packets are looked at one rule after the other
+
+
 @dataclass(frozen=True, slots=True)
 class Removals:
     """Rules that can go, all at once: that no packet's fate changes is proved. `kept`: rules that could each go alone, but not
@@ -323,16 +326,19 @@ def removals(
         )
         flats = list(worlds(left)) if going else []
     owners, details = Owners.of(left), _details(left, {})
+    among: set[int] | None = None
     while going:
         together = np.isin(owners.names, [*going])
         back: set[int] = set()
         for flat in flats:
-            found = needed(flat, together, budget, details, together)
+            found = needed(flat, together, budget, details, together, among)
             back |= found.reached.keys() | found.doubtful
         if not back:
             break
         names = {owners.names[n] for n in back}
         going, kept = going - names, kept | names
+        # What was proved of packets that none of those which stay matches holds still.
+        among = back if len(back) <= FEW else None
     gone = going | dead
     order = [r for r in rules if r in gone]
     proof = Difference((), complete=True)

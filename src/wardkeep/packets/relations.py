@@ -57,7 +57,8 @@ def relations(
 
     `unfolded`: the program's worlds in this layer, where they are made already.
     """
-    checked(program)
+    if unfolded is None:
+        checked(program)
     owners = Owners.of(program)
     by_number = [decision_of(rule) for chain in program.chains for rule in chain.rules]
     by_number += ["" for chain in program.chains if chain.entry]

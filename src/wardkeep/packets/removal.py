@@ -6,7 +6,7 @@ fate. Uncertain entries on that way may decide, so they must agree as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,16 +20,23 @@ from wardkeep.packets.search import Found, Search
 from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
 _CHANGES: Final = (Act.NAT,)
+FEW: Final = 16  # open entries that are decided exactly at once, where packets at random come to nothing
 
 
-def needed(flat: Flat, wanted: Bools, budget: Budget, details: Ints, together: Bools | None = None) -> Found:
-    """Of the wanted owners those that are not removable in a list, part by part: see `Removal`."""
+def needed(
+    flat: Flat, wanted: Bools, budget: Budget, details: Ints, together: Bools | None = None,
+    among: Collection[int] | None = None,
+) -> Found:  # fmt: skip
+    """Of the wanted owners those that are not removable in a list, part by part: see `Removal`.
+
+    `among`: only packets that are in an entry of one of these owners are asked about.
+    """
     out, left = Found(), wanted.copy()
     for part in parts(flat, behind=True):
         open_ = left
         if part.alone:
             # What changes for no packet at all that may come here, changes for none that does.
-            found = _needed(part.alone, left, budget, details, together)
+            found = _needed(part.alone, left, budget, details, together, among)
             come = part.comes(np.array([point for _, point in found.reached.values()]))
             for owner, sure in zip(list(found.reached), come.tolist(), strict=True):
                 if sure:
@@ -38,7 +45,7 @@ def needed(flat: Flat, wanted: Bools, budget: Budget, details: Ints, together: B
                     left[owner] = False
             open_ = np.zeros_like(left)
             open_[[owner for owner in (*found.reached, *found.doubtful) if left[owner]]] = True
-        found = _needed(part, open_, budget, details, together)
+        found = _needed(part, open_, budget, details, together, among)
         out.doubtful |= found.doubtful
         for owner, (entry, point) in found.reached.items():
             out.reached[owner] = (int(part.index[entry]), point)
@@ -47,13 +54,21 @@ def needed(flat: Flat, wanted: Bools, budget: Budget, details: Ints, together: B
     return out
 
 
-def _needed(part: Part, wanted: Bools, budget: Budget, details: Ints, together: Bools | None) -> Found:
+def _needed(
+    part: Part, wanted: Bools, budget: Budget, details: Ints, together: Bools | None, among: Collection[int] | None
+) -> Found:  # fmt: skip
     owners = np.unique(part.flat.owner[part.own])
     if not wanted[owners[owners >= 0]].any():
         return Found()
     looked = Removal(_settled(part), wanted, budget, details, together)
     looked.own = part.own
-    return looked.run()
+    whole, flat = looked.space, part.flat
+    for n in (-1,) if among is None else np.flatnonzero(np.isin(flat.owner, [*among])).tolist():
+        if n >= 0:
+            looked.space = np.stack([np.maximum(whole[0], flat.lo[n]), np.minimum(whole[1], flat.hi[n])])
+        if (looked.space[0] <= looked.space[1]).all():
+            looked.run()
+    return looked.found
 
 
 def _settled(part: Part) -> Flat:
@@ -95,6 +110,28 @@ class Removal(Search):
             self.going[:-1][together] = len(wanted)
         self.together = together is not None
         self.own: Bools | None = None  # the entries that are asked about, if not all
+
+    def run(self) -> Found:
+        lo, hi = self.space
+        inside = np.flatnonzero(((self.flat.lo <= hi) & (self.flat.hi >= lo)).all(axis=1))
+        self.space = np.stack(self.around(inside, lo, hi)[1:])
+        return super().run()
+
+    def around(self, index: Ints, lo: Ints, hi: Ints) -> tuple[Ints, Ints, Ints]:
+        """The part of a cell in which packets of open entries are, with its list."""
+        some = index[self.wanted(index)]
+        if not len(some):
+            return some, lo, hi
+        inner_lo = np.maximum(lo, self.flat.lo[some].min(axis=0))
+        inner_hi = np.minimum(hi, self.flat.hi[some].max(axis=0))
+        for column in np.flatnonzero((inner_lo > lo) | (inner_hi < hi)):
+            held = self.flat.lo[index, column] <= inner_hi[column]
+            index = index[held & (self.flat.hi[index, column] >= inner_lo[column])]
+        return index, inner_lo, inner_hi
+
+    def split(self, index: Ints, lo: Ints, hi: Ints) -> list[tuple[Ints, Ints, Ints]] | None:
+        halves = super().split(index, lo, hi)
+        return halves and [self.around(*half) for half in halves]
 
     def wanted(self, index: Ints) -> Bools:
         found = super().wanted(index)
@@ -145,7 +182,8 @@ class Removal(Search):
             self.noted(int(owner[n]), int(index[n]), packet)
 
         try:
-            for number in range(ROUNDS + AFTER):
+            number = 0
+            while number < ROUNDS + AFTER:
                 open_ = open_[self.open[owner[open_]]]
                 if not len(open_):
                     return
@@ -157,6 +195,9 @@ class Removal(Search):
                     if self.open[owner[n]]:
                         note(n, point)
                 self.tell(number, len(open_), changed)
+                number += 1
+                if not changed and len(open_) <= FEW:  # one round of each kind tells what they are worth
+                    number = ROUNDS if number < ROUNDS else ROUNDS + AFTER
             open_ = open_[self.open[owner[open_]]]
             for n, point in case.decide(open_, owner[open_]):
                 if self.open[owner[n]]:

@@ -25,13 +25,19 @@ def pairs(points: Ints, lo: Ints, hi: Ints) -> tuple[Ints, Ints]:
     size = (hi[:, columns].max(axis=0) - lo[:, columns].min(axis=0)) + 1.0
     columns = columns[np.argsort(width / size, kind="stable")]
     first = int(columns[0])
-    p = points[:, first, None]
-    rows, entries = np.nonzero((p >= lo[:, first]) & (p <= hi[:, first]))
+    # Those that one entry holds stand in a row when the packets are ordered by the first column.
+    order = np.argsort(points[:, first], kind="stable")
+    places = points[order, first]
+    begin = np.searchsorted(places, lo[:, first], side="left")
+    length = np.maximum(np.searchsorted(places, hi[:, first], side="right") - begin, 0)
+    entries = np.repeat(np.arange(len(lo)), length)
+    rows = order[np.arange(len(entries)) + np.repeat(begin - (np.cumsum(length) - length), length)]
     for column in columns[1:]:
         p = points[rows, column]
         held = (p >= lo[entries, column]) & (p <= hi[entries, column])
         rows, entries = rows[held], entries[held]
-    return rows, entries
+    order = np.argsort(rows, kind="stable")
+    return rows[order], entries[order]
 
 
 def visits(rows: Ints, entries: Ints, target: Ints, certain: Bools, who: Ints, start: Ints) -> Bools:

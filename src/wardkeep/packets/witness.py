@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
+from wardkeep.packets.conditions import Columns
 from wardkeep.packets.dimensions import (
     ABSENT,
     DIMENSIONS,
@@ -144,30 +146,85 @@ def _shown(name: str, value: int | str) -> tuple[str, Any]:
     return keys.get(name, name), value
 
 
-def _named(flat: Flat, point: Ints, entry: int | None) -> tuple[dict[str, int | str], dict[str, int | str]]:
-    """The packet of a point, and what of it was rewritten on the way to an entry."""
-    packet: dict[str, int | str] = {}
-    later: dict[str, int | str] = {}
-    for column, name in enumerate(flat.columns.names):
-        ranks = flat.columns.ranks_of(name)
-        if "'" not in name:
-            packet[name] = ranks.value(int(point[column]))
-        elif entry is not None and (flat.lo[entry, column] > 0 or flat.hi[entry, column] < ranks.size - 1):
-            later[name.partition("'")[0]] = ranks.value(int(point[column]))
-    for name in _ALWAYS:
-        packet.setdefault(name, PLEASANT[name][0])
-    if flat.route == "output":
-        packet.pop("in", None)
-    if flat.route == "input":
-        packet.pop("out", None)
-    kept: dict[str, int | str] = {}
-    for name, needs in _NEEDS:
-        if name in packet:
-            for need, values in needs:
-                have = flat.family if need == "family" else packet.get(need, _AT_REST.get(need, 0))
-                if not holds(values, have):
+class _Naming:
+    """How points of one world's lists become packets: made once, since a report names a packet of every rule."""
+
+    def __init__(self, flat: Flat) -> None:
+        columns = list(enumerate(flat.columns.names))
+        self.width, self.family = len(columns), flat.family
+        self.own = [
+            (column, name, flat.columns.ranks_of(name), dict[int, int | str]())
+            for column, name in columns
+            if "'" not in name
+        ]
+        self.rewritten = [
+            (column, name.partition("'")[0], flat.columns.ranks_of(name))
+            for column, name in columns
+            if "'" in name
+        ]
+        absent = {"output": "in", "input": "out"}.get(flat.route)
+        told = {name for _, name, _, _ in self.own}
+        self.filled = [(name, PLEASANT[name][0]) for name in _ALWAYS if name not in told]
+        told = (told | set(_ALWAYS)) - {absent}
+        # What each needs of the packet, and of which values that is known already.
+        self.needs = [
+            (
+                name,
+                [(need, values, dict[int | str, bool]()) for need, values in needs if need != "family"],
+                ABSENT.get(name),
+            )
+            for name, needs in _NEEDS
+            if name in told and all(holds(v, flat.family) for need, v in needs if need == "family")
+        ]
+        self.absent = absent
+
+    def named(
+        self, flat: Flat, point: Ints, entry: int | None
+    ) -> tuple[dict[str, int | str], dict[str, int | str]]:
+        """The packet of a point, and what of it was rewritten on the way to an entry."""
+        told: list[int] = point.tolist()
+        packet: dict[str, int | str] = {}
+        for column, name, ranks, known in self.own:
+            rank = told[column]
+            value = known.get(rank)
+            if value is None:
+                value = known[rank] = ranks.value(rank)
+            packet[name] = value
+        packet.update(self.filled)
+        if self.absent:
+            packet.pop(self.absent, None)
+        kept: dict[str, int | str] = {}
+        for name, needs, absent in self.needs:
+            for need, values, seen in needs:
+                have = packet.get(need)
+                if have is None:
+                    have = _AT_REST.get(need, 0)
+                there = seen.get(have)
+                if there is None:
+                    there = seen[have] = holds(values, have)
+                if not there:
                     break
             else:
-                if packet[name] != ABSENT.get(name):
+                if packet[name] != absent:
                     kept[name] = packet[name]
-    return kept, later
+        later = {
+            name: ranks.value(told[column])
+            for column, name, ranks in self.rewritten
+            if entry is not None and (flat.lo[entry, column] > 0 or flat.hi[entry, column] < ranks.size - 1)
+        }
+        return kept, later
+
+
+_NAMINGS: Final[WeakKeyDictionary[Columns, dict[tuple[int, str, int], _Naming]]] = WeakKeyDictionary()
+
+
+def _named(flat: Flat, point: Ints, entry: int | None) -> tuple[dict[str, int | str], dict[str, int | str]]:
+    """The packet of a point, and what of it was rewritten on the way to an entry."""
+    known = _NAMINGS.get(flat.columns)
+    if known is None:
+        known = _NAMINGS[flat.columns] = {}
+    kind = flat.family, flat.route, len(flat.columns.names)
+    naming = known.get(kind)
+    if naming is None:
+        naming = known[kind] = _Naming(flat)
+    return naming.named(flat, point, entry)

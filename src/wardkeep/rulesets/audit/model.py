@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from wardkeep.packets.dimensions import (
@@ -21,6 +22,7 @@ from wardkeep.rulesets.names import PROTOCOL_NAMES, WITH_PORTS
 from wardkeep.rulesets.spans import address
 
 ROUTED: Final = frozenset({"dst_type", "dst_type_here", "src_type", "src_type_here"})  # values of ROUTE_TYPES
+_RARE: Final = frozenset({"user", "group", *PROPERTIES})
 SEVERITIES: Final = ("high", "medium", "low", "info")
 VERDICTS: Final = ("live", "dead", "removable", "never-called", "undecided")
 # What a finding is called in its id and its heading.
@@ -154,7 +156,7 @@ def worded(packet: Mapping[str, int | str] | None) -> dict[str, Any] | None:
         head = "icmp" if protocol == 1 else "icmp6"
         told["icmp_type"], told["icmp_code"] = value(f"{head}_type"), packet.get(f"{head}_code", 0)
     if protocol == 6 and not packet.get("fragment"):
-        told["tcp_flags"] = _bits(int(value("tcp_flags")), TCP_FLAGS)
+        told["tcp_flags"] = _flags(int(value("tcp_flags")))
     told["state"] = STATES[int(packet.get("state", 3))]
     told["in_interface"], told["out_interface"] = packet.get("in", ""), packet.get("out", "")
     if packet.get("status"):
@@ -164,10 +166,15 @@ def worded(packet: Mapping[str, int | str] | None) -> dict[str, Any] | None:
             told[name] = packet[name]
     if isinstance(mac := told.get("mac"), int):
         told["mac"] = ":".join(f"{mac:012x}"[n : n + 2] for n in range(0, 12, 2))
-    for name in ("user", "group", *PROPERTIES):
+    for name in () if _RARE.isdisjoint(packet) else ("user", "group", *PROPERTIES):
         if name in packet and packet[name] != ABSENT.get(name):
             told[name] = ROUTE_TYPES[int(packet[name])] if name in ROUTED else packet[name]
     return told
+
+
+@cache
+def _flags(number: int) -> str:
+    return _bits(number, TCP_FLAGS)
 
 
 def _bits(number: int, named: Mapping[str, int]) -> str:
