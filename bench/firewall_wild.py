@@ -8,8 +8,11 @@ which are odd on purpose, and no goal is judged. Needs root, nft and ip.
 - *analysed*: the rule of a file that loads is in the program that we read, and the file's audit comes to its end.
 - *exact*: no part of the rule is `Unknown`: which packets it decides about is known of each packet for certain.
   A rate limit that decides stays inexact on purpose, and so does a set that rules or other programs fill while the host runs.
-- *of no matter*: rules that are not exact and of which it is proved that no packet fares otherwise whichever way the unknown part goes
-  (a limited `log drop` before a policy of drop). They are told apart, and not counted as exact.
+- *proved*: rules with an unknown part of which it is proved that it decides nothing, or only what is logged, for every answer of all
+  other unknown parts (`packets/chances.py`; a limited `log drop` before a policy of drop). What becomes of each packet is known there
+  too, so that they count with the exact ones; both numbers are told. Marks, sets and other limits that hang on it are not nothing.
+- *beyond the limit*: of each such rule that the packets below meet, one of them is sent 250 times more at once, so that a limit of
+  some ten or hundred a second is exceeded: the kernel must do the same with all of them.
 - *the kernel's verdict*: at least 1,000 IPv4 and IPv6 packets (TCP, UDP, ICMP; to the host and through it; values at the ends
   of what the rules ask for; over each of up to four interfaces they name) go into a namespace with the rules in force. A chain behind all
   others on `input` and `forward` notes which came through; for each that must be one of the fates that the plain evaluator
@@ -35,10 +38,10 @@ from bench.firewall_kernel import Host, host
 from bench.wild_packets import FILTER_MAC, LOCAL4, LOCAL6, Corners, Shot, frame_of
 
 from wardkeep.core.errors import WardkeepError
-from wardkeep.packets.program import Effect, Nat, Program, Unknown
+from wardkeep.packets.program import Nat, Program, Unknown
 from wardkeep.packets.ranks import rows_of
 from wardkeep.packets.reference import ways
-from wardkeep.rulesets.audit.audit import audit, verdicts_of
+from wardkeep.rulesets.audit.audit import audit
 from wardkeep.rulesets.files import load
 from wardkeep.rulesets.nft.loading import links_in
 
@@ -55,6 +58,8 @@ NONE = (
     "is of no format",
 )
 TRIES = 5
+MOST_NUMBERS = 60_000  # of packets of a file; those beyond are of packets sent again
+AGAIN = 250
 MOST_SECONDS = 60  # of the plain evaluator for one file
 JUDGE = """
 table inet judge {
@@ -85,7 +90,10 @@ class Read:
     name: str
     rules: int = 0
     exact: int = 0
-    no_matter: int = 0
+    proved: int = 0
+    silent: int = 0  # of the proved ones those on which no log line hangs either
+    repeated: int = 0  # of the proved ones those met by packets that were sent again and again
+    swayed: int = 0  # and those of which the kernel did not do the same with all
     refused: str = ""
     failed: str = ""
     seconds: float = 0.0
@@ -124,6 +132,7 @@ def report(files: list[Read], judged: bool) -> None:
         print(f"{f.exact:4}/{f.rules:<4} exact {f.seconds:6.2f} s  {shots:56} {f.failed} {f.name}")
     rules, exact = sum(f.rules for f in loaded), sum(f.exact for f in loaded)
     read = sum(f.rules for f in loaded if not f.failed)
+    proved, silent = sum(f.proved for f in loaded), sum(f.silent for f in loaded)
     compared = [f for f in loaded if f.packets >= PACKETS]
     wrong = sum(f.wrong for f in loaded)
     print(f"{len(files)} files, {len(loaded)} load; nft refuses the others:")
@@ -132,20 +141,22 @@ def report(files: list[Read], judged: bool) -> None:
     print("why rules are not exact:")
     for reason, n in sum((f.reasons for f in loaded), Counter[str]()).most_common(25):
         print(f"  {n:4}  {reason}")
+    print(f"{read}/{rules} rules analysed; slowest file {max(f.seconds for f in loaded):.2f} s")
+    print(f"{exact}/{rules} ({exact / max(rules, 1):.1%}) have no unknown part")
     print(
-        f"{read}/{rules} rules analysed, {exact}/{rules} exactly; slowest file {max(f.seconds for f in loaded):.2f} s"
-    )
-    idle = sum(f.no_matter for f in loaded)
-    print(
-        f"{idle} of the {rules - exact} others are proved to change no packet's fate: {exact + idle}/{rules} with these"
+        f"{proved} of the {rules - exact} others have one that is proved to change no packet's fate ({silent} of them no log line"
+        f" either): {exact + proved}/{rules} ({(exact + proved) / max(rules, 1):.1%}) with these"
     )
     if not judged:
         print(">= 99 % of the rules of real files analysed, >= 94 % exactly: not measured (no folder given)")
     else:
         kept = "kept" if read >= 0.99 * rules else "NOT kept"
         print(f">= 99 % of the rules of real files analysed: {kept} ({read} of {rules}, {len(loaded)} files)")
-        kept = "kept" if exact >= 0.94 * rules else "NOT kept"
-        print(f">= 94 % exactly: {kept} ({exact} of {rules}, {exact / rules:.1%})")
+        kept = "kept" if exact + proved >= 0.94 * rules else "NOT kept"
+        print(f">= 94 % exactly, those of no consequence counted: {kept} ({exact + proved} of {rules})")
+    repeated, swayed = sum(f.repeated for f in loaded), sum(f.swayed for f in loaded)
+    kept = "kept" if not swayed else "NOT kept"
+    print(f"beyond a limit of no consequence all fare alike: {kept} ({swayed} of {repeated} rules differ)")
     shots = sum(f.packets for f in loaded)
     kept = "kept" if not wrong else "NOT kept"
     print(
@@ -171,41 +182,16 @@ def one(path: Path) -> Read:
             found.rules += 1
             found.exact += not texts
             found.reasons.update({" ".join(t.split()[:2]) for t in texts})
-    start = time.perf_counter()
+    start, idle = time.perf_counter(), dict[str, str]()
     try:
-        audit(held)
+        told = audit(held)
         found.seconds = time.perf_counter() - start
-        found.no_matter = of_no_matter(program)
+        idle = {m.rule: m.decides for m in told.unknown_matches if not m.matters}
+        found.proved, found.silent = len(idle), sum(d == "nothing" for d in idle.values())
     except WardkeepError as e:
         found.failed = str(e)[:120]
-    compare(path, program, found)
+    compare(path, program, found, set(idle))
     return found
-
-
-def of_no_matter(program: Program) -> int:
-    """How many rules that are not exact change no packet's fate, whatever they log."""
-    doubtful = {r.id for c in program.chains for r in c.rules if any(isinstance(p, Unknown) for p in r.body)}
-    if not doubtful:
-        return 0
-    silent = replace(
-        program,
-        chains=tuple(
-            replace(
-                c,
-                rules=tuple(
-                    replace(r, body=tuple(p for p in r.body if not _log(p))) if r.id in doubtful else r
-                    for r in c.rules
-                ),
-            )
-            for c in program.chains
-        ),
-    )
-    verdicts, _ = verdicts_of(silent)
-    return sum(v.id in doubtful and v.verdict in ("removable", "dead", "never-called") for v in verdicts)
-
-
-def _log(part: object) -> bool:
-    return isinstance(part, Effect) and part.text.startswith("log")
 
 
 def _kind(told: str) -> str:
@@ -216,8 +202,8 @@ def _kind(told: str) -> str:
     return re.sub(r"[‘'][^’']*[’']|/\S+", "...", words)[:70]
 
 
-def compare(path: Path, program: Program, found: Read) -> None:
-    """Send the packets and look which came through."""
+def compare(path: Path, program: Program, found: Read, idle: set[str]) -> None:
+    """Send the packets and look which came through. `idle`: rules with unknown parts that change no packet's fate."""
     layers = {c.entry.layer for c in program.chains if c.entry and not c.entry.dormant}
     if layers - {"ip", "arp"} or "ip" not in layers:
         found.apart = (
@@ -242,7 +228,8 @@ def compare(path: Path, program: Program, found: Read) -> None:
             corners = Corners(program, n, named, named[0])
             shots: dict[tuple[int, int], Shot] = {}
             fates: dict[tuple[int, int], set[bool]] = {}
-            while len(shots) < PACKETS // len(outs) + 1 and number < 60_000:
+            meeting: dict[str, Shot] = {}
+            while len(shots) < PACKETS // len(outs) + 1 and number < MOST_NUMBERS:
                 number += 1
                 if time.perf_counter() - started > MOST_SECONDS:
                     found.apart = "the plain evaluator is too slow for its sets"
@@ -253,6 +240,7 @@ def compare(path: Path, program: Program, found: Read) -> None:
                 if not any(way.matched & rewriting for way in told):
                     key = int(shot.packet["family"]), number
                     shots[key], fates[key] = shot, {way.fate == "accept" for way in told}
+                    meeting |= dict.fromkeys(set().union(*(way.matched for way in told)) & idle, shot)
             entered = arrived(pair, shots, named)
             for _ in range(TRIES):  # a frame may be lost on a busy machine
                 lost = {k: shots[k] for k in shots if k not in entered and False not in fates[k]}
@@ -264,12 +252,31 @@ def compare(path: Path, program: Program, found: Read) -> None:
                 print(
                     f"  {path.name}: the kernel {'accepts' if key in entered else 'drops'} {shots[key].packet}"
                 )
+            for rule in sorted(meeting):
+                found.repeated += 1
+                if not alike(pair, meeting[rule], named):
+                    print(f"  {path.name}: beyond its limit {rule} decides about {meeting[rule].packet}")
+                    found.swayed += 1
+            idle = idle - meeting.keys()
             found.packets += len(shots)
             found.certain += sum(len(fate) == 1 for fate in fates.values())
             found.came += sum(key in entered for key in shots)
             found.wrong += len(wrong)
     if found.packets < PACKETS and not found.apart:
         found.apart = "most packets are rewritten"
+
+
+def alike(pair: Host, shot: Shot, named: list[str]) -> bool:
+    """Whether one packet fares the same however often it is sent at once."""
+    field, again = "ip_id" if shot.packet["family"] == 4 else "flow_label", dict[tuple[int, int], Shot]()
+    for number in range(MOST_NUMBERS, MOST_NUMBERS + AGAIN):
+        again[int(shot.packet["family"]), number] = Shot(number, {**shot.packet, field: number})
+    for _ in range(TRIES):
+        entered = {key for key in arrived(pair, again, named) if key in again}
+        if not entered or len(entered) == AGAIN:
+            break
+    pair.run(pair.filtering, "nft", "flush set inet judge four; flush set inet judge six")
+    return not entered or len(entered) == AGAIN
 
 
 def _names(program: Program, side: str) -> list[str]:

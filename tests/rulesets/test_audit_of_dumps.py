@@ -243,6 +243,41 @@ def test_matches_that_are_not_modelled_are_listed_and_make_it_unknown() -> None:
     assert found.exit_status == 3
 
 
+LIMITED = "-p tcp -m tcp --dport 22 -m limit --limit 3/min -j ACCEPT"
+LOGGED = "-p tcp -m tcp --dport 22 -m limit --limit 3/min -j LOG"
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((LIMITED,), []),  # beyond it the policy drops
+        ((LIMITED, "-p tcp -m tcp --dport 22 -j ACCEPT"), ["medium"]),
+        ((LIMITED, "-s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT"), []),  # only some are let through
+        ((LIMITED, "-j LOG", "-p tcp -m tcp --dport 22 -j ACCEPT"), ["info"]),  # who exceeds it is logged
+        ((LIMITED, "-m recent --name x --set", "-p tcp -m tcp --dport 22 -j ACCEPT"), []),  # and is remembered
+        (("-p tcp -m tcp --dport 22 -m connlimit --connlimit-above 3 -j DROP",), ["info"]),
+        (("-p tcp -m tcp --dport 22 -m recent --update --hitcount 4 -j DROP", "-j ACCEPT"), []),
+        ((LOGGED, "-p tcp -m tcp --dport 22 -j ACCEPT"), []),
+        (("-m time --timestart 08:00:00 -m string --string x --algo bm -j ACCEPT", "-j ACCEPT"), []),  # no limit
+    ],
+)  # fmt: skip
+def test_limits_that_hold_nobody_back(rules: Sequence[str], said: list[str]) -> None:
+    found = report(filter_table(*CLOSED, *rules))
+    assert [f.severity for f in found.findings if f.kind == "limit"] == said
+    about = {f.where for f in found.findings if f.kind == "limit"}
+    assert not [f for f in found.findings if f.kind == "removable" and f.where in about]
+
+
+def test_a_match_of_which_it_is_proved_that_it_decides_nothing_leaves_nothing_unknown() -> None:
+    found = report(filter_table(*CLOSED, "-p tcp -m tcp --dport 22 -m limit --limit 3/min -j DROP"))
+    assert [(m.decides, m.instead) for m in found.unknown_matches] == [
+        ("nothing", ("policy of ip filter INPUT",))
+    ]
+    assert found.exit_status == 0
+    found = report(filter_table(*CLOSED, "-p tcp -m tcp --dport 22 -m recent --rcheck -j DROP"))
+    assert [m.decides for m in found.unknown_matches] == ["nothing"]
+
+
 def test_ids_stay_when_rules_move() -> None:
     a = report(filter_table("-s 10.0.0.0/8 -j ACCEPT", "-s 10.1.0.0/16 -j ACCEPT"))
     b = report(filter_table("-i lo -j ACCEPT", "-s 10.0.0.0/8 -j ACCEPT", "-s 10.1.0.0/16 -j ACCEPT"))

@@ -86,7 +86,27 @@ def test_audit_of_an_unmodelled_match_is_unknown(run: Any) -> None:
     text = filter_table(*CLOSED, "-s 10.0.0.1/32 -m ttl --ttl-eq 3 -j ACCEPT")
     status, out, _ = run("audit", "rules", "--json", rules=text)
     assert status == 3
-    assert json.loads(out)["unknown_matches"] == [{"rule": "ip filter INPUT 3", "text": "-m ttl --ttl-eq 3"}]
+    (match,) = json.loads(out)["unknown_matches"]
+    assert (match["rule"], match["text"]) == ("ip filter INPUT 3", "-m ttl --ttl-eq 3")
+    assert (match["decides"], match["instead"]) == ("fate", [])
+    assert match["witness"]["source"] == "10.0.0.1"
+
+
+def test_audit_of_a_limit_that_holds_nobody_back(run: Any) -> None:
+    limited = "-p tcp -m tcp --dport 443 -m limit --limit 10/sec -j ACCEPT"
+    behind = (limited, "-p tcp -m tcp --dport 443 -j ACCEPT")
+    status, out, _ = run("audit", "rules", rules=filter_table(*CLOSED, *behind))
+    assert status == 1
+    assert "Limits that hold nobody back (1)" in out
+    assert "limits nothing: who exceeds its limit is let through by rule 4 as well" in " ".join(out.split())
+    assert "○ 1 × -m limit --limit 10/sec, which decides nothing" in out
+    status, out, _ = run("audit", "rules", "--json", rules=filter_table(*CLOSED, *behind))
+    told = json.loads(out)
+    (match,) = told["unknown_matches"]
+    assert (match["decides"], match["witness"], match["instead"]) == ("nothing", None, ["ip filter INPUT 4"])
+    assert [(f["kind"], f["severity"]) for f in told["findings"] if f["where"] == [match["rule"]]] == [
+        ("limit", "medium")
+    ]
 
 
 def test_audit_rules_and_fix(run: Any) -> None:

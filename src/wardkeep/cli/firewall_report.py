@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wardkeep.rulesets.audit.model import Report
 
 SHAPES = {"high": ("▲", "red"), "medium": ("▲", "yellow"), "low": ("▲", "dim"), "info": ("○", "dim")}
+IDLE = {"nothing": ", which decides nothing", "log": ", which decides only what is logged"}
 MOST = 8  # findings of a kind that are shown without --all
 
 
@@ -61,17 +62,19 @@ def _unknown(report: Report, everything: bool) -> None:
     if not report.unknown_matches:
         return
     out = console()
-    total = len(report.unknown_matches)
+    total, idle = len(report.unknown_matches), sum(not m.matters for m in report.unknown_matches)
+    proved = f"; of {idle} it is proved that no packet fares otherwise" if idle else ""
     out.print(
         Text(
-            f"\nMatches that are not modelled ({total}): they hide nothing and prove nothing open",
+            f"\nMatches that are not modelled ({total}): they hide nothing and prove nothing open{proved}",
             style="bold",
         )
     )
-    counted = Counter(m.text for m in report.unknown_matches)
+    counted = Counter((m.text, m.decides if not m.matters else "") for m in report.unknown_matches)
     shown = counted.most_common(None if everything else MOST)
-    for text, count in shown:
-        out.print(f"? {count} × {_brief(text, 110)}", soft_wrap=True)
+    for (text, decides), count in shown:
+        shape, told = ("○", IDLE[decides]) if decides else ("?", "")
+        out.print(f"{shape} {count} × {_brief(text, 110)}{told}", soft_wrap=True)
     if len(shown) < len(counted):
         out.print(f"  and {len(counted) - len(shown)} other texts: --all, or --json", style="dim")
 

@@ -58,7 +58,8 @@ class Flat:
     `space` is the world's own box (2 × columns): what packets there are at all. `past`: entry of a jump or goto → the place behind
     its rule, and so behind the chain that is written out for it. `spans`: of rules that change packets or decide by a map, owner, first entry and the place behind the rule.
     `starts`: where copies begin, each left only for good; `groups`: those
-    of them that are a base chain's; `stops`: of these the first of each base chain, for packets that nothing changed.
+    of them that are a base chain's; `stops`: of these the first of each base chain, for packets that nothing changed. `forks`: entry
+    that is not certain → owner of the rule whose condition decides it, also where the entry itself is no rule's.
     """
 
     family: int
@@ -78,6 +79,7 @@ class Flat:
     starts: Ints = field(default_factory=_beginning)
     groups: Ints = field(default_factory=_beginning)
     stops: Ints = field(default_factory=_beginning)
+    forks: Mapping[int, int] = field(default_factory=dict)
 
     def lucky(self) -> NDArray[np.bool_]:
         """Entries that packets meet or miss by luck: uncertain ones, and those that ask what a value was rewritten to where it

@@ -108,7 +108,7 @@ class Copies:
         sides["act"][at], sides["fate"][at] = Act.STEP, Fate.OPEN
         target[at] = len(index)
         single = np.zeros(1, dtype=np.int32)
-        made = replace(flat, target=target, past={}, starts=single, groups=single, **sides)
+        made = replace(flat, target=target, past={}, forks={}, starts=single, groups=single, **sides)
         return Part(made, index, own[index])
 
 

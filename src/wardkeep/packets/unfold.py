@@ -167,13 +167,15 @@ class Unfolding(Way):
     # -- rules
 
     def rules(self, chain: Chain, start: int, at: Context, path: Box, frames: tuple[Frame, ...]) -> None:
+        caller = self.writing
         for number in self.meeting(chain, start, at.sources, path):
             rule = chain.rules[number]
-            done, begin = self.label(), len(self.boxes)
+            done, begin, self.writing = self.label(), len(self.boxes), self.owners[rule.id]
             self.body(rule, rule.body, Cursor([path]), at, done, (Frame(chain, number + 1), *frames))
             self.place(done)
             if len(self.boxes) > begin and not is_plain(rule):
                 self.spans.append((self.owners[rule.id], begin, len(self.boxes)))
+        self.writing = caller
 
     def body(
         self, rule: Rule, parts: tuple[Part, ...], cursor: Cursor, at: Context, done: int,
@@ -355,9 +357,10 @@ class Unfolding(Way):
         """A copy of what follows within the base chain."""
         at = self.under(copy.at, copy.at.changed, copy.at.times, copy.path)
         backs = [self.label() for _ in copy.frames[1:]] + [at.policy]
-        done = self.label()
+        done, self.writing = self.label(), self.owners[copy.rule.id]
         self.body(copy.rule, copy.rest, Cursor([copy.path]), replace(at, back=backs[0]), done, copy.frames)
         self.place(done)
+        self.writing = NOBODY
         for number, frame in enumerate(copy.frames):
             inner = replace(at, back=backs[number])
             self.rules(frame.chain, frame.at, inner, copy.path, copy.frames[number + 1 :])

@@ -83,6 +83,8 @@ class Writer:
         self.groups: list[int] = []  # of copies of base chains
         self.stops_at: list[int] = []  # of the first of each
         self.past: dict[int, int] = {}  # entry of a jump → the label behind its rule
+        self.writing = NOBODY  # whose rule is written
+        self.forks: dict[int, int] = {}  # entry that is not certain → whose condition decides it
 
     def emit(
         self, box: Box, label: int = -1, act: Act = Act.STEP, owner: int = NOBODY, certain: bool = True
@@ -91,6 +93,8 @@ class Writer:
             raise TooLarge
         if label > 0:
             self.used.add(label)
+        if not certain and self.writing != NOBODY:
+            self.forks[len(self.boxes)] = self.writing
         self.boxes.append(box)
         self.target.append(label)
         self.certain.append(certain)
@@ -239,8 +243,11 @@ class Writer:
         certain, owner = np.array(self.certain, dtype=bool), np.array(self.owner, dtype=np.int32)
         act = np.array(self.act, dtype=np.int8)
         target, fate = threaded(lo, hi, target, certain, owner, act, self.spans)
+        starts, groups, stops = (
+            np.array(list(dict.fromkeys(one)), dtype=np.int32) for one in (self.starts, self.groups, self.stops_at)
+        )  # fmt: skip
         return Flat(
             self.family, self.route, self.columns, lo, hi, target, certain, owner, act, fate,
             whole.astype(np.int32), self.vague, {entry: int(places[label]) for entry, label in self.past.items()}, tuple(self.spans),
-            *(np.array(list(dict.fromkeys(one)), dtype=np.int32) for one in (self.starts, self.groups, self.stops_at)),
+            starts, groups, stops, self.forks,
         )  # fmt: skip

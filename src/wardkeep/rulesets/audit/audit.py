@@ -10,11 +10,11 @@ from wardkeep.core.collector import collector_paused
 from wardkeep.packets.audit import Analysis, RuleAnswer, analyse
 from wardkeep.packets.difference import removals
 from wardkeep.packets.flat import Flat
-from wardkeep.packets.program import Program, Unknown
+from wardkeep.packets.program import Program
 from wardkeep.packets.relations import relations
 from wardkeep.packets.witness import Witness
 from wardkeep.packets.worlds import checked, worlds
-from wardkeep.rulesets.audit import openings, rules
+from wardkeep.rulesets.audit import limits, openings, rules
 from wardkeep.rulesets.audit.listening import Socket, against
 from wardkeep.rulesets.audit.model import (
     KINDS,
@@ -23,7 +23,6 @@ from wardkeep.rulesets.audit.model import (
     Removal,
     Report,
     RuleVerdict,
-    UnknownMatch,
     finding_id,
     worded,
 )
@@ -62,6 +61,10 @@ def audit(
     found += correlations(program, {v.id for v in verdicts if v.verdict == "live"}, unfolded)
     unused, note = rules.unused(program, verdicts, before)
     found += unused
+    hanging = limits.unknown_matches(program)
+    useless = list(limits.findings(program, hanging, verdicts))
+    said = {(f.kind, f.where) for f in useless}
+    found = [f for f in found if f.kind != "removable" or ("limit", f.where) not in said] + useless
     if sockets is not None:
         found += against(looked, sockets)
     step("fix", 2, 4)
@@ -77,7 +80,7 @@ def audit(
         program.name,
         tuple(verdicts),
         tuple(_apart(found)),
-        tuple(unknown_matches(program)),
+        tuple(hanging),
         (*program.notes, *((note,) if note else ())),
         removal,
         counts,
@@ -131,15 +134,6 @@ def _best(answers: Iterable[RuleAnswer]) -> RuleAnswer:
     """What holds over all layers: a rule of a chain that one layer calls is judged there."""
     order = ("live", "undecided", "removable", "dead", "never-called")
     return min(answers, key=lambda a: order.index(a.verdict))
-
-
-def unknown_matches(program: Program) -> Iterable[UnknownMatch]:
-    """Every match that is not modelled, with its rule."""
-    for chain in program.chains:
-        for rule in chain.rules:
-            for part in rule.body:
-                if isinstance(part, Unknown):
-                    yield UnknownMatch(rule.id, part.text)
 
 
 def removed(

@@ -37,6 +37,7 @@ KINDS: Final[Mapping[str, str]] = {
     "dead": "Rules that no packet reaches",
     "listening": "What listens and what the firewall lets in differ",
     "never-called": "Chains that nothing calls",
+    "limit": "Limits that hold nobody back",
     "removable": "Rules that change no packet's fate",
     "conflict": "Rules that overlap and decide against each other: their order matters",
     "unused": "Rules that no packet used",
@@ -86,10 +87,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class UnknownMatch:
-    """A match that is not modelled: it may hold or not, and hides and opens nothing."""
+    """A match that is not modelled: it may hold or not, and hides and opens nothing.
+
+    `decides`: what hangs on all such matches of its rule together, for every answer of all others: "nothing", "log" (what is logged
+    or counted), "effect" (a mark, a set, another limit), "fate" (`witness` is a packet whose fate may hang on it) or "undecided".
+    `instead`: rules and policies that decide the same about packets for which it fails, where nothing or a log hangs on it.
+    """
 
     rule: str
     text: str
+    decides: str = "undecided"
+    witness: Mapping[str, Any] | None = None
+    instead: tuple[str, ...] = ()
+
+    @property
+    def matters(self) -> bool:
+        """Whether more than a line of a log may hang on it."""
+        return self.decides not in ("nothing", "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +136,8 @@ class Report:
         if any(f.severity != "info" and f.sure for f in self.findings):
             return 1
         undecided = any(r.verdict == "undecided" for r in self.rules)
-        return 3 if undecided or self.unknown_matches or any(not f.sure for f in self.findings) else 0
+        unknown = any(m.matters for m in self.unknown_matches) or any(not f.sure for f in self.findings)
+        return 3 if undecided or unknown else 0
 
 
 def finding_id(kind: str, *about: str) -> str:
