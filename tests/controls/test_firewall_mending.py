@@ -133,6 +133,24 @@ def test_what_must_stay_open_or_closed_refuses_a_change_with_the_packet(policy: 
     assert all(isinstance(change, Blocked) and told in change.reason for change in given), given
 
 
+def test_every_reason_to_refuse_a_change_is_told_at_once() -> None:
+    policy = Policy(
+        allow=("443/tcp", "5432/tcp from 192.0.2.0/24"),
+        must_allow=("123/udp", "9100/tcp from 192.0.2.50"),
+        must_deny=("5432/tcp",),
+    )
+    told = list(
+        dict.fromkeys(change.reason for change in changes(OPEN, policy) if isinstance(change, Blocked))
+    )
+    assert [reason.partition(",")[0].partition(" would be")[0] for reason in told] == [
+        f"a packet from {CONNECTED_FROM} to 22/tcp",
+        "every packet to 22/tcp",
+        "a packet from 8.8.8.8 to 123/udp",
+        "a packet from 192.0.2.50 to 9100/tcp",
+        "a packet from 192.0.2.1 to 5432/tcp",
+    ]
+
+
 def test_the_way_in_may_be_narrow_if_the_operator_is_inside() -> None:
     for policy in (Policy(allow=("22/tcp from 10.88.0.0/24",)), Policy(allow=(), trusted=("10.88.0.0/16",))):
         assert all(isinstance(change, Act) for change in changes(OPEN, policy))

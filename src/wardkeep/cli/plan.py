@@ -159,15 +159,19 @@ def _script_lines(what: str, script: str, plan: str, whole: bool) -> list[str]:
 
 
 def _show_refused(out: Console, withheld: Sequence[Withheld]) -> None:
-    """What is not done: once for each reason, however many changes it keeps from being made, and for however many rules."""
+    """What is not done: once for each reason, however many changes it keeps from being made, and for however many rules; and once
+    for all the reasons against one change."""
+    before = ""
     alike: dict[tuple[str, str], list[Withheld]] = {}
     for one in withheld:
         alike.setdefault((one.reason, one.todo), []).append(one)
     for (reason, todo), those in alike.items():
         rules = list(dict.fromkeys(one.rule for one in those))
-        out.print()
-        says = list(dict.fromkeys(one.says for one in those))
-        out.print(f"Refused: {_some(says)}", style="bold")
+        refused = f"Refused: {_some(list(dict.fromkeys(one.says for one in those)))}"
+        if refused != before:
+            out.print()
+            out.print(refused, style="bold")
+        before = refused
         indented(out, f"{reason}. {todo}")
         indented(out, f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}", "dim")
 

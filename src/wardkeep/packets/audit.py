@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -235,12 +235,24 @@ def _answers(
     program: Program, layer: str, owners: Owners, flats: Sequence[Flat], facts: _Facts, removable: bool
 ) -> Analysis:
     called = called_chains(program, layer)
-    answers = []
-    decisions = [decision_of(rule) for chain in program.chains for rule in chain.rules]
-    decisions += ["accept" if c.entry.policy == "accept" else "deny" for c in program.chains if c.entry]
+    rules = [rule for chain in program.chains for rule in chain.rules]
+    policies_of = [c.entry.policy for c in program.chains if c.entry]
+
+    def decision(number: int) -> str:
+        if number < len(rules):
+            return decision_of(rules[number])
+        return "accept" if policies_of[number - len(rules)] == "accept" else "deny"
+
+    answers: list[RuleAnswer] = []
     for chain in program.chains:
         for rule in chain.rules:
-            answers.append(_answer(rule, chain, owners, facts, called, decisions, removable))
+            number = len(answers)
+            if chain.id not in called:
+                answers.append(_never_called(rule, chain))
+            elif (witness := facts.reached.get(number)) is not None:
+                answers.append(_live(rule, chain, number, witness, facts, removable))
+            else:
+                answers.append(_not_live(rule, chain, number, owners, facts, decision))
     policies = tuple(
         chain.id
         for chain in program.chains
@@ -256,29 +268,35 @@ def _answers(
     )
 
 
-def _answer(
-    rule: Rule, chain: Chain, owners: Owners, facts: _Facts, called: set[str], decisions: list[str],
-    removable: bool,
-) -> RuleAnswer:  # fmt: skip
-    number = owners.numbers[rule.id]
-    unknown = tuple([part.text for part in rule.body if type(part) is Unknown])
-    if chain.id not in called:
-        why = (
-            "its table is dormant"
-            if chain.entry and chain.entry.dormant
-            else "no base chain leads to its chain"
-        )
-        return RuleAnswer(rule.id, chain.id, "never-called", why=why, unknown=unknown)
-    if number in facts.reached:
-        can_go = removable and decides_only(rule) and number not in facts.kept and number not in facts.unsure
-        state: State = "removable" if can_go else "live"
-        why = "whether it could be removed is undecided" if number in facts.unsure else ""
-        return RuleAnswer(rule.id, chain.id, state, facts.reached[number], why=why, unknown=unknown)
+def _unknown(rule: Rule) -> tuple[str, ...]:
+    return tuple([part.text for part in rule.body if type(part) is Unknown])
+
+
+def _never_called(rule: Rule, chain: Chain) -> RuleAnswer:
+    dormant = chain.entry and chain.entry.dormant
+    why = "its table is dormant" if dormant else "no base chain leads to its chain"
+    return RuleAnswer(rule.id, chain.id, "never-called", why=why, unknown=_unknown(rule))
+
+
+def _live(
+    rule: Rule, chain: Chain, number: int, witness: Witness, facts: _Facts, removable: bool
+) -> RuleAnswer:
+    unsure = number in facts.unsure
+    can_go = removable and number not in facts.kept and not unsure and decides_only(rule)
+    state: State = "removable" if can_go else "live"
+    why = "whether it could be removed is undecided" if unsure else ""
+    return RuleAnswer(rule.id, chain.id, state, witness, why=why, unknown=_unknown(rule))
+
+
+def _not_live(
+    rule: Rule, chain: Chain, number: int, owners: Owners, facts: _Facts, decision: Callable[[int], str]
+) -> RuleAnswer:
+    unknown = _unknown(rule)
     if number in facts.doubtful:
         return RuleAnswer(rule.id, chain.id, "undecided", why="the budget of work was spent", unknown=unknown)
     reason = facts.reasons.get(number, Reason())
     cover = [] if reason.partial else sorted(reason.cover)
-    opposite = {"accept": "deny", "deny": "accept"}.get(decisions[number])
+    opposite = {"accept": "deny", "deny": "accept"}.get(decision(number))
     return RuleAnswer(
         rule.id,
         chain.id,
@@ -287,7 +305,7 @@ def _answer(
         tuple(map(owners.names.__getitem__, reason.hiding())),
         tuple(map(owners.names.__getitem__, cover)),
         reason.minimal and not reason.partial,
-        opposite is not None and any(decisions[n] == opposite for n in cover),
+        opposite is not None and any(decision(n) == opposite for n in cover),
         "" if cover else impossible(rule) or _why(reason),
         unknown,
     )

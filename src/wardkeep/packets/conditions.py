@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from wardkeep.packets.cases import Box, Cases, Lookup, Sources, meet, products
 from wardkeep.packets.dimensions import DIMENSIONS, Row, Values, holds
@@ -61,6 +61,45 @@ class Conditions:
         self._ways: dict[int, tuple[Sources, dict[str, _Way], frozenset[str]]] = {}
         self._lookups: dict[int, Lookup] = {}
         self._overlaps: dict[tuple[Spans, Spans], Spans] = {}
+
+    def box(self, row: Row, sources: Sources) -> Box | Literal[False] | None:
+        """A row and all it needs as one box, exactly; None: it can never hold; False: it is not so simple, see `steps`."""
+        _, ways, cased = self._ways_of(sources)
+        if cased and self._asks(row, cased):
+            return False
+        out: Box = {}
+        needed: list[tuple[int, Spans]] = []
+        for name, values in row.items():
+            way = ways.get(name)
+            if way is None:
+                way = ways[name] = self._way(name, sources)
+            index, spans_of, whole, needs = way
+            if index < 0:
+                return False
+            if needs is None:
+                return None
+            spans = spans_of(values)
+            if len(spans) != 1:
+                return False if spans else None
+            if spans != whole:
+                out[index] = spans[0]
+            needed += needs
+        for index, spans in needed:
+            have = out.get(index)
+            if have is None:
+                if len(spans) != 1:
+                    return False
+                out[index] = spans[0]
+                continue
+            for lo, hi in spans:
+                if lo <= have[0] and have[1] <= hi:
+                    break
+            else:
+                shared = self._shared((have,), spans)
+                if len(shared) != 1:
+                    return False if shared else None
+                out[index] = shared[0]
+        return out
 
     def steps(self, part: Match | Unknown, sources: Sources) -> list[Step] | None:
         """The steps of one condition; None if it can never hold."""

@@ -12,7 +12,7 @@ from wardkeep.packets.flat import NOBODY, Flat, Ints
 from wardkeep.packets.leaf import CALLS, Budget, Leaf, Spent
 from wardkeep.packets.parts import Copies
 from wardkeep.packets.search import preferred
-from wardkeep.packets.walks import MOST_PAIRS, Bools
+from wardkeep.packets.walks import FEW, MOST_PAIRS, Bools
 
 MOST_TRIED: Final = 24  # rules of a cover that are tried one by one for being needed
 MOST_TOLD: Final = 20_000_000  # pairs of a dead rule and one that hides it, of one world: 250 MB
@@ -88,6 +88,9 @@ def _before(flat: Flat, own: Bools, dead: Bools, budget: Budget) -> Iterator[tup
     turning = np.flatnonzero(flat.target > np.arange(1, len(flat) + 1))
     columns = np.flatnonzero((flat.lo[turning] > lo).any(axis=0) | (flat.hi[turning] < hi).any(axis=0))
     llo, lhi = (np.ascontiguousarray(side[turning][:, columns].T) for side in (flat.lo, flat.hi))
+    # What is narrowest on the whole tells most apart.
+    width = (lhi - llo + 1.0).sum(axis=1) / (hi - lo + 1.0)[columns]
+    order = np.argsort(width, kind="stable").tolist()
     chunk = max(1, MOST_PAIRS // max(1, len(turning)))
     for start in range(0, len(entries), chunk):
         some = entries[start : start + chunk]
@@ -96,15 +99,24 @@ def _before(flat: Flat, own: Bools, dead: Bools, budget: Budget) -> Iterator[tup
             budget.spend(CALLS + len(some) * count / 4)
             clo, chi = np.maximum(flat.lo[some], lo)[:, columns], np.minimum(flat.hi[some], hi)[:, columns]
             meets = turning[:count] < some[:, None]
-            for n in range(len(columns)):
+            done = 0
+            for n in order:
+                done += 1
                 meets &= llo[n, :count] <= chi[:, n, None]
                 meets &= lhi[n, :count] >= clo[:, n, None]
-            budget.spend(PAIR * int(meets.sum()))
+                if np.count_nonzero(meets) < FEW * meets.size:
+                    break
+            rows, near = np.divmod(np.flatnonzero(meets), max(1, count))
+            for n in order[done:]:
+                held = (llo[n, near] <= chi[rows, n]) & (lhi[n, near] >= clo[rows, n])
+                rows, near = rows[held], near[held]
+            budget.spend(PAIR * len(rows))
         except Spent:
             yield from ((entry, None) for entry in entries[start:].tolist())
             return
-        for entry, row in zip(some.tolist(), meets, strict=True):
-            yield entry, turning[:count][row]
+        ends = np.searchsorted(rows, np.arange(len(some) + 1)).tolist()
+        for place, entry in enumerate(some.tolist()):
+            yield entry, turning[near[ends[place] : ends[place + 1]]]
 
 
 def _cover(reason: Reason, cases: list[tuple[Leaf, int, Ints]], budget: Budget) -> None:

@@ -16,6 +16,7 @@ from wardkeep.packets.walks import MOST_PAIRS, Bools, pairs, visits
 
 ROUNDS: Final = 4  # of packets at random
 AFTER: Final = 4  # of packets after those that came through elsewhere
+CHUNKS: Final = 3  # of packets tried together: a later one is compared with more entries
 CALLS: Final = 20_000  # what a few calls of numpy cost beside what they compare: half a millisecond; a box compared is about 25 ns
 STEP: Final = 2_000  # of one step that looks at one box
 
@@ -88,8 +89,11 @@ class Leaf:
         lo, hi = self.lo[wanted], self.hi[wanted]
         return rng.integers(lo, hi + 1, dtype=np.int32) if number else np.clip(self.prefer, lo, hi)
 
-    def try_packets(self, wanted: Ints, points: Ints, budget: Budget) -> Bools:
-        """Whether these packets, one from the box of each wanted entry, reach it."""
+    def try_packets(
+        self, wanted: Ints, points: Ints, budget: Budget, met_by: list[tuple[Ints, Ints]] | None = None
+    ) -> Bools:
+        """Whether these packets, one from the box of each wanted entry, reach it. `met_by` receives, of those that do not, the
+        wanted entry and each earlier one that holds its packet."""
         plain = self.is_plain(int(wanted.max()))
         looked = self.skips & self.certain if plain else self.skips
         if not plain:
@@ -98,20 +102,27 @@ class Leaf:
         lo, hi = self.lo[near], self.hi[near]
         target = np.searchsorted(near, self.target[near])
         reached = np.zeros(len(wanted), dtype=bool)
-        chunk = max(1, MOST_PAIRS // max(1, len(near)))
+        chunk = max(1, min(MOST_PAIRS // max(1, len(near)), 1 + len(wanted) // CHUNKS))
         for start in range(0, len(wanted), chunk):
             some, entries = points[start : start + chunk], wanted[start : start + chunk]
-            budget.spend(CALLS + len(some) * len(near) / 16)
-            rows, met = pairs(some, lo, hi)
+            # What stands behind them all is not met on the way.
+            count = int(np.searchsorted(near, entries[-1], side="right"))
+            budget.spend(CALLS + len(some) * count / 16)
+            rows, met = pairs(some, lo[:count], hi[:count])
+            earlier = near[met] < entries[rows]
             if plain:
                 hit = np.ones(len(some), dtype=bool)
-                hit[rows[near[met] < entries[rows]]] = False
+                hit[rows[earlier]] = False
             else:
                 who = np.arange(len(some))
-                seen = visits(rows, met, target, self.certain[near], who, np.zeros_like(who))
+                ends = np.minimum(target[:count], count)
+                seen = visits(rows, met, ends, self.certain[near[:count]], who, np.zeros_like(who))
                 hit = np.zeros(len(some), dtype=bool)
                 hit[rows[seen & (near[met] == entries[rows])]] = True
             reached[start : start + chunk] = hit
+            if met_by is not None:
+                earlier &= ~hit[rows]
+                met_by.append((entries[rows[earlier]], near[met[earlier]].astype(np.int32)))
         return reached
 
     def hole(self, entry: int, budget: Budget, used: set[int] | None = None) -> Ints | None:

@@ -97,6 +97,8 @@ class RangeRanks(Ranks):
 
     def _spans(self, values: Values) -> Spans:
         rank, top = self._rank, self._highest
+        if len(values) == 1 and isinstance(one := values[0], tuple) and one[0] <= one[1] <= top:
+            return ((rank[one[0]], rank[one[1] + 1] - 1),)
         found = [
             (rank[v[0]], rank[min(v[1], top) + 1] - 1)
             for v in values

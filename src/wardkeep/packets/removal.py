@@ -93,6 +93,8 @@ class Removal(Search):
     Each owner is taken away alone; with `together`, all of those owners at once.
     """
 
+    short = 768  # each open entry is compared with all behind it
+
     def __init__(
         self, flat: Flat, wanted: Bools, budget: Budget, details: Ints, together: Bools | None = None
     ) -> None:
@@ -194,10 +196,11 @@ class Removal(Search):
                     changed += 1
                     if self.open[owner[n]]:
                         note(n, point)
-                self.tell(number, len(open_), changed)
-                number += 1
-                if not changed and len(open_) <= FEW:  # one round of each kind tells what they are worth
-                    number = ROUNDS if number < ROUNDS else ROUNDS + AFTER
+                number = self.next(number, len(open_), changed)
+                if (
+                    not changed and len(open_) <= FEW and number > ROUNDS
+                ):  # one round of each kind tells what they are worth
+                    number = ROUNDS + AFTER
             open_ = open_[self.open[owner[open_]]]
             for n, point in case.decide(open_, owner[open_]):
                 if self.open[owner[n]]:

@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from wardkeep.packets.flat import Flat, Ints
+from wardkeep.packets.flat import NOBODY, Flat, Ints
 from wardkeep.packets.leaf import AFTER, ROUNDS, STEP, Budget, Leaf, Spent
 from wardkeep.packets.proofs import Problems, holes
 from wardkeep.packets.walks import Bools
 
-SHORT: Final = 768  # entries in a list that is looked at directly
-SAMPLE: Final = 64
+SHORT: Final = 2000  # entries in a list that is looked at directly
+FEW: Final = 0.1  # of the packets of a round at random: if no more come through, there is no other round
 KEPT: Final = 256  # packets that came through lately
 VAIN: Final = 256  # packets like others, tried in vain, after which no more of them are
 WORTH: Final = 8  # of them that one that comes through is worth
@@ -36,14 +36,17 @@ class Found:
 class Search:
     """`group` (one number per entry, -1: none) says what is looked for; `wanted` are the groups that are open."""
 
+    short = SHORT
+
     def __init__(
         self, flat: Flat, group: Ints, wanted: Bools, budget: Budget, space: Ints | None = None
     ) -> None:
-        self.flat, self.group, self.open, self.budget = flat, group, wanted.copy(), budget
+        self.flat, self.group, self.open, self.budget = flat, group.copy(), wanted.copy(), budget
         self.space = flat.space if space is None else space
         self.prefer = preferred(flat)
         self.found = Found()
         self.rng = np.random.default_rng(20260)
+        self._landing: Ints | None = None
         self._through: deque[Ints] = deque(maxlen=KEPT)
         self._vain = 0
         self._pick = np.random.default_rng(20261)
@@ -65,7 +68,7 @@ class Search:
             index = self.cut(index, lo, hi)
             if not len(index):
                 continue
-            if len(index) <= SHORT or not (parts := self.split(index, lo, hi)):
+            if len(index) <= self.short or not (parts := self.split(index, lo, hi)):
                 self.leaf(index, lo, hi)
             else:
                 stack += parts
@@ -151,6 +154,17 @@ class Search:
         self.found.doubtful.discard(group)
         self._through.append(packet)
 
+    def shut(self, entries: Ints, earlier: Ints) -> None:
+        """Close for good the entries whose whole box lies in an earlier one that turns every packet away to behind them, past which
+        nothing leads to them: most of what is dead is so, and would be proved again in each cell that it lies in."""
+        flat = self.flat
+        if self._landing is None:
+            self._landing = landing(flat.target)
+        turned = flat.certain[earlier] & (flat.target[earlier] > entries) & (self._landing[earlier] > entries)
+        entries, earlier = entries[turned], earlier[turned]
+        held = (flat.lo[earlier] <= flat.lo[entries]) & (flat.hi[earlier] >= flat.hi[entries])
+        self.group[entries[held.all(axis=1)]] = NOBODY
+
     def tried(self, leaf: Leaf, columns: Ints, open_: Ints, number: int) -> Ints:
         """One packet from the box of each open entry: of the first rounds at random, then as much as can be like one that came
         through lately. What most packets are turned away by (a state, flags, blocked networks) is alike for very many rules."""
@@ -167,32 +181,40 @@ class Search:
             return False
         return listed < LISTED or not self._through or self._vain > VAIN
 
-    def tell(self, number: int, tried: int, reached: int) -> None:
-        """What a round came to: of packets like others, those in vain are counted against those that came through."""
+    def next(self, number: int, tried: int, reached: int) -> int:
+        """The number of the next round, after what this one came to. Of packets at random, few that came through are the last; of
+        packets like others, those in vain are counted against those that came through."""
         if number >= ROUNDS:
             self._vain = max(0, self._vain + tried - WORTH * reached)
+        elif reached < FEW * tried:
+            return ROUNDS
+        return number + 1
 
     def leaf(self, index: Ints, lo: Ints, hi: Ints) -> None:
         leaf, columns = self.clipped(index, lo, hi)
         whole = np.clip(self.prefer, lo, hi).astype(np.int32)
         open_ = np.flatnonzero(self.wanted(index)).astype(np.int32)
 
-        def note(n: int, point: Ints) -> None:
-            group = int(self.group[index[n]])
-            if self.open[group]:
-                packet = whole.copy()
-                packet[columns] = point
-                self.noted(group, int(index[n]), packet)
+        def note(which: Ints, points: Ints) -> None:
+            packets = np.tile(whole, (len(points), 1))
+            packets[:, columns] = points
+            entries = index[which]
+            for group, entry, packet in zip(
+                self.group[entries].tolist(), entries.tolist(), packets, strict=True
+            ):
+                if self.open[group]:
+                    self.noted(group, entry, packet)
 
         try:
-            for number in range(ROUNDS + AFTER):
-                if self.enough(number, len(index)):
-                    break
+            number = 0
+            while number < ROUNDS + AFTER and not self.enough(number, len(index)):
                 points = self.tried(leaf, columns, open_, number)
-                reached = leaf.try_packets(open_, points, self.budget)
-                self.tell(number, len(open_), int(reached.sum()))
-                for at in np.flatnonzero(reached):
-                    note(int(open_[at]), points[at])
+                met_by: list[tuple[Ints, Ints]] = []
+                reached = leaf.try_packets(open_, points, self.budget, met_by)
+                number = self.next(number, len(open_), int(reached.sum()))
+                note(open_[reached], points[reached])
+                for entries, earlier in met_by:
+                    self.shut(index[entries], index[earlier])
                 open_ = open_[~reached]
                 open_ = open_[self.wanted(index[open_])]
                 if not len(open_):
@@ -201,9 +223,21 @@ class Search:
             goals[np.arange(len(open_)), open_] = True
             asked = Problems(leaf.lo[open_], leaf.hi[open_], goals, self.group[index[open_]])
             for which, point in holes(leaf, asked, self.budget):
-                note(int(open_[which]), point)
+                note(open_[[which]], point[None])
         except Spent:
             self.doubt(index)
+
+
+def landing(target: Ints) -> Ints:
+    """For each entry the first place behind it to which one before it leads; the length where none does."""
+    count = len(target)
+    out = np.full(count, count, dtype=np.int32)
+    skipping = np.flatnonzero(target > np.arange(1, count + 1))
+    places, first = np.unique(target[skipping], return_index=True)
+    # From the last place on: whatever lands earlier, and begins before the entry, takes it over.
+    for place, begin in zip(places[::-1].tolist(), skipping[first[::-1]].tolist(), strict=True):
+        out[begin + 1 : place] = place
+    return out
 
 
 def preferred(flat: Flat) -> Ints:

@@ -170,12 +170,28 @@ class Unfolding(Way):
         caller = self.writing
         for number in self.meeting(chain, start, at.sources, path):
             rule = chain.rules[number]
+            if self.simply(rule, at, path):
+                continue
             done, begin, self.writing = self.label(), len(self.boxes), self.owners[rule.id]
             self.body(rule, rule.body, Cursor([path]), at, done, (Frame(chain, number + 1), *frames))
             self.place(done)
             if len(self.boxes) > begin and not is_plain(rule):
                 self.spans.append((self.owners[rule.id], begin, len(self.boxes)))
         self.writing = caller
+
+    def simply(self, rule: Rule, at: Context, path: Box) -> bool:
+        """A rule of one box that accepts, denies or returns, as most do: the same entry that `body` would write, at once. False: it
+        is not so simple, and nothing is written."""
+        decision = rule.body[-1] if rule.body else None
+        if type(decision) is not Verdict or (act := _ACTS.get(decision.kind)) is None:
+            return False
+        box = self.one_box(rule.body[:-1], at.sources, path)
+        if box is False:
+            return False
+        if box is not None:
+            label = at.accept if act == Act.ACCEPT else at.back if act == Act.RETURN else FINAL
+            self.emit(box, label, act, self.owners[rule.id])
+        return True
 
     def body(
         self, rule: Rule, parts: tuple[Part, ...], cursor: Cursor, at: Context, done: int,

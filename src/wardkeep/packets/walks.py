@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from wardkeep.packets.flat import Ints
 
 Bools = NDArray[np.bool_]
+FEW = 0.04  # of all pairs: so many are cheaper one by one than in a table of all
 MOST_PAIRS = 4_000_000  # packets × entries looked at in one go: 4 MB of truth values
 
 
@@ -30,14 +31,39 @@ def pairs(points: Ints, lo: Ints, hi: Ints) -> tuple[Ints, Ints]:
     places = points[order, first]
     begin = np.searchsorted(places, lo[:, first], side="left")
     length = np.maximum(np.searchsorted(places, hi[:, first], side="right") - begin, 0)
+    if length.sum() > FEW * len(points) * len(lo):
+        return _in_a_table(points, lo, hi, columns.tolist())
     entries = np.repeat(np.arange(len(lo)), length)
     rows = order[np.arange(len(entries)) + np.repeat(begin - (np.cumsum(length) - length), length)]
-    for column in columns[1:]:
+    rows, entries = _held(points, lo, hi, columns[1:].tolist(), rows, entries)
+    order = np.argsort(rows, kind="stable")
+    return rows[order], entries[order]
+
+
+def _in_a_table(points: Ints, lo: Ints, hi: Ints, columns: list[int]) -> tuple[Ints, Ints]:
+    """The same by a table of all packets and entries, as long as many are left."""
+    held = np.ones((len(points), len(lo)), dtype=bool)
+    done = 0
+    for column in columns:
+        done += 1
+        p = points[:, column, None]
+        held &= p >= lo[:, column]
+        held &= p <= hi[:, column]
+        if np.count_nonzero(held) < held.size * FEW:
+            break
+    rows, entries = np.divmod(np.flatnonzero(held), len(lo))
+    return _held(points, lo, hi, columns[done:], rows, entries)
+
+
+def _held(
+    points: Ints, lo: Ints, hi: Ints, columns: list[int], rows: Ints, entries: Ints
+) -> tuple[Ints, Ints]:
+    """Of some pairs those that hold in these columns, too."""
+    for column in columns:
         p = points[rows, column]
         held = (p >= lo[entries, column]) & (p <= hi[entries, column])
         rows, entries = rows[held], entries[held]
-    order = np.argsort(rows, kind="stable")
-    return rows[order], entries[order]
+    return rows, entries
 
 
 def visits(rows: Ints, entries: Ints, target: Ints, certain: Bools, who: Ints, start: Ints) -> Bools:

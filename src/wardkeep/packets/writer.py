@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +154,24 @@ class Writer:
                     if narrower is None:
                         return None
                     box = narrower
+        return box
+
+    def one_box(
+        self, conditions: tuple[Part, ...], sources: Mapping[str, Source], path: Box
+    ) -> Box | Literal[False] | None:
+        """The packets of a box that conditions let through, as one box; None: none; False: it is not so simple."""
+        box: Box | None = path
+        for part in conditions:
+            if type(part) is not Match:
+                if type(part) is Effect:
+                    continue
+                return False
+            if part.negated or len(part.rows) != 1:
+                return False
+            met = self.conditions.box(part.rows[0], sources)
+            if met is False:
+                return False
+            box = None if met is None or box is None else meet(box, met)
         return box
 
     def condition(

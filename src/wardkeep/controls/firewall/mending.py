@@ -25,25 +25,25 @@ from wardkeep.facts.ssh_sessions import SshSessions
 SAYS = f"Load our own table `{own_table.TABLE}`"
 
 
-def refused(permit: Permit, policy: Policy, listeners: Listeners, sessions: SshSessions) -> tuple[str, str]:
-    """(why the compiled rules must not be applied, with the packet that shows it, and what to do); "" for no reason."""
-    for session in sessions.sessions:
-        way_in = Opening("tcp", session.port, session.port, (ip_network(session.peer),))
-        for breach in dropped(permit, (way_in,)):
-            sentence = f"{session.port}/tcp from {session.peer}"
+def refused(
+    permit: Permit, policy: Policy, listeners: Listeners, sessions: SshSessions
+) -> Iterator[tuple[str, str]]:
+    """(why the compiled rules must not be applied, with the packet that shows it, and what to do), for every reason there is: who
+    mends one should not meet the next in the next plan."""
+    for port, peer in dict.fromkeys((session.port, session.peer) for session in sessions.sessions):
+        for breach in dropped(permit, (Opening("tcp", port, port, (ip_network(peer),)),)):
             packet = f"{breach}, by which somebody is connected now, would be dropped"
-            return packet, f"Name it in the policy: firewall.allow `{sentence}`."
+            yield packet, f"Name it in the policy: firewall.allow `{port}/tcp from {peer}`."
     for port in listeners.ports_of("sshd"):
         if not permit.for_port("tcp", port, port) and not permit.networks and not permit.interfaces:
             why = f"every packet to {port}/tcp, where sshd listens, would be dropped"
-            return why, f"Name it in the policy: firewall.allow `{port}/tcp`."
+            yield why, f"Name it in the policy: firewall.allow `{port}/tcp`."
     for breach in dropped(permit, openings(policy.must_allow, policy.zones)):
         why = f"{breach} would be dropped, and firewall.must_allow names it: `{breach.sentence}`"
-        return why, "Open it in firewall.allow, or take it out of firewall.must_allow."
+        yield why, "Open it in firewall.allow, or take it out of firewall.must_allow."
     for breach in admitted(permit, openings(policy.must_deny, policy.zones)):
         why = f"{breach} would be let in, and firewall.must_deny forbids it: `{breach.sentence}`"
-        return why, "Take out what opens it, or take it out of firewall.must_deny."
-    return "", ""
+        yield why, "Take out what opens it, or take it out of firewall.must_deny."
 
 
 def _own_table(
@@ -68,9 +68,9 @@ def _own_table(
     if len(sent_on) == len(failing):
         return
     permit = policy.permit_on(now.date())
-    reason, todo = refused(permit, policy, listeners, sessions)
-    if reason:
-        yield Blocked(SAYS, reason, todo, why)
+    blocked = [Blocked(SAYS, *told, why) for told in refused(permit, policy, listeners, sessions)]
+    if blocked:
+        yield from blocked
         return
     told, packets = change_in_packets(rules, permit)
     probes = foretold(rules, listeners, sessions, policy, permit)
