@@ -4,10 +4,10 @@ is needed, and nothing is changed."""
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from wardkeep.cli.options import Json
@@ -76,7 +76,7 @@ def audit(
     statuses = {r.exit_status for r in reports}
     status = 1 if 1 in statuses else 3 if 3 in statuses else 0
     if json:
-        print_json(_as_one([asdict(r) for r in reports], status))
+        print_json(_as_one([msgspec.to_builtins(r) for r in reports], status))
     elif fix:
         show_fix(reports)
     else:
@@ -133,7 +133,7 @@ def ask(
     asked = [ask(text, known) for text in questions]
     told = [one for found in given([file, *(beside or [])]).rule_sets for one in answer(found, asked)]
     if json:
-        print_json([asdict(one) for one in told])
+        print_json([msgspec.to_builtins(one) for one in told])
     else:
         several = len({one.rule_set for one in told}) > 1
         for one in told:
