@@ -6,13 +6,16 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from bench.firewall_nat import Dump, docker, marked
 from packet_fates import number
 
 from wardkeep.packets.reference import ways
 from wardkeep.rulesets.audit.answers import Told, answer
+from wardkeep.rulesets.audit.audit import audit
 from wardkeep.rulesets.audit.questions import Names, ask
 from wardkeep.rulesets.files import Source, kind_of, rule_sets
 from wardkeep.rulesets.published import OWN, published, sends_on
+from wardkeep.rulesets.reach import Reach
 from wardkeep.rulesets.translation import noted
 
 # As Docker writes them: one published port, of one container.
@@ -32,6 +35,23 @@ COMMIT
 -A FORWARD -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 5432 -j ACCEPT
 COMMIT
 """
+
+
+@pytest.mark.parametrize("dump", [docker(ports=40, bridges=3), marked(services=12, marks=8, rules=60)])
+def test_what_is_known_of_a_made_up_dump_is_answered_for_certain(dump: Dump) -> None:
+    (rule_set,) = rule_sets([Source(Path("dump"), "iptables", dump.text)])
+    reach = Reach(rule_set.program, [row for row, _ in dump.known])
+    for row, let_through in dump.known:
+        assert (reach.find(row, True).met is not None) == let_through, row
+        assert (reach.find(row, False).met is not None) == (not let_through), row
+
+
+def test_a_stranger_s_packet_to_this_host_is_to_an_address_of_its_own() -> None:
+    """What routing calls local is dropped before the input chain: nothing is open, whatever that chain accepts."""
+    text = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m addrtype --dst-type LOCAL -j DROP\nCOMMIT\n"
+    rest = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n"
+    found = {one: audit(rule_sets([Source(Path("r"), "iptables", one)])[0]) for one in (rest, text + rest)}
+    assert [any(f.kind == "unfiltered" for f in r.findings) for r in found.values()] == [True, False]
 
 
 def told(rules: str, question: str) -> Told:
@@ -123,7 +143,7 @@ def test_the_plain_evaluator_agrees_on_every_packet() -> None:
     ):
         packet = {
             "family": 4, "route": route, "in": link, "proto": 6, "src4": number(source), "dst4": number("192.0.2.1"), "sport": 40000,
-            "dport": port, "state": 3, "tcp_flags": 2, "status": 0, "out": "docker0" if route == "forward" else "",
+            "dport": port, "state": 3, "tcp_flags": 2, "status": 0, "out": "docker0" if route == "forward" else "", "dst_type": 2,
         }  # fmt: skip
         sent_on = port == 15432 and link == "eth0"
         asked = sent_on == (route == "forward")

@@ -14,6 +14,7 @@ from wardkeep.packets.ranks import rows_of
 from wardkeep.rulesets.audit.model import Finding, finding_id, sentence, worded
 from wardkeep.rulesets.audit.regions import SENSITIVE, STRANGERS, TOP, UNICAST, WORLD, service
 from wardkeep.rulesets.names import PROTOCOL_NAMES, SERVICES
+from wardkeep.rulesets.published import to_this_host
 from wardkeep.rulesets.reach import Met, Reach
 from wardkeep.rulesets.spans import Spans, join, meet
 
@@ -54,7 +55,13 @@ class Openings:
         services = list(dict.fromkeys([*((p, port) for _, p, port, _ in SENSITIVE), *named]))
         like = _alike(self.program, [*services, (6, ODD), (17, ODD)])
         worlds = [(f, r) for f in self.families for r in routes]
-        regions = {(f, r, s): _region(f, r, *s) for f, r in worlds for s in set(like.values())}
+        # What comes to the host itself was sent to an address of its own; what it passes on, perhaps too, and was translated.
+        (here,) = to_this_host(self.program, [{}])
+        regions = {
+            (f, r, s): {**_region(f, r, *s), **(here if r == "input" else {})}
+            for f, r in worlds
+            for s in set(like.values())
+        }
         strangers = {f: _apart(self.program, f) for f in self.families}
         close = {key: {**row, f"src{key[0]}": strangers[key[0]]} for key, row in regions.items()}
         reach = Reach(self.program, [*regions.values(), *close.values()], self.unfolded)

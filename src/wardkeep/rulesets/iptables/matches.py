@@ -10,6 +10,7 @@ from wardkeep.packets.dimensions import STATES, STATUS, TCP_FLAGS, AnyBit, Bits,
 from wardkeep.packets.program import EVERYTHING, Match, Part, Unknown
 from wardkeep.rulesets import names
 from wardkeep.rulesets.ipset import Ipset, rows_of
+from wardkeep.rulesets.iptables.kinds import kind_of_address, limited
 from wardkeep.rulesets.spans import TOPS, Span, Spans, TooManySpans, join, meet, network, outside
 
 
@@ -30,6 +31,10 @@ class Draft:
     hooks: frozenset[str] = (
         frozenset()
     )  # built-in chains by which packets come to the rule, where that was asked
+    arriving: bool = False  # nothing has translated them yet
+    typed: list[tuple[int, str]] = field(
+        default_factory=list
+    )  # places and words of parts about kinds of address
 
     def add(self, row: Row, negated: bool = False) -> None:
         self.parts.append(Match((row,), negated))
@@ -298,35 +303,6 @@ def _set(draft: Draft, values: Sequence[str], negated: bool) -> None:
         draft.parts.append(Match(tuple(rows), negated, absent_ok=True))
 
 
-EVERYBODY: Span = (0xFFFFFFFF, 0xFFFFFFFF)
-# Addresses that packets to one host alone may go to: no group (RFC 5771, RFC 4291), not everybody, not the unknown address.
-OWN: Mapping[int, Spans] = {4: ((1, 0xDFFFFFFF), (0xF0000000, 0xFFFFFFFE)), 6: ((0, (0xFF << 120) - 1),)}
-
-
-def _kind_of_address(source: bool) -> Reader:
-    """`--dst-type`: the routing table decides, except for what every table holds (inet_addr_type, ipv6_addr_type).
-
-    What comes to INPUT was routed to this host: it goes to an address of its own, to a group or to everybody. A dump does not tell the host's
-    networks, so their own broadcast addresses are taken for its own addresses.
-    """
-    option = f"--{'src' if source else 'dst'}-type"
-
-    def read(draft: Draft, values: Sequence[str], negated: bool) -> None:
-        multicast = network("224.0.0.0/4" if draft.version == 4 else "ff00::/8", draft.version)
-        if values[0] == "MULTICAST" and multicast is not None:
-            draft.add({draft.side(source): multicast}, negated)
-        elif values[0] == "LOCAL" and not source and draft.hooks == {"INPUT"}:
-            draft.add({draft.side(source): OWN[draft.version]}, negated)
-        elif values[0] == "BROADCAST" and not (source or negated) and draft.version == 4:
-            draft.doubt(
-                f"{option} BROADCAST", False, ({"dst4": (*OWN[4], EVERYBODY)},), ({"dst4": (EVERYBODY,)},)
-            )
-        else:
-            draft.doubt(f"{option} {values[0]}", negated)
-
-    return read
-
-
 def _comment(draft: Draft, values: Sequence[str], _: bool) -> None:
     draft.comment = values[0]
 
@@ -386,6 +362,9 @@ MODULES: dict[str, dict[str, tuple[int, Reader]]] = {
     "connmark": {"--mark": (1, _mark("ctmark"))},
     "owner": {"--uid-owner": (1, _owner("user")), "--gid-owner": (1, _owner("group"))},
     "set": {"--match-set": (2, _set), "--return-nomatch": (0, _nothing)},
-    "addrtype": {"--src-type": (1, _kind_of_address(True)), "--dst-type": (1, _kind_of_address(False))},
+    "addrtype": {
+        **{"--src-type": (1, kind_of_address(True)), "--dst-type": (1, kind_of_address(False))},
+        **{o: (0, limited(o)) for o in ("--limit-iface-in", "--limit-iface-out")},
+    },
     "comment": {"--comment": (1, _comment)},
 }

@@ -108,7 +108,8 @@ def _rule(
     translates: bool,
     hooks: frozenset[str],
 ) -> Rule:
-    draft = Draft(4 if table.family == "ip" else 6, sets, hooks=hooks)
+    arriving = bool(hooks) and hooks <= {"PREROUTING", "OUTPUT"} and table.name in ("raw", "mangle", "nat")
+    draft = Draft(4 if table.family == "ip" else 6, sets, hooks=hooks, arriving=arriving)
     try:
         target, options = _read_words(draft, raw.words)
         settle(draft, translates)
