@@ -176,7 +176,6 @@ class Removal(Search):
             leaf, self.does[index], self.going[owner], self.flat.target[index] >= self.final, self.budget
         )
         open_ = np.flatnonzero(self.wanted(index))
-        open_ = open_[case.goals(open_).any(axis=1)]
 
         def note(n: int, point: Ints) -> None:
             packet = whole.copy()
@@ -184,9 +183,13 @@ class Removal(Search):
             self.noted(int(owner[n]), int(index[n]), packet)
 
         try:
-            number = 0
+            number, first = 0, True
             while number < ROUNDS + AFTER:
                 open_ = open_[self.open[owner[open_]]]
+                if (
+                    number and first
+                ):  # most are done with by one packet each; of the others some have nothing to meet
+                    open_, first = open_[case.goals(open_).any(axis=1)], False
                 if not len(open_):
                     return
                 if self.enough(number, len(index)):

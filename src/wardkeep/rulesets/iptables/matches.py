@@ -13,6 +13,8 @@ from wardkeep.rulesets.ipset import Ipset, rows_of
 from wardkeep.rulesets.iptables.kinds import kind_of_address, limited
 from wardkeep.rulesets.spans import TOPS, Span, Spans, TooManySpans, join, meet, network, outside
 
+MAC = re.compile(r"(?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}")
+
 
 class Garbled(Exception):
     """An option's value is none that the tool would have written; the text says which."""
@@ -62,7 +64,10 @@ def spans_of(text: str, version: int) -> Spans:
 def _address(source: bool) -> Reader:
     def read(draft: Draft, values: Sequence[str], negated: bool) -> None:
         try:
-            spans = join(span for part in values[0].split(",") for span in spans_of(part, draft.version))
+            told = values[0].split(",")
+            spans = spans_of(told[0], draft.version)
+            if len(told) > 1:
+                spans = join(span for part in told for span in spans_of(part, draft.version))
         except TooManySpans:
             draft.doubt(f"{'-s' if source else '-d'} {values[0]}", negated)
         else:
@@ -255,9 +260,12 @@ def _range(source: bool) -> Reader:
 
 
 def _mac(draft: Draft, values: Sequence[str], negated: bool) -> None:
-    if not re.fullmatch(r"(?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}", values[0]):
-        raise Garbled(f"`{values[0]}` is no MAC address")
-    number = int("".join(part.zfill(2) for part in values[0].split(":")), 16)
+    told = values[0]
+    if not MAC.fullmatch(told):
+        raise Garbled(f"`{told}` is no MAC address")
+    if len(told) < len("00:00:00:00:00:00"):
+        told = ":".join(part.zfill(2) for part in told.split(":"))
+    number = int(told.replace(":", ""), 16)
     draft.add({"mac": ((number, number),)}, negated)
 
 
