@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wardkeep.allowlists import ALLOW, DENY, read_file, read_network, read_service, read_text, read_toml
 from wardkeep.allowlists.networks import blocks
-from wardkeep.allowlists.reading import _simple, _whole
+from wardkeep.allowlists.reading import Raw, _simple, _told, _whole
 from wardkeep.core.errors import BadInput
 
 GOOD = """\
@@ -70,7 +70,46 @@ def test_the_quick_reader_is_right_or_leaves_it(lines: list[str]) -> None:
         return
     slow = _whole(text, "x.toml")  # what is quick is valid TOML
     assert quick[1] == slow[1]
-    assert sorted(map(str, quick[0])) == sorted(map(str, slow[0]))
+    assert _all_told(quick[0]) == _all_told(slow[0])
+
+
+ENTRY = st.lists(
+    st.sampled_from(
+        [
+            'network = "192.0.2.0/24"',
+            'service = "22/tcp"',
+            'owner = "ü"',
+            'list = ""',
+            "expires = 2027-02-28",
+            "created = 2027-02-28",
+        ]
+    ),
+    unique=True,
+)
+AFTER = st.sampled_from(
+    ["", "", "", "\n", "  ", 'owner = "late"', "# c", 'odd = "x"', "created = 2027-02-30"]
+)
+
+
+@settings(max_examples=400, deadline=None, database=None)
+@given(st.lists(st.tuples(ENTRY, AFTER), max_size=4), st.sampled_from(["\n", "\r\n"]))
+def test_entries_read_at_once_are_what_they_are_line_by_line(
+    made: list[tuple[list[str], str]], end: str
+) -> None:
+    text = end.join(line for lines, after in made for line in ("[[allow]]", *lines, after))
+    for one in (text, text + end):
+        quick = _simple(one)
+        try:
+            slow = _whole(one, "x.toml")
+        except BadInput:
+            assert quick is None
+            continue
+        assert quick is not None
+        assert _all_told(quick[0]) == _all_told(slow[0])
+
+
+def _all_told(raws: list[Raw]) -> list[str]:
+    return sorted(str((action, line, sorted(_told(told).items()))) for action, line, told in raws)
 
 
 def test_what_stands_in_the_file_is_read() -> None:

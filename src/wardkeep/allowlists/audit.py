@@ -8,9 +8,10 @@ from datetime import date, timedelta
 
 from wardkeep.allowlists.entry import ALLOW, PUBLIC, Allowlist, Entry
 from wardkeep.allowlists.nesting import relations
+from wardkeep.allowlists.networks import Union
 from wardkeep.allowlists.providers import Providers, Ranges
-from wardkeep.allowlists.services import sensitive
-from wardkeep.allowlists.special import CGNAT, INSIDE, MAPPED, special_use
+from wardkeep.allowlists.services import Span, sensitive
+from wardkeep.allowlists.special import CGNAT, INSIDE, MAPPED, SPECIAL, special_use
 from wardkeep.core.collector import collector_paused
 
 HIGH, MEDIUM, LOW = "high", "medium", "low"
@@ -111,29 +112,56 @@ def audit(allowlist: Allowlist, around: Surroundings) -> list[Defect]:
 
 
 def _audit(allowlist: Allowlist, around: Surroundings) -> list[Defect]:
-    entries = allowlist.entries
+    entries, today = allowlist.entries, around.today
     made: list[tuple[int, Defect]] = []
-    living = [i for i, entry in enumerate(entries) if not entry.expired(around.today)]
+    living: list[int] = []
     providers = Providers(around.providers) if around.providers else None
+    marked = Union(SPECIAL, *(ranges.networks for ranges in around.providers))
     heard = _heard(around.listeners)
+    known: dict[tuple[int, tuple[Span, ...]], tuple[int, bool]] = {}  # a long list has few services
+    oldest = today - around.limits.review
     for index, entry in enumerate(entries):
-        found = [*_about(entry, around, allowlist.bare)]
+        network = entry.network
+        found: list[Defect] = []
+        if _in_order(entry, today, oldest):
+            living.append(index)
+        else:
+            found += _about(entry, around, allowlist.bare)
+            if not entry.expired(today):
+                living.append(index)
         if entry.action == ALLOW:
-            found += _of_network(entry, allowlist.scope(entry), around.limits, providers)
-            if heard is not None and not _listens(entry, heard):
+            service = (network.version, entry.spans)
+            if service not in known:
+                most = around.limits.most(network.version, bool(sensitive(entry.spans)))
+                known[service] = most, heard is None or _listens(entry, heard)
+            most, listens = known[service]
+            if network.high - network.low >= most or marked.touched(network):
+                found += _of_network(entry, allowlist.scope(entry), around.limits, providers)
+            if not listens:
                 seen = f"nothing listens on {entry.service}"
                 found.append(Defect("no_listener", entry, seen, "Remove it, or start what it is for."))
-        elif entry.network.version == 6 and special_use(entry.network)[0] == MAPPED:
+        elif network.version == 6 and special_use(network)[0] == MAPPED:
             found.append(_mapped(entry))
-        if entry.network.host_bits:
-            seen = f"{entry.text} opens {entry.network}"
-            todo = f"Write {entry.network}, or the one address with /{32 if entry.network.version == 4 else 128}."
+        if network.host_bits:
+            seen = f"{entry.text} opens {network}"
+            todo = f"Write {network}, or the one address with /{32 if network.version == 4 else 128}."
             found.append(Defect("host_bits", entry, seen, todo))
-        made += ((index, defect) for defect in found)
+        if found:
+            made += [(index, defect) for defect in found]
     made += _between(entries, living)
     rank = {kind: number for number, kind in enumerate(KINDS)}
     made.sort(key=lambda one: (one[0], rank[one[1].kind]))
     return [defect for _, defect in made]
+
+
+def _in_order(entry: Entry, today: date, oldest: date) -> bool:
+    """Whether all is written beside the network and every day is right, at a glance: then `_about` finds nothing."""
+    created, expires, reviewed = entry.created, entry.expires, entry.reviewed
+    if created is None or expires is None or reviewed is None:
+        return False
+    if not (entry.owner and entry.reason and entry.ticket):
+        return False
+    return oldest <= reviewed and created <= reviewed <= today <= expires
 
 
 def _about(entry: Entry, around: Surroundings, bare: bool) -> Iterator[Defect]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from wardkeep.allowlists.entry import ALLOW, DENY, Entry
-from wardkeep.allowlists.networks import Network, blocks
+from wardkeep.allowlists.networks import Network, Union, blocks
 from wardkeep.allowlists.services import Span, overlap
 
 Block = tuple[int, int]
@@ -73,25 +73,45 @@ def relations(entries: Sequence[Entry], chosen: Iterable[int]) -> Relations:
     and only between entries for comparable services; allowed and denied across all lists."""
     made = Relations()
     groups: dict[tuple[str, str, int], list[int]] = {}
-    first: dict[object, int] = {}
-    every: dict[int, list[int]] = {}
     for index in chosen:
         one = entries[index]
-        network = one.network
-        group = (one.list, one.action, network.version)
-        kept = first.setdefault((group, network.low, network.high, one.spans), index)
-        if kept != index:
-            made.same[index] = kept
-            continue
-        groups.setdefault(group, []).append(index)
-        every.setdefault(network.version, []).append(index)
-    for members in groups.values():
-        within = dict(_within(entries, members))
+        groups.setdefault((one.list, one.action, one.network.version), []).append(index)
+    every: dict[int, list[int]] = {4: [], 6: []}
+    for (_, _, version), members in groups.items():
+        first: dict[tuple[int, int, tuple[Span, ...]], int] = {}
+        beside: list[int] = []
+        for index in _beside_others(entries, members):
+            network = entries[index].network
+            kept = first.setdefault((network.low, network.high, entries[index].spans), index)
+            if kept != index:
+                made.same[index] = kept
+            else:
+                beside.append(index)
+        within = dict(_within(entries, beside))
         made.within.update(within)
-        made.merge += _neighbours(entries, [index for index in members if index not in within])
+        made.merge += _neighbours(entries, [index for index in beside if index not in within])
+        every[version] += (index for index in members if index not in made.same)
     for members in every.values():
         made.denied.update(_denied(entries, members))
     return made
+
+
+def _beside_others(entries: Sequence[Entry], members: list[int]) -> list[int]:
+    """Those that share an address with another member or stand next to one, in their order: the rest is nothing to any."""
+    networks = [entries[index].network for index in members]
+    lows = [network.low for network in networks]
+    found: list[int] = []
+    end, before = -2, -1
+    for at in sorted(range(len(members)), key=lows.__getitem__):
+        if lows[at] > end + 1:
+            end, before = networks[at].high, at
+            continue
+        if before >= 0:
+            found.append(before)
+            before = -1
+        found.append(at)
+        end = max(end, networks[at].high)
+    return [members[at] for at in sorted(found)]
 
 
 def _nodes(entries: Sequence[Entry], members: Iterable[int]) -> dict[Block, list[int]]:
@@ -212,7 +232,9 @@ def _denied(entries: Sequence[Entry], members: list[int]) -> Iterator[tuple[int,
     if not denying:
         return
     denied = _nodes(entries, denying)
-    allowed = _nodes(entries, (index for index in members if entries[index].action == ALLOW))
+    reached = Union(entries[index].network for index in denying)
+    touched = (i for i in members if entries[i].action == ALLOW and reached.touched(entries[i].network))
+    allowed = _nodes(entries, touched)
     around: list[tuple[int, Ports]] = []
     found: dict[int, list[int]] = {}
     for block in _outermost_first({*denied, *allowed}):

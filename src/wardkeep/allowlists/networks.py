@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -94,3 +95,24 @@ def blocks(version: int, low: int, high: int) -> Iterator[tuple[int, int]]:
             size >>= 1
         yield low, low + size - 1
         low += size
+
+
+class Union:
+    """The addresses of many networks, and whether another one has any of them."""
+
+    __slots__ = ("_ends", "_firsts")
+
+    def __init__(self, *many: Iterable[Network]) -> None:
+        self._firsts: dict[int, list[int]] = {4: [], 6: []}
+        self._ends: dict[int, list[int]] = {4: [], 6: []}
+        for version, low, high in sorted({(n.version, n.low, n.high) for some in many for n in some}):
+            firsts, ends = self._firsts[version], self._ends[version]
+            if ends and low <= ends[-1]:
+                ends[-1] = max(high, ends[-1])
+            else:
+                firsts.append(low)
+                ends.append(high)
+
+    def touched(self, network: Network) -> bool:
+        at = bisect_right(self._firsts[network.version], network.high) - 1
+        return at >= 0 and self._ends[network.version][at] >= network.low
