@@ -199,11 +199,10 @@ class Removal(Search):
                     changed += 1
                     if self.open[owner[n]]:
                         note(n, point)
-                number = self.next(number, len(open_), changed)
-                if (
-                    not changed and len(open_) <= FEW and number > ROUNDS
-                ):  # one round of each kind tells what they are worth
-                    number = ROUNDS + AFTER
+                # Here another round at random is worth more than in a search: what changes is alike for few rules.
+                number = self.next(number, len(open_), changed) if number >= ROUNDS else number + 1
+                if not changed and len(open_) <= FEW:  # one round of each kind tells what they are worth
+                    number = ROUNDS if number < ROUNDS else ROUNDS + AFTER
             open_ = open_[self.open[owner[open_]]]
             for n, point in case.decide(open_, owner[open_]):
                 if self.open[owner[n]]:
