@@ -190,6 +190,54 @@ def test_a_look_at_something_else_hides_nothing(fleet: Platform) -> None:
     assert seen(fleet).entries[0]["used"].state == "used"
 
 
+def published(port: int, target: str = '{"dnat": {"addr": "172.17.0.2", "port": 80}}') -> bytes:
+    """The rules that a container engine adds to send a port on to a container, beside our own table that noted somebody."""
+    beside = [
+        {"table": {"family": "ip", "name": "nat", "handle": 90}},
+        {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "handle": 1, "type": "nat",
+                   "hook": "prerouting", "prio": -100, "policy": "accept"}},
+        {"chain": {"family": "ip", "table": "nat", "name": "DOCKER", "handle": 2}},
+        {"rule": {"family": "ip", "table": "nat", "chain": "PREROUTING", "handle": 3, "expr": [
+            {"match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"}},
+            {"jump": {"target": "DOCKER"}}]}},
+        {"rule": {"family": "ip", "table": "nat", "chain": "DOCKER", "handle": 4, "expr": [
+            {"match": {"op": "!=", "left": {"meta": {"key": "iifname"}}, "right": "docker0"}},
+            {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": port}},
+            json.loads(target)]}},
+    ]  # fmt: skip
+    told = json.loads(came(_1_1_1_1=99))
+    told["nftables"] += beside
+    return json.dumps(told).encode()
+
+
+def test_of_a_port_that_is_sent_on_to_a_container_nobody_knows_who_used_it(fleet: Platform) -> None:
+    """Its packets never arrive at the input hook, where our own table notes who comes."""
+    text = (fleet.folder / "allowlist.toml").read_text()
+    (fleet.folder / "allowlist.toml").write_text(text.replace('"8.8.4.4"', '"8.8.4.4"\ncreated = 2026-01-01'))
+    look(fleet, "app-1", {"nftables": came(_1_1_1_1=99)})
+
+    def told(answer: bytes) -> tuple[LastUse, set[tuple[bool, str]]]:
+        look(fleet, "app-2", {"nftables": answer})
+        with open_platform(fleet.folder) as again:
+            found = audit_platform(again, NOW.date())
+        idle = {(d.unknown, d.seen) for d in found if d.kind == "unused" and d.entry.text == "8.8.4.4"}
+        return seen(fleet).entries[1]["used"], idle
+
+    # Another port is sent on: nobody came to this one.
+    assert told(published(8080)) == (
+        LastUse("unused", since=NOW - timedelta(days=99)),
+        {(False, "nobody came from there in 99 days")},
+    )
+    why = "22/tcp is sent on to another destination before our own table can note who came"
+    expected = (
+        LastUse("unknown", why=f"app-2: {why}"),
+        {(True, f"nobody came from there in 99 days, but on app-2 {why}")},
+    )
+    assert told(published(22)) == expected
+    assert told(published(22, '{"redirect": {"port": 2222}}')) == expected
+    assert told(published(22, '{"xt": {"type": "target", "name": "DNAT"}}')) == expected
+
+
 def test_a_long_list_is_paged(fleet: Platform) -> None:
     more = "".join(
         f'[[allow]]\nnetwork = "9.{n // 256}.{n % 256}.1"\nservice = "443/tcp"\n\n' for n in range(PAGE + 5)

@@ -21,8 +21,9 @@ from wardkeep.controls.firewall.allowed import wanted_lists
 from wardkeep.controls.firewall.declared_program import whole_program
 from wardkeep.core.errors import WardkeepError
 from wardkeep.core.facts import Snapshot, Unknown
+from wardkeep.engine.allowlist_diverted import Diverted
 from wardkeep.engine.allowlist_effect import MOST, effect
-from wardkeep.engine.allowlist_standing import NONE, LastUse, Standing, last_use, noted, standing
+from wardkeep.engine.allowlist_standing import NONE, LastUse, Standing, last_use, noted, sent_on, standing
 from wardkeep.engine.declared import declared, provider_ranges
 from wardkeep.engine.hosts import list_hosts
 from wardkeep.engine.platform import Platform
@@ -65,6 +66,7 @@ def judge_platform(platform: Platform, today: date) -> Judged:
     allowlist = declared(platform.config)
     found = audit(allowlist, Surroundings(today, providers=provider_ranges(platform.config)))
     seen = list(last_seen(platform))
+    elsewhere = {one.host: _diverted(one) for one in seen}
     living = [e for e in allowlist.in_force(today) if e.action == "allow"]
     stand: dict[str, Standing] = {}
     for name in dict.fromkeys(entry.list for entry in allowlist.entries):
@@ -72,8 +74,8 @@ def judge_platform(platform: Platform, today: date) -> Judged:
         concerned = [one for one in seen if name in one.lists]
         told = {one.host: followed(members, one, today) for one in concerned}
         if members.entries:
-            found += _of_list(members, concerned, told, today)
-        records = [noted(one.host, one.rules, one.record) for one in concerned]
+            found += _of_list(members, concerned, told, elsewhere, today)
+        records = [noted(one.host, one.rules, one.record, elsewhere[one.host]) for one in concerned]
         for entry in allowlist.entries:
             if entry.list == name:
                 used = LastUse(NONE) if entry.action != "allow" else last_use(entry, records)
@@ -169,6 +171,7 @@ def _of_list(
     members: Allowlist,
     concerned: list[Seen],
     told: Mapping[str, Sequence[Defect] | Unknown],
+    elsewhere: Mapping[str, Diverted | Unknown],
     today: date,
 ) -> list[Defect]:
     if not concerned:
@@ -194,7 +197,33 @@ def _of_list(
         found.append(
             Defect("no_listener", entry, seen, "Remove it, or start what it is for.", unknown=bool(deaf))
         )
-    return found + list(unused(members, [_of_all([one.record for one in concerned])], today))
+    for defect in unused(members, [_of_all([one.record for one in concerned])], today):
+        blind = next(filter(None, (_not_noted(defect.entry, h, elsewhere[h]) for h in told)), "")
+        if blind and not defect.unknown:
+            seen = f"{defect.seen}, but {blind}"
+            found.append(
+                Defect("unused", defect.entry, seen, "Ask its owner whether it is used.", unknown=True)
+            )
+        else:
+            found.append(defect)
+    return found
+
+
+def _diverted(one: Seen) -> Diverted | Unknown:
+    if isinstance(one.rules, Unknown):
+        return one.rules
+    try:
+        return Diverted(whole_program(one.rules))
+    except WardkeepError as e:
+        return Unknown(e.line())
+
+
+def _not_noted(entry: Entry, host: str, elsewhere: Diverted | Unknown) -> str:
+    """Why the host's own table may not have noted who came by the entry; "" where it did."""
+    if isinstance(elsewhere, Unknown):
+        return f"{host}: whether its rules send packets on is not known ({elsewhere.reason})"
+    ports = elsewhere.part_of(entry)
+    return f"on {host} {sent_on(ports)}" if ports else ""
 
 
 def _of_all(records: Sequence[Record]) -> Record:

@@ -13,6 +13,7 @@ from typing import Final
 from wardkeep.allowlists import Defect, Entry
 from wardkeep.allowlists.usage import Record, Uses, came_by_either
 from wardkeep.core.facts import Unknown
+from wardkeep.engine.allowlist_diverted import Diverted
 from wardkeep.facts.nftables import Nftables
 
 USED, UNUSED, UNKNOWN, NONE = "used", "unused", "unknown", "none"
@@ -61,9 +62,10 @@ class Noted:
     uses: Uses
     since: datetime | None
     why: str
+    diverted: Diverted | None = None
 
 
-def noted(host: str, rules: Nftables | Unknown, record: Record) -> Noted:
+def noted(host: str, rules: Nftables | Unknown, record: Record, diverted: Diverted | Unknown) -> Noted:
     """The host's record, or why there is none."""
     why = ""
     if isinstance(rules, Unknown):
@@ -72,7 +74,14 @@ def noted(host: str, rules: Nftables | Unknown, record: Record) -> Noted:
         why = NO_TABLE
     elif record.since is None:
         why = OLDER if record.uses else NOBODY_YET
-    return Noted(host, Uses(record.uses), record.since, why)
+    elif isinstance(diverted, Unknown):
+        why = f"whether its rules send packets on is not known ({diverted.reason})"
+    known = None if isinstance(diverted, Unknown) else diverted
+    return Noted(host, Uses(record.uses), record.since, why, known)
+
+
+def sent_on(ports: str) -> str:
+    return f"{ports} is sent on to another destination before our own table can note who came"
 
 
 def last_use(entry: Entry, records: Sequence[Noted]) -> LastUse:
@@ -82,6 +91,9 @@ def last_use(entry: Entry, records: Sequence[Noted]) -> LastUse:
     found = [(at, one.host) for one in records if (at := one.uses.last(entry)) is not None]
     latest = max((at for at, _ in found), default=-1)
     whys = {one.host: one.why for one in records if one.why}
+    for one in records:
+        if one.diverted and not one.why and (ports := one.diverted.part_of(entry)):
+            whys[one.host] = sent_on(ports)
     for one in records:
         perhaps = one.uses.perhaps(entry)
         if perhaps is not None and perhaps > latest:
