@@ -12,7 +12,7 @@ other limit that is asked (it counts who asks), unless it is proved to decide no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
@@ -23,6 +23,8 @@ from wardkeep.packets.program import (
     Assign,
     Branches,
     Effect,
+    Goto,
+    Jump,
     Match,
     Nat,
     NoTrack,
@@ -58,6 +60,7 @@ _WAITS: Final = re.compile(
 )
 _OWN: Final = re.compile(r"(?:limit rate|-m limit)\b")  # what no other rule shares
 _CONDITIONS: Final = (Match, Unknown, Effect)
+_ENDS: Final = (Effect, Verdict, Jump, Goto)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,12 @@ class Chance:
         return self.decides not in ("nothing", "log")
 
 
-def chances(program: Program, *, layer: str = "ip", work: float = WORK) -> dict[str, Chance]:
+def chances(
+    program: Program, *, layer: str = "ip", work: float = WORK, unfolded: Sequence[Flat] | None = None
+) -> dict[str, Chance]:
     """Rule id → what its conditions that are not modelled decide; of rules that have some. Raises BadInput for a program with faults.
 
-    Not looked at: what others see of the host (how long an answer takes), and what programs do that read logs.
+    `unfolded`: the program's worlds in this layer, where they are made already. Not looked at: what others see of the host (how long an answer takes), and what programs do that read logs.
     """
     asked = {r.id: r for c in program.chains for r in c.rules if any(isinstance(p, Unknown) for p in r.body)}
     if not asked:
@@ -91,7 +96,7 @@ def chances(program: Program, *, layer: str = "ip", work: float = WORK) -> dict[
     checked(program)
     watched, kinds = _watched(program)
     try:
-        flats = list(worlds(watched, layer))
+        flats = list(worlds(watched, layer)) if unfolded is None or watched is not program else list(unfolded)
     except BadInput:  # too large with what is watched
         return {rule: Chance(rule, "undecided") for rule in asked}
     return _Chances(program, watched, kinds, flats, asked, work).all()
@@ -101,7 +106,7 @@ class _Chances:
     """One program. `levels`: rule → what is known to hang on it so far; they only rise."""
 
     def __init__(
-        self, program: Program, watched: Program, kinds: Mapping[str, str], flats: list[Flat], asked: Mapping[str, Rule],
+        self, program: Program, watched: Program, kinds: Sequence[tuple[str, str]], flats: list[Flat], asked: Mapping[str, Rule],
         work: float,
     ) -> None:  # fmt: skip
         self.asked, self.kinds, self.flats = asked, kinds, flats
@@ -116,15 +121,15 @@ class _Chances:
             for c in program.chains
             for r in c.rules
         }
+        limits = {name for name, kind in kinds if kind in asked and kind != name}
         self.forks: list[dict[str, list[int]]] = []
         for flat in flats:
             held: dict[str, list[int]] = {}
             for entry, owner in flat.forks.items():
                 # A rule may do something, and then match nothing: that it does it hangs on its conditions, too.
                 name = self.owners.names[owner]
-                if kinds.get(name) in ("log", "effect", None):
-                    name = name.partition("\0")[0]
-                held.setdefault(name, []).append(entry)
+                if name not in limits:
+                    held.setdefault(name.partition("\0")[0], []).append(entry)
             self.forks.append(held)
 
     def all(self) -> dict[str, Chance]:
@@ -135,7 +140,7 @@ class _Chances:
             for number, flat in enumerate(self.flats):
                 self._world(number, flat, left)
             risen = {r for r in self.asked if self.levels[r] > before[r] or r in left & self.doubtful}
-            if not risen & {kind for kind in self.kinds.values() if kind in self.asked}:
+            if not risen & {kind for _, kind in self.kinds}:
                 break
             left = {r for r in self.asked if self.levels[r] < EFFECT and r not in self.doubtful}
         return {rule: self._told(rule) for rule in self.asked}
@@ -151,12 +156,13 @@ class _Chances:
         open_ = [rule for rule in sorted(left) if rule in self.forks[number]]
         if not open_:
             return
-        noticed = {}
-        for name, kind in self.kinds.items():
+        noticed: dict[int, int] = {}
+        for name, kind in self.kinds:
             level = {"log": LOG, "effect": EFFECT}.get(kind)
             if level is None:
                 level = EFFECT if kind in self.doubtful else min(self.levels[kind], EFFECT)
-            noticed[self.owners.numbers[name]] = level
+            owner = self.owners.numbers[name]
+            noticed[owner] = max(level, noticed.get(owner, NOTHING))
         world = Twofold(flat, noticed, self.details)
         for rule in open_:
             for entry in self.forks[number][rule]:
@@ -186,22 +192,31 @@ class _Chances:
                 self.witnesses[rule] = Witness(flat, found.point, None, False)
 
 
-def _watched(program: Program) -> tuple[Program, dict[str, str]]:
-    """The program with a rule before each rule that does something to be noticed, which packets meet that come to do it (or more of
-    them); and what that is: "log", "effect", or the rule whose own limit is asked."""
-    kinds: dict[str, str] = {}
-    chains = []
+def _watched(program: Program) -> tuple[Program, list[tuple[str, str]]]:
+    """Who does something to be noticed, and what: "log", "effect", or the rule whose own limit is asked. Where packets may do it and
+    then not match the rule, that is a rule of its own before it, which packets match that come to do it (or more of them); where there
+    is none, the program stays the same."""
+    kinds: list[tuple[str, str]] = []
+    chains, more = [], False
     for chain in program.chains:
         rules: list[Rule] = []
         for rule in chain.rules:
             for number, part in enumerate(rule.body):
-                if kind := _notice(part, rule):
-                    name = f"{rule.id}\0{number}"
-                    kinds[name] = kind
-                    rules.append(Rule(name, _before(rule.body[: number + _acts(part)])))
+                kind = _notice(part, rule)
+                if kind and (isinstance(part, Effect) or kind == rule.id) and _at_its_end(rule, number):
+                    kinds.append((rule.id, kind))
+                elif kind:
+                    more = True
+                    kinds.append((f"{rule.id}\0{number}", kind))
+                    rules.append(Rule(kinds[-1][0], _before(rule.body[: number + _acts(part)])))
             rules.append(rule)
         chains.append(replace(chain, rules=tuple(rules)))
-    return replace(program, chains=tuple(chains)), kinds
+    return (replace(program, chains=tuple(chains)) if more else program), kinds
+
+
+def _at_its_end(rule: Rule, number: int) -> bool:
+    """Whether whoever comes to a part of a rule matches it, and only they: it is the last of the conditions, or behind them."""
+    return all(isinstance(part, _ENDS) for part in rule.body[number + 1 :])
 
 
 def _before(parts: tuple[Part, ...]) -> tuple[Part, ...]:

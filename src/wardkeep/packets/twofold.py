@@ -71,11 +71,17 @@ class Twofold:
         near = self._near(np.flatnonzero(self.matters), lo, hi)
         near = near[near != entry]
         budget.spend(STEP + 4 * len(flat) * flat.lo.shape[1])
-        for point in self._tried(near, entry, lo, hi):
-            inside = self._near(near, point, point)
-            self._look(entry, inside, np.ones(len(inside), dtype=bool), point, found, budget)
-            if found.level == FATE:
-                return found
+        points = self._tried(near, entry, lo, hi)
+        inside = self._inside(near, points)
+        budget.spend(inside.size * len(lo) / 16)
+        seen = set[bytes]()
+        for point, held in zip(points, inside, strict=True):
+            if (key := held.tobytes()) not in seen:
+                seen.add(key)
+                met = near[held]
+                self._look(entry, met, np.ones(len(met), dtype=bool), point, found, budget)
+                if found.level == FATE:
+                    return found
         stack = [(lo, hi, near)]
         while stack:
             lo, hi, near = stack.pop()
@@ -112,6 +118,14 @@ class Twofold:
 
     def _near(self, index: Ints, lo: Ints, hi: Ints) -> Ints:
         return index[((self.flat.lo[index] <= hi) & (self.flat.hi[index] >= lo)).all(axis=1)]
+
+    def _inside(self, index: Ints, points: Ints) -> Bools:
+        """Points × entries: which hold which."""
+        out = np.ones((len(points), len(index)), dtype=bool)
+        for column in range(points.shape[1]):
+            p = points[:, column, None]
+            out &= (self.flat.lo[index, column] <= p) & (self.flat.hi[index, column] >= p)
+        return out
 
     def _tried(self, near: Ints, entry: int, lo: Ints, hi: Ints) -> Ints:
         """Packets of the box: the one that reads best, one for each end that they may come to, and some at random."""

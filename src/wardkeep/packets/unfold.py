@@ -91,6 +91,7 @@ class Unfolding(Way):
 
     def write(self, number: int, lane: Lane) -> None:
         """What packets of a lane meet at a stop, or behind the last one."""
+        self.writing = NOBODY
         if number == self.first:
             self.defragment(lane.path)
         if number == len(self.stops):
@@ -109,8 +110,7 @@ class Unfolding(Way):
         early = self.layer == "ip" and hook in ("prerouting", "output")
         nat = entry.kind == "nat"
         raw = self.tracked and early and not nat and entry.priority < CONNTRACK
-        at = Context(number, raw=raw, defragmented=defragmented)
-        at = self.under(at, lane.changed, lane.times, path)
+        at = self.under(Context(number, raw=raw, defragmented=defragmented), lane.changed, lane.times, path)
         at = replace(at, back=at.policy)
         gates: list[Match | Unknown] = []
         if nat and self.layer == "ip":
@@ -167,17 +167,15 @@ class Unfolding(Way):
     # -- rules
 
     def rules(self, chain: Chain, start: int, at: Context, path: Box, frames: tuple[Frame, ...]) -> None:
-        caller = self.writing
         for number in self.meeting(chain, start, at.sources, path):
             rule = chain.rules[number]
             if self.simply(rule, at, path):
                 continue
-            done, begin, self.writing = self.label(), len(self.boxes), self.owners[rule.id]
+            done, begin = self.label(), len(self.boxes)
             self.body(rule, rule.body, Cursor([path]), at, done, (Frame(chain, number + 1), *frames))
             self.place(done)
             if len(self.boxes) > begin and not is_plain(rule):
                 self.spans.append((self.owners[rule.id], begin, len(self.boxes)))
-        self.writing = caller
 
     def simply(self, rule: Rule, at: Context, path: Box) -> bool:
         """A rule of one box that accepts, denies or returns, as most do: the same entry that `body` would write, at once. False: it
@@ -198,7 +196,7 @@ class Unfolding(Way):
         frames: tuple[Frame, ...],
     ) -> None:  # fmt: skip
         """The parts of a rule; packets that fail a condition go on at `done`. `frames[0]` is the rule's own place."""
-        missed = False
+        missed, self.writing = False, self.owners[rule.id]
         for number, part in enumerate(parts):
             rest = parts[number + 1 :]
             if type(part) is Match or type(part) is Unknown:
@@ -242,6 +240,7 @@ class Unfolding(Way):
             if isinstance(decision, Goto):
                 frames = (Frame(frames[0].chain, len(frames[0].chain.rules)), *frames[1:])
             self.rules(chain, 0, replace(at, back=back), path, frames)
+            self.writing = owner
             self.place(back)
             if isinstance(decision, Goto):
                 self.emit(path, at.back)
@@ -282,10 +281,8 @@ class Unfolding(Way):
     def nat(self, rule: Rule, part: Nat, cursor: Cursor, at: Context, done: int) -> None:
         owner, certain = self.owners[rule.id], not cursor.fork
         following = at.stop + 1
-        while following < len(self.stops) and not self.stops[following - 1].behind:
+        while self.layer == "ip" and following < len(self.stops) and not self.stops[following - 1].behind:
             following += 1
-        if self.layer != "ip":
-            following = at.stop + 1
         to = {
             n: v
             for n, v in part.to.items()
@@ -373,10 +370,9 @@ class Unfolding(Way):
         """A copy of what follows within the base chain."""
         at = self.under(copy.at, copy.at.changed, copy.at.times, copy.path)
         backs = [self.label() for _ in copy.frames[1:]] + [at.policy]
-        done, self.writing = self.label(), self.owners[copy.rule.id]
+        done = self.label()
         self.body(copy.rule, copy.rest, Cursor([copy.path]), replace(at, back=backs[0]), done, copy.frames)
         self.place(done)
-        self.writing = NOBODY
         for number, frame in enumerate(copy.frames):
             inner = replace(at, back=backs[number])
             self.rules(frame.chain, frame.at, inner, copy.path, copy.frames[number + 1 :])

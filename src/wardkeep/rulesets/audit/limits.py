@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from wardkeep.packets.chances import Chance, chances
+from wardkeep.packets.flat import Flat
 from wardkeep.packets.program import Program, Rule, Unknown, Verdict
 from wardkeep.rulesets.audit.model import Finding, RuleVerdict, UnknownMatch, finding_id, worded
 from wardkeep.rulesets.audit.rules import told
@@ -19,12 +20,12 @@ OVER: Final = re.compile(r"\bover\b|-above\b|--hitcount\b|-m quota\b")  # a rule
 ORDER: Final = ("nothing", "log", "undecided", "effect", "fate")
 
 
-def unknown_matches(program: Program) -> list[UnknownMatch]:
-    """Every match that is not modelled, with its rule and what hangs on it, over all layers."""
+def unknown_matches(program: Program, unfolded: Sequence[Flat] | None = None) -> list[UnknownMatch]:
+    """Every match that is not modelled, with its rule and what hangs on it, over all layers. `unfolded`: the worlds of the layer IP."""
     layers = sorted({c.entry.layer for c in program.chains if c.entry}) or ["ip"]
     worst: dict[str, Chance] = {}
     for layer in layers:
-        for rule, one in chances(program, layer=layer).items():
+        for rule, one in chances(program, layer=layer, unfolded=unfolded if layer == "ip" else None).items():
             if rule not in worst or _weight(one) > _weight(worst[rule]):
                 worst[rule] = one
     return [
