@@ -41,6 +41,7 @@ from wardkeep.packets.worlds import Owners, checked, worlds
 Decides: TypeAlias = Literal["nothing", "log", "effect", "fate", "undecided"]
 WORK: Final = 2e8  # of all rules together
 EACH: Final = 1.2e7  # of one rule: a third of a second
+ANEW: Final = 1_000  # work of an entry of lists that must be made anew
 _WORDS: Final[Mapping[int, Decides]] = {NOTHING: "nothing", LOG: "log", EFFECT: "effect", FATE: "fate"}
 _WRITTEN: Final = re.compile(
     r"(?:log|counter|limit rate|ct count|last|nftrace|LOG|NFLOG|ULOG|TRACE|AUDIT|RATEEST|LED)\b"
@@ -88,13 +89,18 @@ def chances(
 ) -> dict[str, Chance]:
     """Rule id → what its conditions that are not modelled decide; of rules that have some. Raises BadInput for a program with faults.
 
-    `unfolded`: the program's worlds in this layer, where they are made already. Not looked at: what others see of the host (how long an answer takes), and what programs do that read logs.
+    `unfolded`: the program's worlds in this layer, where they are made already. `work`: in boxes compared, all in all. Not looked at:
+    what others see of the host (how long an answer takes), and what programs do that read logs.
     """
     asked = {r.id: r for c in program.chains for r in c.rules if any(isinstance(p, Unknown) for p in r.body)}
     if not asked:
         return {}
     checked(program)
     watched, kinds = _watched(program)
+    if unfolded is not None and watched is not program:
+        work -= ANEW * sum(len(flat) for flat in unfolded)
+        if work < 0:
+            return {rule: Chance(rule, "undecided") for rule in asked}
     try:
         flats = list(worlds(watched, layer)) if unfolded is None or watched is not program else list(unfolded)
     except BadInput:  # too large with what is watched
@@ -154,7 +160,9 @@ class _Chances:
 
     def _world(self, number: int, flat: Flat, left: Iterable[str]) -> None:
         open_ = [rule for rule in sorted(left) if rule in self.forks[number]]
-        if not open_:
+        if self.budget.left <= 0:
+            self.doubtful.update(open_)
+        if not open_ or self.budget.left <= 0:
             return
         noticed: dict[int, int] = {}
         for name, kind in self.kinds:

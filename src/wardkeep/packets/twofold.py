@@ -68,9 +68,9 @@ class Twofold:
         lo, hi = np.maximum(flat.lo[entry], flat.space[0]), np.minimum(flat.hi[entry], flat.space[1])
         if (lo > hi).any():
             return found
+        budget.spend(STEP + 4 * len(flat) * flat.lo.shape[1])
         near = self._near(np.flatnonzero(self.matters), lo, hi)
         near = near[near != entry]
-        budget.spend(STEP + 4 * len(flat) * flat.lo.shape[1])
         points = self._tried(near, entry, lo, hi)
         inside = self._inside(near, points)
         budget.spend(inside.size * len(lo) / 16)

@@ -61,7 +61,7 @@ def audit(
     found += correlations(program, {v.id for v in verdicts if v.verdict == "live"}, unfolded)
     unused, note = rules.unused(program, verdicts, before)
     found += unused
-    hanging = limits.unknown_matches(program, unfolded)
+    hanging = limits.unknown_matches(program, unfolded, max(limits.WORK, work - QUICK))
     useless = list(limits.findings(program, hanging, verdicts))
     said = {(f.kind, f.where) for f in useless}
     found = [f for f in found if f.kind != "removable" or ("limit", f.where) not in said] + useless

@@ -17,15 +17,21 @@ LIMITS: Final = re.compile(
     r"(?:! )?(?:limit|quota|meter|ct count|(?:add|update) @\S+ \{.*|-m (?:limit|hashlimit|connlimit|quota|recent .*--hitcount))\b"
 )
 OVER: Final = re.compile(r"\bover\b|-above\b|--hitcount\b|-m quota\b")  # a rule for those above the limit
+WORK: Final = 2e7  # half a second: an audit is no slower for it than it must be
 ORDER: Final = ("nothing", "log", "undecided", "effect", "fate")
 
 
-def unknown_matches(program: Program, unfolded: Sequence[Flat] | None = None) -> list[UnknownMatch]:
-    """Every match that is not modelled, with its rule and what hangs on it, over all layers. `unfolded`: the worlds of the layer IP."""
+def unknown_matches(
+    program: Program, unfolded: Sequence[Flat] | None = None, work: float = WORK
+) -> list[UnknownMatch]:
+    """Every match that is not modelled, with its rule and what hangs on it, over all layers. `unfolded`: the worlds of the layer IP;
+    `work`: what is spent on each layer, beyond which it is undecided."""
     layers = sorted({c.entry.layer for c in program.chains if c.entry}) or ["ip"]
     worst: dict[str, Chance] = {}
     for layer in layers:
-        for rule, one in chances(program, layer=layer, unfolded=unfolded if layer == "ip" else None).items():
+        for rule, one in chances(
+            program, layer=layer, work=work, unfolded=unfolded if layer == "ip" else None
+        ).items():
             if rule not in worst or _weight(one) > _weight(worst[rule]):
                 worst[rule] = one
     return [
