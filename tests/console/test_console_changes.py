@@ -38,7 +38,10 @@ def firewall_plan(
     """What is planned for an open host as it was recorded: a trial and the keeping of our own table, or why not."""
     given = {q: Answer(q, 0, (ANSWERS / f"{q}-{state}.txt").read_bytes()) for q, state in OPEN.items()}
     made = remedies(control, Snapshot(host, NOW, given), policy or Policy())
-    told = {one.says: one for _, _, answer in made if isinstance(answer, list) for one in answer}.values()
+    told = {
+        (one.says, getattr(one, "reason", "")): one
+        for _, _, answer in made if isinstance(answer, list) for one in answer
+    }.values()  # fmt: skip
     acts = tuple(
         ActChange(
             says=one.says, script=one.script, undo=one.undo, cuts_access=one.cuts_access, probes=one.probes,
@@ -110,7 +113,8 @@ async def test_a_refused_change_shows_the_packet(
     sign_in("first", "operator")
     page = (await client.get(f"/changes/{stored.id}")).text
     assert "A change of app-1 is refused" in page
-    assert re.search(r"Refused: .*10\.88\.0\.1", page, re.DOTALL)
+    assert len(re.findall(r"Refused: ", page)) == 2
+    assert re.search(r"Refused: .*10\.88\.0\.1.*every packet to 22/tcp", page, re.DOTALL | re.IGNORECASE)
     assert "wardkeep apply" not in page
 
 
