@@ -100,6 +100,12 @@ def test_audit_of_a_limit_that_holds_nobody_back(run: Any) -> None:
     assert "Limits that hold nobody back (1)" in out
     assert "limits nothing: who exceeds its limit is let through by rule 4 as well" in " ".join(out.split())
     assert "○ 1 × -m limit --limit 10/sec, which decides nothing" in out
+    lines = out.splitlines()
+    (at,) = (n for n, line in enumerate(lines) if line.startswith("▲ ") and "limits nothing" in line)
+    assert (
+        lines[at + 1] == "  its limit is let through by rule 4 as well"
+    )  # below the text, not below its shape
+    assert max(map(len, lines[at : at + 2])) <= 100
     status, out, _ = run("audit", "rules", "--json", rules=filter_table(*CLOSED, *behind))
     told = json.loads(out)
     (match,) = told["unknown_matches"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from wardkeep.cli.terminal import console, table
+from wardkeep.cli.terminal import console, hanging, table
 
 if TYPE_CHECKING:
     from wardkeep.rulesets.audit.model import Report
@@ -33,7 +33,7 @@ def show(report: Report, *, everything: bool) -> None:
         out.print(Text(f"\n{title} ({len(found)})", style="bold"))
         for one in found if everything else found[:MOST]:
             shape, style = SHAPES[one.severity] if one.sure else ("?", "yellow")
-            out.print(Text.assemble((f"{shape} ", style), one.what))
+            hanging(out, (shape, style), one.what)
             if one.witness and kind not in ("gap",):
                 out.print(f"    packet: {sentence(one.witness)}", style="dim", soft_wrap=True)
             if one.fix:
@@ -63,13 +63,14 @@ def _unknown(report: Report, everything: bool) -> None:
         return
     out = console()
     total, idle = len(report.unknown_matches), sum(not m.matters for m in report.unknown_matches)
-    proved = f"; of {idle} it is proved that no packet fares otherwise" if idle else ""
     out.print(
         Text(
-            f"\nMatches that are not modelled ({total}): they hide nothing and prove nothing open{proved}",
+            f"\nMatches that are not modelled ({total}): they hide nothing and prove nothing open",
             style="bold",
         )
     )
+    if idle:
+        out.print(f"  of {idle} it is proved that no packet fares otherwise", style="dim")
     counted = Counter((m.text, m.decides if not m.matters else "") for m in report.unknown_matches)
     shown = counted.most_common(None if everything else MOST)
     for (text, decides), count in shown:

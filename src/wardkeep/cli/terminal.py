@@ -61,6 +61,13 @@ def ago(at: datetime | None, now: datetime | None = None) -> str:
     return "just now"
 
 
+def hanging(out: Console, shape: tuple[str, str], text: str) -> None:
+    """A line behind its shape (and style); what is too long for the width goes on below the text, not below the shape."""
+    for number, line in enumerate(Text(text).wrap(out, out.width - 2)):
+        line.rstrip()
+        out.print(Text.assemble((f"{shape[0]} ", shape[1]) if number == 0 else "  ", line))
+
+
 def print_json(value: Any) -> None:
     """One object or array on stdout; times in ISO 8601 UTC."""
     sys.stdout.write(_as_json(value, indent=2) + "\n")
