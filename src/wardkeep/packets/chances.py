@@ -41,7 +41,7 @@ from wardkeep.packets.worlds import Owners, checked, worlds
 Decides: TypeAlias = Literal["nothing", "log", "effect", "fate", "undecided"]
 WORK: Final = 2e8  # of all rules together
 EACH: Final = 1.2e7  # of one rule: a third of a second
-ANEW: Final = 1_000  # work of an entry of lists that must be made anew
+ANEW: Final = 2_000  # work of an entry of lists that must be made anew
 _WORDS: Final[Mapping[int, Decides]] = {NOTHING: "nothing", LOG: "log", EFFECT: "effect", FATE: "fate"}
 _WRITTEN: Final = re.compile(
     r"(?:log|counter|limit rate|ct count|last|nftrace|LOG|NFLOG|ULOG|TRACE|AUDIT|RATEEST|LED)\b"
