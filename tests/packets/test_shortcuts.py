@@ -1,8 +1,9 @@
-"""What is done at once for most rules is what the long way comes to: one entry for a rule of one box, and entries that are closed for
-good because one before them holds all their packets."""
+"""What is done at once for most rules is what the long way comes to: the boxes that a rule's conditions let through are worked out once
+and kept, and entries are closed for good because one before them holds all their packets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from bench.firewall_dumps import hosting
 from bench.firewall_nat import marked
 from tests.packets.random_programs import Maker
 
+from wardkeep.packets.cases import Source
 from wardkeep.packets.flat import Flat
 from wardkeep.packets.leaf import Budget
-from wardkeep.packets.program import Program
+from wardkeep.packets.program import Program, Rule
 from wardkeep.packets.search import Search, landing
 from wardkeep.packets.unfold import Unfolding
 from wardkeep.packets.worlds import worlds
+from wardkeep.packets.writer import Held
 from wardkeep.rulesets.files import load
 
 
@@ -29,12 +32,12 @@ def lists(program: Program) -> list[list[object]]:
 
 
 def the_long_way(program: Program, monkeypatch: pytest.MonkeyPatch) -> list[list[object]]:
-    monkeypatch.setattr(Unfolding, "simply", lambda *_: False)
+    monkeypatch.setattr(Unfolding, "held", lambda *_: None)
     return lists(program)
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_a_rule_of_one_box_is_written_at_once_as_its_conditions_one_by_one_would(
+def test_boxes_that_are_kept_write_a_rule_as_its_conditions_one_by_one_would(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = Maker(seed).program()
@@ -44,21 +47,21 @@ def test_a_rule_of_one_box_is_written_at_once_as_its_conditions_one_by_one_would
 def test_and_so_in_dumps_with_needs_translation_and_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs, written = [], 0
-    simply = Unfolding.simply
+    programs, kept = [], 0
+    held = Unfolding.held
 
-    def counted(*told: object) -> bool:
-        nonlocal written
-        done = simply(*told)  # type: ignore[arg-type]
-        written += done
-        return done
+    def counted(unfolding: Unfolding, rule: Rule, sources: Mapping[str, Source]) -> Held | None:
+        nonlocal kept
+        found = held(unfolding, rule, sources)
+        kept += found is not None
+        return found
 
     for text in (hosting(1200), marked().text):
         (tmp_path / "iptables-save").write_text(text)
         programs += [one.program for one in load([tmp_path / "iptables-save"])]
-    monkeypatch.setattr(Unfolding, "simply", counted)
+    monkeypatch.setattr(Unfolding, "held", counted)
     at_once = [lists(program) for program in programs]
-    assert written > 300
+    assert kept > 300
     assert at_once == [the_long_way(program, monkeypatch) for program in programs]
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from wardkeep.packets.dimensions import Values, holds
 
 Box: TypeAlias = dict[
     int, tuple[int, int]
 ]  # column → lowest and highest rank; columns left out may be anything
+
+# What base chains see of these is not what the packet has: they are told apart, never by case.
+TOLD_APART: Final = frozenset({"state", "in", "out", "fragment"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

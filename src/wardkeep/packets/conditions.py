@@ -48,6 +48,9 @@ class Columns:
 _Way: TypeAlias = tuple[int, Callable[[Values], Spans], Spans, list[tuple[int, Spans]] | None]
 
 
+_ALL: Final[Spans] = ((0, 0),)  # what a test of a constant that holds leaves
+
+
 def _nothing(values: Values) -> Spans:
     return ()
 
@@ -261,7 +264,7 @@ class Conditions:
         """Column → ranges for a row and all it needs, and whether that is exact; None if it can never hold."""
         ways = self._ways_of(sources)[1]
         out: dict[int, Spans] = {}
-        needed: list[tuple[int, Spans]] = []
+        met: list[tuple[int, Spans]] = []  # what several dimensions need, each narrows: none replaces another
         for name, values in row.items():
             way = ways.get(name)
             if way is None:
@@ -275,9 +278,9 @@ class Conditions:
             if not spans:
                 return None, True
             if spans != whole:
-                out[index] = spans
-            needed += needs
-        for index, spans in needed:
+                met.append((index, spans))
+            met += needs
+        for index, spans in met:
             have = out.get(index)
             if have is None:
                 out[index] = spans
@@ -301,7 +304,9 @@ class Conditions:
     def _way(self, name: str, sources: Sources) -> _Way:
         """How a dimension's values become ranges here: column, function, the whole range, and what it needs (None: it cannot
         be there). Column -1: not so simply."""
-        simple = name != "family" and name not in self.vague and name not in sources
+        source = sources.get(name)
+        simple = name != "family" and name not in self.vague
+        simple &= source is None or (source.keep == -1 and not source.cases)
         needs: list[tuple[int, Spans]] = []
         for need, values in DIMENSIONS[name].needs.items():
             found: dict[int, Spans] = {}
@@ -312,8 +317,12 @@ class Conditions:
             needs += found.items()
         if not simple:
             return -1, _nothing, (), None
-        ranks = self.columns.ranks[name]
-        return self.columns.index[name], ranks.spans, ((0, ranks.size - 1),), needs
+        if source is not None and not source.column:
+            value = source.value
+            return 0, lambda values: _ALL if holds(values, value) else (), _ALL, needs
+        column = source.column if source else name
+        ranks = self.columns.ranks_of(column)
+        return self.columns.index[column], ranks.spans, ((0, ranks.size - 1),), needs
 
     def _shared(self, a: Spans, b: Spans) -> Spans:
         found = self._overlaps.get((a, b))

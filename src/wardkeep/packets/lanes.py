@@ -10,12 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from wardkeep.packets.cases import Box, Cases, Source, hull, meet
+from wardkeep.packets.cases import TOLD_APART, Box, Cases, Source, hull, meet
 from wardkeep.packets.dimensions import Row
-
-# What base chains see of these is not what the packet has: they are told apart, never by case.
-_TOLD_APART = frozenset({"state", "in", "out", "fragment"})
-
 
 FEW: Final = 3  # copies of what follows beside that for packets that nothing changed
 
@@ -154,4 +150,4 @@ def _fixed(lane: Lane) -> frozenset[tuple[str, Source | None]]:
 
 
 def _may_differ(name: str, source: Source) -> bool:
-    return not source.column and source.cases is None and name not in _TOLD_APART
+    return not source.column and source.cases is None and name not in TOLD_APART

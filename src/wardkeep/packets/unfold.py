@@ -169,27 +169,23 @@ class Unfolding(Way):
     def rules(self, chain: Chain, start: int, at: Context, path: Box, frames: tuple[Frame, ...]) -> None:
         for number in self.meeting(chain, start, at.sources, path):
             rule = chain.rules[number]
-            if self.simply(rule, at, path):
-                continue
+            held = self.held(rule, at.sources)
+            if held is None:
+                cursor, rest = Cursor([path]), rule.body
+            else:
+                paths = [m for box in held.boxes if (m := meet(path, box)) is not None]
+                if not paths:
+                    continue
+                cursor, rest = Cursor(paths, held.fork), held.rest
+                if len(rest) == 1 and type(one := rest[0]) is Verdict and one.kind in _ACTS:
+                    self.writing = self.owners[rule.id]
+                    self.decide(rule, one, cursor, at, FINAL, frames)
+                    continue
             done, begin = self.label(), len(self.boxes)
-            self.body(rule, rule.body, Cursor([path]), at, done, (Frame(chain, number + 1), *frames))
+            self.body(rule, rest, cursor, at, done, (Frame(chain, number + 1), *frames))
             self.place(done)
             if len(self.boxes) > begin and not is_plain(rule):
                 self.spans.append((self.owners[rule.id], begin, len(self.boxes)))
-
-    def simply(self, rule: Rule, at: Context, path: Box) -> bool:
-        """A rule of one box that accepts, denies or returns, as most do: the same entry that `body` would write, at once. False: it
-        is not so simple, and nothing is written."""
-        decision = rule.body[-1] if rule.body else None
-        if type(decision) is not Verdict or (act := _ACTS.get(decision.kind)) is None:
-            return False
-        box = self.one_box(rule.body[:-1], at.sources, path)
-        if box is False:
-            return False
-        if box is not None:
-            label = at.accept if act == Act.ACCEPT else at.back if act == Act.RETURN else FINAL
-            self.emit(box, label, act, self.owners[rule.id])
-        return True
 
     def body(
         self, rule: Rule, parts: tuple[Part, ...], cursor: Cursor, at: Context, done: int,

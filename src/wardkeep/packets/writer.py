@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardkeep.packets.cases import Box, Source, hull, meet
+from wardkeep.packets.cases import TOLD_APART, Box, Source, hull, meet
 from wardkeep.packets.conditions import Columns, Conditions, Step
+from wardkeep.packets.dimensions import DIMENSIONS, Row
 from wardkeep.packets.flat import NOBODY, Act, Flat, Ints, threaded
-from wardkeep.packets.program import Chain, Effect, Match, Part, Unknown, Verdict
+from wardkeep.packets.program import Chain, Effect, Match, Part, Rule, Unknown, Verdict
 
 MOST_DIRECT: Final = 64  # boxes a rule is multiplied out into before its conditions become steps of their own
 _DIRECT: Final = frozenset({Match, Unknown, Effect, Verdict})  # what may follow boxes that are multiplied out
@@ -31,6 +32,15 @@ class Cursor:
 
     paths: list[Box]
     fork: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The packets that a rule's first conditions let through, as boxes; whether some of them may fail; and the parts that follow."""
+
+    boxes: tuple[Box, ...]
+    fork: bool
+    rest: tuple[Part, ...]
 
 
 class _Hulls:
@@ -68,8 +78,10 @@ class Writer:
         self.columns = columns
         self.conditions = Conditions(self.columns, family, vague)
         self._known: dict[tuple[int, int], tuple[Part, list[Step] | None]] = {}
-        self._sources: dict[tuple[tuple[str, Source], ...], tuple[int, Mapping[str, Source]]] = {}
-        self._numbers: dict[int, tuple[int, Mapping[str, Source]]] = {}  # of sources by their id
+        self._held: dict[tuple[int, int], tuple[Rule, Held | None]] = {}
+        self._fields: dict[int, tuple[object, frozenset[str]]] = {}  # of parts, rules and chains by their id
+        self._sources: dict[tuple[tuple[str, Source], ...], int] = {}
+        self._numbers: dict[int, tuple[Mapping[str, Source], dict[frozenset[str], int], int]] = {}  # by id
         self._hulls: dict[tuple[str, int], _Hulls] = {}
         self.used: set[int] = set()  # labels that something leads to
         self.labels = [-1]
@@ -109,40 +121,92 @@ class Writer:
         self.labels[label] = len(self.boxes)
 
     def known_steps(self, part: Match | Unknown, sources: Mapping[str, Source]) -> list[Step] | None:
-        number = self.numbered(sources)
-        found = self._known.get((id(part), number))
+        key = id(part), self.numbered(sources, part, (part,))
+        found = self._known.get(key)
         if found is None:
             # The part is kept beside its steps: its id must not be given to another while it is a key.
-            steps = self.conditions.steps(part, sources)
-            found = self._known[id(part), number] = (part, steps)
+            found = self._known[key] = (part, self.conditions.steps(part, sources))
         return found[1]
 
-    def numbered(self, sources: Mapping[str, Source]) -> int:
-        """One number for equal sources."""
+    def numbered(self, sources: Mapping[str, Source], whole: object, parts: Iterable[Part]) -> int:
+        """One number for sources that are equal as far as the conditions of something go: a part, a rule or a chain."""
         kept = self._numbers.get(id(sources))
-        if kept is None or kept[1] is not sources:
-            key = tuple(sources.items())
-            number, _ = self._sources.setdefault(key, (len(self._sources), sources))
-            kept = self._numbers[id(sources)] = (number, sources)
-        return kept[0]
+        if kept is None or kept[0] is not sources:
+            plain = sources.keys() <= TOLD_APART  # of these there are few kinds
+            kept = self._numbers[id(sources)] = (sources, {}, self._number(sources, sources) if plain else -1)
+        if kept[2] >= 0:
+            return kept[2]
+        fields = self._fields.get(id(whole))
+        if fields is None:
+            fields = self._fields[id(whole)] = (whole, asked(parts))
+        number = kept[1].get(fields[1])
+        if number is None:
+            number = kept[1][fields[1]] = self._number(sources, fields[1] & sources.keys())
+        return number
+
+    def _number(self, sources: Mapping[str, Source], names: Iterable[str]) -> int:
+        key = tuple((name, sources[name]) for name in sorted(names))
+        return self._sources.setdefault(key, len(self._sources))
+
+    def held(self, rule: Rule, sources: Mapping[str, Source]) -> Held | None:
+        """What the conditions that a rule begins with let through, of all packets; None: it is not so simple."""
+        key = id(rule), self.numbered(sources, rule, rule.body)
+        found = self._held.get(key)
+        if found is None:
+            found = self._held[key] = (rule, self._holding(rule.body, sources))
+        return found[1]
+
+    def _holding(self, body: tuple[Part, ...], sources: Mapping[str, Source]) -> Held | None:
+        boxes: list[Box] = [{}]
+        fork, direct = False, all(type(part) in _DIRECT for part in body)
+        for number, part in enumerate(body):
+            if type(part) is Effect:
+                continue
+            if type(part) is not Match and type(part) is not Unknown:
+                return Held(tuple(boxes), fork, body[number:])
+            if type(part) is Match and not part.negated and len(part.rows) == 1:
+                one = self.conditions.box(part.rows[0], sources)
+                if one is None:
+                    return Held((), fork, ())
+                if one is not False:
+                    boxes = [m for box in boxes if (m := meet(box, one)) is not None]
+                    continue
+            steps = self.conditions.steps(part, sources)
+            if steps is None:
+                return Held((), fork, ())
+            for step in steps:
+                if step.kind == "in":
+                    count = len(boxes) * len(step.boxes)
+                    if count > 1 and not (direct and (count <= MOST_DIRECT or len(boxes) == 1)):
+                        return None
+                    boxes = [m for box in boxes for b in step.boxes if (m := meet(box, b)) is not None]
+                elif step.kind == "fork" and not step.boxes:
+                    fork = True
+                else:
+                    return None
+        return Held(tuple(boxes), fork, ())
 
     def meeting(self, chain: Chain, start: int, sources: Mapping[str, Source], path: Box) -> Iterable[int]:
         """The rules from one on that packets of the box may match at all, by number; of short chains all."""
         count = len(chain.rules)
         if not path or count - start < SCANNED:
             return range(start, count)
-        hulls = self._hulls.setdefault((chain.id, self.numbered(sources)), _Hulls())
+        number = self.numbered(sources, chain, (part for rule in chain.rules for part in rule.body))
+        hulls = self._hulls.setdefault((chain.id, number), _Hulls())
         hulls.calls += 1
         if hulls.calls < 3:
             return range(start, count)
         if hulls.calls == 3:
-            hulls.build([self.enclosing(rule.body, sources) for rule in chain.rules])
+            hulls.build([self.enclosing(rule, sources) for rule in chain.rules])
         return hulls.meeting(path, start)
 
-    def enclosing(self, body: tuple[Part, ...], sources: Mapping[str, Source]) -> Box | None:
+    def enclosing(self, rule: Rule, sources: Mapping[str, Source]) -> Box | None:
         """A box around all packets that a rule may match, by the conditions it begins with; None: none can."""
+        held = self.held(rule, sources)
+        if held is not None:
+            return hull([*held.boxes]) if held.boxes else None
         box: Box = {}
-        for part in body:
+        for part in rule.body:
             if type(part) is not Match and type(part) is not Unknown:
                 break
             steps = self.known_steps(part, sources)
@@ -154,24 +218,6 @@ class Writer:
                     if narrower is None:
                         return None
                     box = narrower
-        return box
-
-    def one_box(
-        self, conditions: tuple[Part, ...], sources: Mapping[str, Source], path: Box
-    ) -> Box | Literal[False] | None:
-        """The packets of a box that conditions let through, as one box; None: none; False: it is not so simple."""
-        box: Box | None = path
-        for part in conditions:
-            if type(part) is not Match:
-                if type(part) is Effect:
-                    continue
-                return False
-            if part.negated or len(part.rows) != 1:
-                return False
-            met = self.conditions.box(part.rows[0], sources)
-            if met is False:
-                return False
-            box = None if met is None or box is None else meet(box, met)
         return box
 
     def condition(
@@ -269,3 +315,15 @@ class Writer:
             whole.astype(np.int32), self.vague, {entry: int(places[label]) for entry, label in self.past.items()}, tuple(self.spans),
             starts, groups, stops, self.forks,
         )  # fmt: skip
+
+
+def asked(parts: Iterable[Part]) -> frozenset[str]:
+    """The dimensions that conditions ask about, and what packets must be to have those."""
+    rows: list[Row] = []
+    for part in parts:
+        if type(part) is Match:
+            rows += part.rows
+        elif type(part) is Unknown:
+            rows += (*part.may, *part.must)
+    names = {name for row in rows for name in row}
+    return frozenset(names.union(*(DIMENSIONS[name].needs for name in names)))
