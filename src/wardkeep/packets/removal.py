@@ -183,19 +183,23 @@ class Removal(Search):
             self.noted(int(owner[n]), int(index[n]), packet)
 
         try:
-            number, first = 0, True
+            number, aims = 0, None
             while number < ROUNDS + AFTER:
                 open_ = open_[self.open[owner[open_]]]
-                if (
-                    number and first
-                ):  # most are done with by one packet each; of the others some have nothing to meet
-                    open_, first = open_[case.goals(open_).any(axis=1)], False
+                if number and aims is None and len(open_):
+                    # Most are done with by one packet each; of the others some have nothing to meet.
+                    aims = _Aims(leaf, open_, case.goals(open_))
+                    open_ = open_[aims.count[open_] > 0]
                 if not len(open_):
                     return
                 if self.enough(number, len(index)):
                     break
                 changed = 0
-                for n, point in case.sample(open_, self.tried(leaf, columns, open_, number)):
+                if aims is not None and number < ROUNDS:
+                    points = aims.packets(open_, self.rng)
+                else:
+                    points = self.tried(leaf, columns, open_, number)
+                for n, point in case.sample(open_, points):
                     changed += 1
                     if self.open[owner[n]]:
                         note(n, point)
@@ -209,6 +213,26 @@ class Removal(Search):
                     note(n, point)
         except Spent:
             self.doubt(index)
+
+
+class _Aims:
+    """What packets of open entries may meet in their stead. Few packets of a rule come to anything else without it, and where
+    rules are wide, hardly one at random does."""
+
+    def __init__(self, leaf: Leaf, open_: Ints, goals: Bools) -> None:
+        """`goals`: for each of the open entries those that it may be."""
+        self._leaf = leaf
+        self.count = np.zeros(len(leaf.lo), dtype=np.intp)
+        self.count[open_] = goals.sum(axis=1)
+        self._begin = np.cumsum(self.count) - self.count
+        self._goals = np.nonzero(goals)[1]
+
+    def packets(self, open_: Ints, rng: np.random.Generator) -> Ints:
+        """One packet at random from what each open entry shares with one of its goals."""
+        goals = self._goals[self._begin[open_] + rng.integers(self.count[open_])]
+        leaf = self._leaf
+        lo, hi = np.maximum(leaf.lo[open_], leaf.lo[goals]), np.minimum(leaf.hi[open_], leaf.hi[goals])
+        return np.asarray(rng.integers(lo, hi + 1, dtype=np.int32))
 
 
 @dataclass(frozen=True)

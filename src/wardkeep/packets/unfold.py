@@ -63,6 +63,7 @@ class Unfolding(Way):
     ) -> None:
         super().__init__(program, columns, family, route, layer, owners, traits, vague, most, joined)
         self.copies: list[tuple[tuple[int, ...], int]] = []  # place and label, as a heap
+        self.walked: dict[str, int] = {}  # chain → how often it was walked
         self.copied: dict[int, Copy] = {}
         self.shared: dict[object, Copy] = {}
 
@@ -167,20 +168,28 @@ class Unfolding(Way):
     # -- rules
 
     def rules(self, chain: Chain, start: int, at: Context, path: Box, frames: tuple[Frame, ...]) -> None:
+        self.walked[chain.id] = walks = self.walked.get(chain.id, 0) + 1
         for number in self.meeting(chain, start, at.sources, path):
             rule = chain.rules[number]
-            held = self.held(rule, at.sources)
+            held = self.held(rule, at.sources, kept=walks > 1)
             if held is None:
                 cursor, rest = Cursor([path]), rule.body
             else:
-                paths = [m for box in held.boxes if (m := meet(path, box)) is not None]
+                boxes, fork, rest = held
+                paths = [m for box in boxes if (m := meet(path, box)) is not None] if path else boxes
                 if not paths:
                     continue
-                cursor, rest = Cursor(paths, held.fork), held.rest
-                if len(rest) == 1 and type(one := rest[0]) is Verdict and one.kind in _ACTS:
-                    self.writing = self.owners[rule.id]
-                    self.decide(rule, one, cursor, at, FINAL, frames)
+                if (
+                    len(rest) == 1
+                    and type(last := rest[0]) is Verdict
+                    and (act := _ACTS.get(last.kind)) is not None
+                ):
+                    self.writing = owner = self.owners[rule.id]
+                    label = at.accept if act == Act.ACCEPT else at.back if act == Act.RETURN else FINAL
+                    for box in paths:
+                        self.emit(box, label, act, owner, not fork)
                     continue
+                cursor = Cursor([*paths], fork)
             done, begin = self.label(), len(self.boxes)
             self.body(rule, rest, cursor, at, done, (Frame(chain, number + 1), *frames))
             self.place(done)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,8 @@ class Cursor:
     fork: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The packets that a rule's first conditions let through, as boxes; whether some of them may fail; and the parts that follow."""
-
-    boxes: tuple[Box, ...]
-    fork: bool
-    rest: tuple[Part, ...]
+# The packets that a rule's first conditions let through, as boxes; whether some of them may fail; and the parts that follow.
+Held: TypeAlias = tuple[Sequence[Box], bool, tuple[Part, ...]]
 
 
 class _Hulls:
@@ -148,8 +143,11 @@ class Writer:
         key = tuple((name, sources[name]) for name in sorted(names))
         return self._sources.setdefault(key, len(self._sources))
 
-    def held(self, rule: Rule, sources: Mapping[str, Source]) -> Held | None:
-        """What the conditions that a rule begins with let through, of all packets; None: it is not so simple."""
+    def held(self, rule: Rule, sources: Mapping[str, Source], kept: bool = True) -> Held | None:
+        """What the conditions that a rule begins with let through, of all packets; None: it is not so simple. `kept`: for when it is
+        asked again."""
+        if not kept:
+            return self._holding(rule.body, sources)
         key = id(rule), self.numbered(sources, rule, rule.body)
         found = self._held.get(key)
         if found is None:
@@ -157,34 +155,41 @@ class Writer:
         return found[1]
 
     def _holding(self, body: tuple[Part, ...], sources: Mapping[str, Source]) -> Held | None:
-        boxes: list[Box] = [{}]
-        fork, direct = False, all(type(part) in _DIRECT for part in body)
+        boxes = everything = [Box()]
+        fork = False
         for number, part in enumerate(body):
-            if type(part) is Effect:
-                continue
-            if type(part) is not Match and type(part) is not Unknown:
-                return Held(tuple(boxes), fork, body[number:])
-            if type(part) is Match and not part.negated and len(part.rows) == 1:
-                one = self.conditions.box(part.rows[0], sources)
-                if one is None:
-                    return Held((), fork, ())
-                if one is not False:
-                    boxes = [m for box in boxes if (m := meet(box, one)) is not None]
-                    continue
-            steps = self.conditions.steps(part, sources)
-            if steps is None:
-                return Held((), fork, ())
-            for step in steps:
-                if step.kind == "in":
-                    count = len(boxes) * len(step.boxes)
-                    if count > 1 and not (direct and (count <= MOST_DIRECT or len(boxes) == 1)):
+            if isinstance(part, Match | Unknown):
+                if isinstance(part, Match) and not part.negated and len(part.rows) == 1:
+                    one = self.conditions.box(part.rows[0], sources)
+                    if one is None:
+                        return (), fork, ()
+                    if one is not False:
+                        if boxes is everything:
+                            boxes = [one]
+                        else:
+                            boxes = [m for box in boxes if (m := meet(box, one)) is not None]
+                        continue
+                steps = self.conditions.steps(part, sources)
+                if steps is None:
+                    return (), fork, ()
+                for step in steps:
+                    if step.kind == "in":
+                        count = len(boxes) * len(step.boxes)
+                        if count > 1 and not self.direct(body, count, len(boxes)):
+                            return None
+                        boxes = [m for box in boxes for b in step.boxes if (m := meet(box, b)) is not None]
+                    elif step.kind == "fork" and not step.boxes:
+                        fork = True
+                    else:
                         return None
-                    boxes = [m for box in boxes for b in step.boxes if (m := meet(box, b)) is not None]
-                elif step.kind == "fork" and not step.boxes:
-                    fork = True
-                else:
-                    return None
-        return Held(tuple(boxes), fork, ())
+            elif not isinstance(part, Effect):
+                return boxes, fork, body[number:]
+        return boxes, fork, ()
+
+    @staticmethod
+    def direct(body: tuple[Part, ...], count: int, before: int) -> bool:
+        """Whether boxes of a rule are multiplied out."""
+        return (count <= MOST_DIRECT or before == 1) and all(type(part) in _DIRECT for part in body)
 
     def meeting(self, chain: Chain, start: int, sources: Mapping[str, Source], path: Box) -> Iterable[int]:
         """The rules from one on that packets of the box may match at all, by number; of short chains all."""
@@ -204,7 +209,7 @@ class Writer:
         """A box around all packets that a rule may match, by the conditions it begins with; None: none can."""
         held = self.held(rule, sources)
         if held is not None:
-            return hull([*held.boxes]) if held.boxes else None
+            return hull([*held[0]]) if held[0] else None
         box: Box = {}
         for part in rule.body:
             if type(part) is not Match and type(part) is not Unknown:
